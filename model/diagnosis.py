@@ -1,0 +1,85 @@
+"""What is wrong with a service: a code from a closed table, with evidence for and against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Cause(StrEnum):
+    """The layer at which the cause lies (网络 / 服务器 / 应用 / 站点)."""
+
+    NETWORK = "network"
+    SERVER = "server"
+    APPLICATION = "application"
+    SITE = "site"
+    EXTERNAL = "external"
+    OBSERVER = "observer"
+    NONE = "none"
+
+
+class Stance(StrEnum):
+    """What a code lets the product do by itself."""
+
+    ACT = "act"  # a failover is the remedy
+    REFUSE = "refuse"  # a failover would be wrong: hold and page
+    CONFIRM = "confirm"  # not settled yet: the named probe settles it
+    NONE = "none"  # nothing to do
+    MEND = "mend"  # no failover: restore redundancy
+
+
+@dataclass(frozen=True, slots=True)
+class CodeInfo:
+    """One row of the table: what a code means and what is done about it."""
+
+    code: str
+    cause: Cause
+    stance: Stance
+    level: str | None  # III, II, I or None where it is no incident
+    sentence: str
+    sentence_zh: str
+    runbook: str | None = None
+    confirm_with: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    text: str
+    supports: bool
+    probe: str = ""
+    age_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """`since_s`/`first_bad_s`/`last_good_s` are monotonic seconds of the observer."""
+
+    service: str
+    info: CodeInfo
+    member: str | None
+    confirmed: bool
+    since_s: float
+    last_good_s: float | None
+    first_bad_s: float | None
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def code(self) -> str:
+        return self.info.code
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "code": self.info.code,
+            "cause": self.info.cause.value,
+            "stance": self.info.stance.value,
+            "level": self.info.level,
+            "sentence": self.info.sentence,
+            "sentence_zh": self.info.sentence_zh,
+            "member": self.member,
+            "confirmed": self.confirmed,
+            "last_good_ns": None if self.last_good_s is None else int(self.last_good_s * 1e9),
+            "first_bad_ns": None if self.first_bad_s is None else int(self.first_bad_s * 1e9),
+            "evidence_for": [e.text for e in self.evidence if e.supports],
+            "evidence_against": [e.text for e in self.evidence if not e.supports],
+        }

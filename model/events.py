@@ -1,0 +1,101 @@
+"""The journal's vocabulary: the one append-only sequence that is the truth about incidents and executions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+GENESIS_HASH: Final = "0" * 64
+
+# --- the daemon and its estate
+DAEMON_STARTED: Final = "daemon.started"  # {version, estate_digest, pid}
+DAEMON_STOPPED: Final = "daemon.stopped"  # {reason}
+ESTATE_LOADED: Final = "estate.loaded"  # {digest, path}
+ESTATE_REJECTED: Final = "estate.rejected"  # {path, problems}
+EPOCH_TAKEN: Final = "epoch.taken"  # {owner, previous_owner, reason}
+
+# --- what is seen
+SERVICE_PRIMARY: Final = "service.primary"  # {member, timeline, system_identifier, why}
+SYNC_SETTING: Final = "sync.setting"  # {member, value, source: read|set, previous, previous_read_ns, confirmed}
+HIGH_WATER: Final = "member.high_water"  # {member, timeline, lsn}
+HEALTH_CHANGED: Final = "health.changed"  # {target, probe, from, to, why}
+DIAGNOSIS_CHANGED: Final = "diagnosis.changed"  # Diagnosis.to_json()
+
+# --- incidents
+INCIDENT_OPENED: Final = "incident.opened"  # {t0_ns, first_bad_ns, diagnosis, level, manual, frozen: {...}}
+INCIDENT_RECOVERED: Final = "incident.recovered"  # {primary}
+INCIDENT_CLOSED: Final = "incident.closed"  # {reason, head_seq, head_hash, signature}
+CLOCK_MARK: Final = "clock.mark"  # {mark: T0..T10, at_ns, note}; at_ns is the writer's monotonic clock
+DECISION_MADE: Final = "decision.made"  # Decision.to_json()
+OVERRIDE_RECORDED: Final = "override.recorded"  # {rule, reason, person}
+RPO_VERDICT: Final = "rpo.verdict"  # RpoVerdict.to_json()
+
+# --- executions
+EXECUTION_OPENED: Final = "execution.opened"  # {runbook, digest, mode, trigger, vars, steps: [...], expected_ms}
+STEP_INTENT: Final = "step.intent"  # {step, action, attempt, changing, commands, inputs}
+STEP_RESULT: Final = "step.result"  # {step, outcome, output, detail, took_ns, reason, attempt}
+UNDO_INTENT: Final = "undo.intent"  # {step, action}
+UNDO_RESULT: Final = "undo.result"  # {step, outcome, detail, took_ns}
+EXECUTION_RESUMED: Final = "execution.resumed"  # {reason}
+EXECUTION_CLOSED: Final = "execution.closed"  # {state, reason}
+ABORT_REQUESTED: Final = "abort.requested"  # {reason}
+
+# --- people and pages
+SERVICE_PAUSED: Final = "service.paused"  # {until_wall, reason}
+SERVICE_RESUMED: Final = "service.resumed"  # {reason}
+SERVICE_BLOCKED: Final = "service.blocked"  # {reason}: no automatic failover until unblocked (S8)
+SERVICE_UNBLOCKED: Final = "service.unblocked"  # {reason}
+APPROVAL_REQUESTED: Final = "approval.requested"  # {approval, what, runbook, to, requester, expires_wall}
+APPROVAL_GIVEN: Final = "approval.given"  # {approval, person}
+APPROVAL_EXPIRED: Final = "approval.expired"  # {approval}
+PAGE_QUEUED: Final = "page.queued"  # {page, severity, summary, detail}
+PAGE_DELIVERED: Final = "page.delivered"  # {page, channel}
+PAGE_FAILED: Final = "page.failed"  # {page, channel, error}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record. `hash` is SHA-256 over the canonical JSON of all the other fields; no floats anywhere.
+
+    `epoch` is the leadership under which it was written; `mono_ns` the writer's CLOCK_MONOTONIC within
+    `boot_id`; `wall_utc` ISO 8601 with microseconds; `wall_offset_us` the host's clock offset in µs as its
+    NTP client states it, or None if not known.
+    """
+
+    seq: int
+    epoch: int
+    writer: str
+    boot_id: str
+    mono_ns: int
+    wall_utc: str
+    wall_offset_us: int | None
+    type: str
+    v: int
+    service: str | None
+    incident: str | None
+    execution: str | None
+    actor: str
+    data: Mapping[str, Any]
+    prev: str
+    hash: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "seq": self.seq,
+            "epoch": self.epoch,
+            "writer": self.writer,
+            "boot_id": self.boot_id,
+            "mono_ns": self.mono_ns,
+            "wall_utc": self.wall_utc,
+            "wall_offset_us": self.wall_offset_us,
+            "type": self.type,
+            "v": self.v,
+            "service": self.service,
+            "incident": self.incident,
+            "execution": self.execution,
+            "actor": self.actor,
+            "data": dict(self.data),
+            "prev": self.prev,
+            "hash": self.hash,
+        }

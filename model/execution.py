@@ -1,0 +1,73 @@
+"""States and results of executions and their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Mode(StrEnum):
+    REAL = "real"
+    DRILL = "drill"
+    DRY_RUN = "dry-run"
+
+
+class StepState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+    UNDONE = "undone"
+
+
+class ExecutionState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    UNDONE = "undone"  # tentative steps were taken back; nothing is changed
+    FAILED = "failed"  # stopped at a step; the report says which
+    UNKNOWN = "unknown"  # a step's effect can't be seen: a person must look
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step did. `output` are JSON values (integers, no floats) that later steps may use."""
+
+    outcome: StepState
+    detail: str = ""
+    output: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def ok(cls, detail: str = "", **output: Any) -> StepResult:
+        return cls(StepState.SUCCEEDED, detail, output)
+
+    @classmethod
+    def failed(cls, detail: str, **output: Any) -> StepResult:
+        return cls(StepState.FAILED, detail, output)
+
+    @classmethod
+    def unknown(cls, detail: str, **output: Any) -> StepResult:
+        return cls(StepState.UNKNOWN, detail, output)
+
+
+class Effect(StrEnum):
+    """What a step's own check sees of its effect, when the outcome was not recorded (S5)."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Precheck:
+    """One row of a plan: what, how, result and why it matters, what to do if it fails."""
+
+    what: str
+    how: str
+    ok: bool | None
+    result: str
+    why: str
+    if_failed: str

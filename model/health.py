@@ -1,0 +1,81 @@
+"""What detection makes of the observations of one target by one probe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from model.observation import Observation
+
+
+class Health(StrEnum):
+    UP = "up"
+    SUSPECT = "suspect"
+    DOWN = "down"
+    UNKNOWN = "unknown"  # stale is unknown; unknown is never down (S6)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The numbers of detection. `silence_s` is what a target may fall silent for without being `down`.
+
+    refusals: consecutive refusals, `burst_interval_s` apart, that confirm a crash.
+    restart_grace_s: how long after an administrator's stop (57P01) or a start (57P03) nothing is concluded.
+    """
+
+    name: str
+    interval_s: float
+    timeout_s: float
+    burst_interval_s: float
+    burst_timeout_s: float
+    refusals: int
+    silence_s: float
+    restart_grace_s: float
+    rise: int
+    canary_interval_s: float
+
+    @property
+    def stale_s(self) -> float:
+        """Age at which a reading says nothing any more: two missed rounds and their time-out."""
+        return 3 * self.interval_s + self.timeout_s + self.silence_s
+
+    @property
+    def worst_detection_s(self) -> float:
+        """Worst case from the fault to `down`: silence that begins just after an answer, and the last round
+        of burst attempts. Compared with the RTO by `check`."""
+        return self.interval_s + self.silence_s + self.burst_timeout_s
+
+
+# The longest stall that each must ride out, plus a margin for the answer after it under load.
+# fast: short stalls count as outages; for services on a quiet network whose RTO is below 3 s.
+# balanced: 2.0 s of silence and a restart of 5 s are no outage (the default).
+# careful: 10 s of silence: hosts that are snapshotted or migrated live.
+PROFILES: dict[str, Profile] = {
+    "fast": Profile("fast", 0.2, 0.5, 0.025, 0.25, 3, 0.55, 2.0, 2, 0.1),
+    "balanced": Profile("balanced", 0.5, 1.0, 0.025, 0.5, 3, 2.4, 5.0, 2, 0.2),
+    "careful": Profile("careful", 1.0, 2.0, 0.05, 1.0, 5, 10.5, 15.0, 3, 0.5),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeState:
+    """Detection's memory of one (target, probe): a fold over its observations. Times are monotonic seconds.
+
+    last_good_s: end of the last success. first_bad_s: start of the first attempt of the present run without
+    success. last_life_s: last moment at which anything answered. stopping_s: last sign of an administrator's
+    stop or of a start. refusals: refusals in a row.
+    """
+
+    target: str
+    probe: str
+    health: Health = Health.UNKNOWN
+    since_s: float = 0.0
+    last_good_s: float | None = None
+    last_life_s: float | None = None
+    first_bad_s: float | None = None
+    stopping_s: float | None = None
+    refusals: int = 0
+    successes: int = 0
+    why: str = "not observed yet"
+    last: Observation | None = None
+    last_good: Observation | None = None

@@ -1,0 +1,160 @@
+"""The ports: everything of the outside world that probes, actions and the daemon may touch.
+
+The daemon binds them to real clocks, disks and hosts; a simulator binds them to a virtual world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from model.events import Event
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Monotonic seconds for every difference; wall seconds since 1970 UTC only to be recorded."""
+
+    def monotonic_s(self) -> float: ...
+
+    def wall_s(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Journal(Protocol):
+    """Append-only, hash-chained. `append` returns after the record is on disk (fsync)."""
+
+    async def append(
+        self,
+        type_: str,
+        data: Mapping[str, Any],
+        *,
+        service: str | None = None,
+        incident: str | None = None,
+        execution: str | None = None,
+        actor: str = "daemon",
+        anchor: bool = False,
+    ) -> Event:
+        """Write one event.
+
+        `incident="new"` or `execution="new"` makes the id from the record's own seq (`INC-12`, `EXE-13`).
+        `anchor=True` also fsyncs (seq, hash) to the anchor file and sends it to the system log before
+        returning: done before each changing step.
+
+        Raises LeadershipLostError if a newer epoch has been taken, JournalFullError if the disk is full,
+        JournalError otherwise; in each case nothing was written and nothing may be changed.
+        """
+        ...
+
+    def events(
+        self,
+        *,
+        since_seq: int = 0,
+        types: Iterable[str] | None = None,
+        service: str | None = None,
+        incident: str | None = None,
+        execution: str | None = None,
+    ) -> Sequence[Event]:
+        """Events in order, filtered. Reads only."""
+        ...
+
+
+class Lease(Protocol):
+    """Leadership on this store: one owner, an epoch that only grows (S1, S4). Not a timer: an owner."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    def held(self) -> bool:
+        """True while this process is the owner and its epoch is current; checked before every step."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """Of a command on a node. `exit_code` None means that the outcome is not known."""
+
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    took_s: float
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0
+
+
+class NodeAccess(Protocol):
+    """Commands on one node. Arguments are a list and are never spliced into a shell string."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        user: str | None = None,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        """Raises NodeAccessError if the node can't be reached; a time-out gives exit_code None."""
+        ...
+
+    def describe(self, argv: Sequence[str], *, user: str | None = None) -> str:
+        """The command as a person would type it; for plans and logs."""
+        ...
+
+
+class Secrets(Protocol):
+    """Resolves a reference to a secret; the value never reaches a log (S12)."""
+
+    def get(self, reference: Any) -> str: ...
+
+
+Sleeper = Callable[[float], Any]
+
+
+class SqlSession(Protocol):
+    """One session on one database server. Autocommit: each statement is its own transaction."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    @property
+    def backend_pid(self) -> int: ...
+
+    async def query(
+        self, statement: str, params: Sequence[Any] = (), *, timeout_s: float
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a statement ([] if it gives none).
+
+        At the time-out the socket is shut, never cancelled at the server: a cancelled wait for synchronous
+        replication reports success (P8). Raises SqlError.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Sql(Protocol):
+    """Opens sessions on members of a service. `role` is monitor, control or replication."""
+
+    async def connect(
+        self, service: str, member: str, *, role: str, database: str, timeout_s: float, application_name: str
+    ) -> SqlSession:
+        """Raises SqlError."""
+        ...
+
+
+class SqlError(Exception):
+    """`sqlstate` is the server's five-letter code, or None where no server answered; `outcome_unknown` is
+    set where the statement may have taken effect (the connection was lost after it was sent)."""
+
+    def __init__(
+        self, text: str, *, sqlstate: str | None = None, refused: bool = False, outcome_unknown: bool = False
+    ) -> None:
+        super().__init__(text)
+        self.sqlstate = sqlstate
+        self.refused = refused
+        self.outcome_unknown = outcome_unknown

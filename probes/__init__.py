@@ -1,0 +1,1 @@
+"""Probes: what sees. One file per probe type; the scheduler knows no types, a type knows no schedule."""

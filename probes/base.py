@@ -1,0 +1,89 @@
+"""What a probe type is: one attempt, one reading.
+
+The scheduler owns the deadline: client libraries' own time-outs can't be relied on, so the verdict falls at
+the deadline whatever the library does, and `abandon` is called to let go of the socket behind it.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from model.observation import Failure, Layer, Outcome
+from model.ports import Clock, NodeAccess, Secrets
+
+API_VERSION = 1
+
+
+class ProbeOptions(BaseModel):
+    """Base of every type's options: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one attempt saw. Facts are JSON values, documented by the type."""
+
+    outcome: Outcome
+    failure: Failure | None = None
+    detail: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def ok(cls, detail: str = "", **facts: Any) -> Reading:
+        return cls(Outcome.SUCCEEDED, None, detail, facts)
+
+    @classmethod
+    def failed(cls, failure: Failure, detail: str = "", **facts: Any) -> Reading:
+        return cls(Outcome.FAILED, failure, detail, facts)
+
+    @classmethod
+    def unknown(cls, failure: Failure | None, detail: str = "", **facts: Any) -> Reading:
+        return cls(Outcome.UNKNOWN, failure, detail, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePorts:
+    """What a probe may touch besides its own target. `node` is None where no access is configured."""
+
+    clock: Clock
+    secrets: Secrets
+    node: NodeAccess | None = None
+
+
+class Probe(abc.ABC):
+    """A check of one target. Instances are kept for the target's life and may hold connections."""
+
+    API_VERSION: ClassVar[int] = API_VERSION
+    type: ClassVar[str]
+    layer: ClassVar[Layer]
+    Options: ClassVar[type[ProbeOptions]]
+
+    def __init__(self, target: str, options: ProbeOptions, ports: ProbePorts) -> None:
+        self.target = target
+        self.options = options
+        self.ports = ports
+
+    @abc.abstractmethod
+    async def check(self) -> Reading:
+        """One attempt. Never raises for what the target does; may be cancelled at any await."""
+
+    async def hold(self) -> Reading | None:
+        """Keep a connection open and return when the peer ends it, with a reading that says how.
+
+        Returns None at once if there is nothing to hold (the default) or it can't be opened now; the
+        scheduler calls again after the next success.
+        """
+        return None
+
+    def abandon(self) -> None:
+        """The scheduler stopped waiting for `check`: shut its sockets now, without blocking or cancelling
+        anything at the peer."""
+
+    async def aclose(self) -> None:
+        """End of the target's life: close everything."""

@@ -1,0 +1,1 @@
+"""Runbooks: declarative procedures, bound to targets by the planner, run and resumed by the engine."""

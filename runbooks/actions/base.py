@@ -1,0 +1,99 @@
+"""What an action is: a described change with a check of its own effect.
+
+An action never journals: the engine writes the intent before `run` and the result after it. An action that is
+interrupted between the two is reconciled by `check`, which looks at the effect in the world (S5).
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from config.schema import Estate, Service
+from model.execution import Effect, Precheck, StepResult
+from model.ports import Clock, Journal, Lease, NodeAccess, Secrets, Sql
+
+API_VERSION = 1
+
+
+class ActionOptions(BaseModel):
+    """Base of every action's options (`with:` of a step): unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class ActionPorts:
+    """The world as actions see it. `node(name)` gives access to a node; raises NodeAccessError without."""
+
+    clock: Clock
+    journal: Journal
+    lease: Lease
+    sql: Sql
+    secrets: Secrets
+    node: Callable[[str], NodeAccess]
+
+
+@dataclass(slots=True)
+class StepContext:
+    """What an action knows of the execution that it is part of.
+
+    vars: the execution's variables (`candidate`, `primary`, …) and, under `steps.<id>`, the outputs of the
+    steps before. resources: objects that live as long as the execution's run in this process, by key (for
+    instance the lock sessions); `stack` closes them. progress: tells a person what is going on.
+    """
+
+    estate: Estate
+    service: Service
+    ports: ActionPorts
+    execution: str
+    incident: str | None
+    actor: str
+    vars: dict[str, Any]
+    resources: dict[str, Any] = field(default_factory=dict)
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    progress: Callable[[str], None] = lambda _text: None
+
+    def output(self, step: str) -> Mapping[str, Any]:
+        """Output of an earlier step; empty if it did not run."""
+        outputs: Mapping[str, Mapping[str, Any]] = self.vars.get("steps", {})
+        return outputs.get(step, {})
+
+
+class Action(abc.ABC):
+    """One kind of step. `changing`: it changes something in the world (anchored intent, needs leadership).
+    `idempotent`: may be run again when its effect is not seen."""
+
+    API_VERSION: ClassVar[int] = API_VERSION
+    name: ClassVar[str]
+    Options: ClassVar[type[ActionOptions]] = ActionOptions
+    changing: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = True
+
+    def __init__(self, options: ActionOptions) -> None:
+        self.options = options
+
+    @abc.abstractmethod
+    def describe(self, ctx: StepContext) -> list[str]:
+        """The resolved commands, as `--dry-run` prints them; secrets masked."""
+
+    async def precheck(self, ctx: StepContext) -> list[Precheck]:
+        """Read-only checks whether the step could run now."""
+        return []
+
+    @abc.abstractmethod
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        """Do it, until `deadline_s` of the monotonic clock. Success only if the effect was seen (S11)."""
+
+    async def check(self, ctx: StepContext) -> tuple[Effect, str]:
+        """Is the effect there? Called on resume for an open intent."""
+        return Effect.UNKNOWN, "this action has no check of its effect"
+
+    async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        """Take it back, where the runbook says so."""
+        return StepResult.failed("this action can't be undone")
