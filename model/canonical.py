@@ -14,7 +14,9 @@ def canonical_json(value: Any) -> bytes:
     Raises TypeError on a float: its text differs between languages, and a hash must not.
     """
     _refuse_floats(value, "$")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def record_hash(record: Mapping[str, Any]) -> str:

@@ -17,7 +17,9 @@ EPOCH_TAKEN: Final = "epoch.taken"  # {owner, previous_owner, reason}
 
 # --- what is seen
 SERVICE_PRIMARY: Final = "service.primary"  # {member, timeline, system_identifier, why}
-SYNC_SETTING: Final = "sync.setting"  # {member, value, source: read|set, previous, previous_read_ns, confirmed}
+SYNC_SETTING: Final = (
+    "sync.setting"  # {member, value, source: read|set, previous, previous_read_ns, confirmed}
+)
 HIGH_WATER: Final = "member.high_water"  # {member, timeline, lsn}
 HEALTH_CHANGED: Final = "health.changed"  # {target, probe, from, to, why}
 DIAGNOSIS_CHANGED: Final = "diagnosis.changed"  # Diagnosis.to_json()
@@ -32,7 +34,9 @@ OVERRIDE_RECORDED: Final = "override.recorded"  # {rule, reason, person}
 RPO_VERDICT: Final = "rpo.verdict"  # RpoVerdict.to_json()
 
 # --- executions
-EXECUTION_OPENED: Final = "execution.opened"  # {runbook, digest, mode, trigger, vars, steps: [...], expected_ms}
+EXECUTION_OPENED: Final = (
+    "execution.opened"  # {runbook, digest, mode, trigger, vars, steps: [...], expected_ms}
+)
 STEP_INTENT: Final = "step.intent"  # {step, action, attempt, changing, commands, inputs}
 STEP_RESULT: Final = "step.result"  # {step, outcome, output, detail, took_ns, reason, attempt}
 UNDO_INTENT: Final = "undo.intent"  # {step, action}

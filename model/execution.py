@@ -62,6 +62,27 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What a step's own check saw. `output` is what `run` would have returned, where the effect is there."""
+
+    effect: Effect
+    detail: str
+    output: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def done(cls, detail: str, **output: Any) -> Reconciled:
+        return cls(Effect.DONE, detail, output)
+
+    @classmethod
+    def not_done(cls, detail: str) -> Reconciled:
+        return cls(Effect.NOT_DONE, detail)
+
+    @classmethod
+    def unknown(cls, detail: str) -> Reconciled:
+        return cls(Effect.UNKNOWN, detail)
+
+
+@dataclass(frozen=True, slots=True)
 class Precheck:
     """One row of a plan: what, how, result and why it matters, what to do if it fails."""
 

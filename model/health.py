@@ -63,7 +63,8 @@ class ProbeState:
 
     last_good_s: end of the last success. first_bad_s: start of the first attempt of the present run without
     success. last_life_s: last moment at which anything answered. stopping_s: last sign of an administrator's
-    stop or of a start. refusals: refusals in a row.
+    stop or of a start. closed_s: a held connection ended without a word since the last success (the mark of a
+    crash). refusals: refusals in a row.
     """
 
     target: str
@@ -74,6 +75,7 @@ class ProbeState:
     last_life_s: float | None = None
     first_bad_s: float | None = None
     stopping_s: float | None = None
+    closed_s: float | None = None
     refusals: int = 0
     successes: int = 0
     why: str = "not observed yet"

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from config.schema import Estate, Service
-from model.execution import Effect, Precheck, StepResult
+from model.execution import Precheck, Reconciled, StepResult
 from model.ports import Clock, Journal, Lease, NodeAccess, Secrets, Sql
 
 API_VERSION = 1
@@ -66,14 +66,19 @@ class StepContext:
 
 
 class Action(abc.ABC):
-    """One kind of step. `changing`: it changes something in the world (anchored intent, needs leadership).
-    `idempotent`: may be run again when its effect is not seen."""
+    """One kind of step.
+
+    changing: it changes something in the world (anchored intent, needs leadership). idempotent: may be run
+    again when its effect is not seen. per_process: its effect lives in this process (sessions, locks), so a
+    resumed execution runs it again before anything else.
+    """
 
     API_VERSION: ClassVar[int] = API_VERSION
     name: ClassVar[str]
     Options: ClassVar[type[ActionOptions]] = ActionOptions
     changing: ClassVar[bool] = True
     idempotent: ClassVar[bool] = True
+    per_process: ClassVar[bool] = False
 
     def __init__(self, options: ActionOptions) -> None:
         self.options = options
@@ -90,9 +95,9 @@ class Action(abc.ABC):
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         """Do it, until `deadline_s` of the monotonic clock. Success only if the effect was seen (S11)."""
 
-    async def check(self, ctx: StepContext) -> tuple[Effect, str]:
-        """Is the effect there? Called on resume for an open intent."""
-        return Effect.UNKNOWN, "this action has no check of its effect"
+    async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
+        """Is the effect there? Called on resume for an open intent; changes nothing."""
+        return Reconciled.unknown("this action has no check of its effect")
 
     async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
         """Take it back, where the runbook says so."""

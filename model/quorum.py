@@ -1,0 +1,220 @@
+"""Who must be read to know every acknowledged write (S3, POSTGRESQL P1 to P4). Pure arithmetic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from model.lsn import Position
+
+_TOKEN = re.compile(r'\s*(?:(?P<quoted>"(?:[^"]|"")*")|(?P<word>[^\s,()"]+)|(?P<mark>[(),]))')
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSetting:
+    """A `synchronous_standby_names`: acknowledged writes are on `k` of `names`. k = 0: asynchronous."""
+
+    method: str
+    k: int
+    names: tuple[str, ...]
+    text: str = ""
+
+    @property
+    def synchronous(self) -> bool:
+        return self.k > 0
+
+    @property
+    def readable_needed(self) -> int:
+        """n − k + 1 of n: any so many standbys contain every acknowledged write (P1)."""
+        return len(self.names) - self.k + 1
+
+    def ambiguous(self) -> str | None:
+        """Why the names do not each mean exactly one server, or None (P1)."""
+        if "*" in self.names:
+            return "`*` matches any receiver, also one that is no server"
+        folded = [n.lower() for n in self.names]
+        twice = sorted({n for n in folded if folded.count(n) > 1})
+        return f"{', '.join(twice)} named twice" if twice else None
+
+
+ASYNCHRONOUS = SyncSetting("ANY", 0, ())
+
+
+def parse_synchronous_standby_names(text: str) -> SyncSetting:
+    """PostgreSQL's grammar: `''`, `a, b`, `2 (a, b)`, `FIRST 2 (a, b)`, `ANY 2 (a, b)`; names may be quoted.
+
+    Unquoted names compare without case (as the server does); they are kept as written. Raises ValueError.
+    """
+    tokens = _tokens(text)
+    if not tokens:
+        return SyncSetting("ANY", 0, (), text)
+    method, count, rest = "FIRST", 1, tokens
+    lowered = [t.lower() for t in tokens[:2]]
+    if lowered[0] in ("any", "first") and len(tokens) > 2 and tokens[1].isdigit():
+        method, count, rest = lowered[0].upper(), int(tokens[1]), _inside_brackets(tokens[2:], text)
+    elif tokens[0].isdigit() and len(tokens) > 1 and tokens[1] == "(":
+        count, rest = int(tokens[0]), _inside_brackets(tokens[1:], text)
+    names = tuple(rest[::2])
+    if len(rest) % 2 == 0 or any(c != "," for c in rest[1::2]) or any(n in "()," for n in names):
+        raise ValueError(f"not a list of standby names: {text!r}")
+    if count < 1:
+        raise ValueError(f"the number of synchronous standbys must be 1 or more: {text!r}")
+    return SyncSetting(method, min(count, len(names)), names, text)
+
+
+def _tokens(text: str) -> list[str]:
+    tokens: list[str] = []
+    position = 0
+    while position < len(text.rstrip()):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ValueError(f"not a list of standby names: {text!r}")
+        quoted = match["quoted"]
+        tokens.append(quoted[1:-1].replace('""', '"') if quoted else match["word"] or match["mark"])
+        position = match.end()
+    return tokens
+
+
+def _inside_brackets(tokens: Sequence[str], text: str) -> list[str]:
+    if len(tokens) < 3 or tokens[0] != "(" or tokens[-1] != ")":
+        raise ValueError(f"a list in brackets is missing: {text!r}")
+    return list(tokens[1:-1])
+
+
+def format_names(method: str, k: int, names: Sequence[str]) -> str:
+    """The setting's text, names quoted; '' for none."""
+    if not names:
+        return ""
+    quoted = ", ".join('"' + n.replace('"', '""') + '"' for n in names)
+    return f"{method} {min(k, len(names))} ({quoted})"
+
+
+def without(setting: SyncSetting, name: str) -> SyncSetting:
+    """The setting without the primary's own name, which can never be its own standby (P1)."""
+    names = tuple(n for n in setting.names if n.lower() != name.lower())
+    return SyncSetting(setting.method, min(setting.k, len(names)), names, setting.text)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPosition:
+    """A surviving member as the proof sees it.
+
+    position None: not readable, or not detached from the old primary, or not stable: it does not count.
+    not_candidate: why it may not be promoted (delayed, paused, excluded), though it counts.
+    preference: lower is preferred; local standbys come before the DR member.
+    """
+
+    member: str
+    application_name: str
+    position: Position | None
+    preference: tuple[int, ...]
+    not_candidate: str | None = None
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`complete`: the furthest counted member has every acknowledged write."""
+
+    complete: bool
+    reason: str
+    needed: int
+    readable: tuple[str, ...]
+    furthest: Position | None
+
+
+def prove(settings: Sequence[SyncSetting], members: Sequence[MemberPosition]) -> Proof:
+    """Is every write acknowledged under any of `settings` on the members that can be read?
+
+    Each of the settings must be satisfied: after a change both count until a canary was acknowledged under
+    the new one (P2). A name counts only if it is exactly one member's, compared without case.
+    """
+    counted = [m for m in members if m.position is not None]
+    readable = tuple(m.member for m in counted)
+    positions = [m.position for m in counted if m.position is not None]
+    furthest = max(positions, key=lambda p: (p.timeline, p.lsn), default=None)
+    if not settings:
+        return Proof(False, "the synchronous setting in force is not known", 0, readable, furthest)
+    lineages = {(p.system_identifier, p.timeline) for p in positions}
+    needed = max(s.readable_needed if s.synchronous else 0 for s in settings)
+    if len(lineages) > 1:
+        return Proof(
+            False, "positions are of different lineages and can't be compared", needed, readable, furthest
+        )
+    for setting in settings:
+        reason = _short_of(setting, counted)
+        if reason:
+            return Proof(False, reason, needed, readable, furthest)
+    return Proof(
+        True,
+        f"{len(readable)} readable, {needed} needed: every acknowledged write is among them",
+        needed,
+        readable,
+        furthest,
+    )
+
+
+def _short_of(setting: SyncSetting, counted: Sequence[MemberPosition]) -> str | None:
+    if not setting.synchronous:
+        return "replication is asynchronous: no standby is certain to have the last acknowledged write"
+    ambiguous = setting.ambiguous()
+    if ambiguous:
+        return f"synchronous_standby_names is ambiguous: {ambiguous}"
+    apps = [m.application_name.lower() for m in counted]
+    have = [n for n in setting.names if apps.count(n.lower()) == 1]
+    if len(have) < setting.readable_needed:
+        return (
+            f"{setting.method} {setting.k} of {len(setting.names)} needs {setting.readable_needed} readable "
+            f"of ({', '.join(setting.names)}); read: {', '.join(have) or 'none'}"
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who is promoted; `source` is a member ahead of it, from which it first streams what it lacks (P4)."""
+
+    candidate: str | None
+    source: str | None
+    reason: str
+
+
+def choose(members: Sequence[MemberPosition], wanted: str | None = None) -> Choice:
+    """The preferred eligible member; one that lags catches up from the furthest first (P4)."""
+    counted = [m for m in members if m.position is not None]
+    eligible = sorted((m for m in counted if m.not_candidate is None), key=lambda m: (m.preference, m.member))
+    if wanted is not None:
+        eligible = [m for m in eligible if m.member == wanted]
+    if not eligible:
+        reasons = "; ".join(f"{m.member}: {m.not_candidate or m.why_not or 'not readable'}" for m in members)
+        return Choice(None, None, f"no member can be promoted ({reasons or 'none left'})")
+    best = eligible[0]
+    furthest = max(counted, key=lambda m: (m.position.lsn if m.position else -1, m is best))
+    behind = _lsn(furthest) - _lsn(best)
+    if behind > 0:
+        return Choice(
+            best.member,
+            furthest.member,
+            f"preferred; {behind} bytes behind {furthest.member}: streams them first",
+        )
+    return Choice(best.member, None, "preferred, and nobody is ahead of it")
+
+
+def _lsn(member: MemberPosition) -> int:
+    return member.position.lsn if member.position else -1
+
+
+def names_after_failover(setting: SyncSetting, remaining: Mapping[str, str]) -> str:
+    """`synchronous_standby_names` for the candidate: only the remaining standbys (P11).
+
+    remaining: member → application_name of the standbys that stay. With nobody left the old names stay, so
+    that writes wait rather than being acknowledged on a single copy (`when_single_copy: block`).
+    """
+    wanted = {n.lower() for n in setting.names}
+    names = [
+        app for _member, app in sorted(remaining.items()) if app.lower() in wanted or not setting.synchronous
+    ]
+    if not setting.synchronous:
+        return ""
+    return format_names(setting.method, setting.k, names) if names else setting.text

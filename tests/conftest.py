@@ -1,0 +1,61 @@
+"""Real PostgreSQL servers for every test that wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from controller.demo.cluster import Cluster, ClusterOptions
+from controller.demo.servers import Server, find_servers
+
+ClusterFactory = Callable[..., Cluster]
+
+
+def server_or_skip(version: int) -> Server:
+    for server in find_servers():
+        if server.version == version:
+            return server
+    pytest.skip(f"PostgreSQL {version} is not installed")
+
+
+@pytest.fixture(scope="session")
+def pg_server_18() -> Server:
+    return server_or_skip(18)
+
+
+@pytest.fixture(scope="session")
+def pg_server_15() -> Server:
+    return server_or_skip(15)
+
+
+@pytest.fixture(scope="session")
+def pg_bin_18(pg_server_18: Server) -> Path:
+    return pg_server_18.bin_dir
+
+
+@pytest.fixture(scope="session")
+def pg_bin_15(pg_server_15: Server) -> Path:
+    return pg_server_15.bin_dir
+
+
+@pytest.fixture
+def cluster() -> Iterator[ClusterFactory]:
+    """`cluster(version=18, **ClusterOptions)` starts three nodes; they are gone after the test."""
+    with ExitStack() as stack:
+
+        def start(version: int = 18, **options: object) -> Cluster:
+            return stack.enter_context(
+                Cluster(server_or_skip(version), ClusterOptions(**options))  # type: ignore[arg-type]
+            )
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_cluster() -> Iterator[Cluster]:
+    """One PostgreSQL 18 cluster for a whole module, for tests that leave it as they found it."""
+    with Cluster(server_or_skip(18)) as cluster:
+        yield cluster
