@@ -20,7 +20,9 @@ SERVICE_PRIMARY: Final = "service.primary"  # {member, timeline, system_identifi
 SYNC_SETTING: Final = (
     "sync.setting"  # {member, value, source: read|set, previous, previous_read_ns, confirmed}
 )
-HIGH_WATER: Final = "member.high_water"  # {member, timeline, lsn}
+HIGH_WATER: Final = "member.high_water"  # {members: {member: {timeline, lsn}}}
+MEMBER_RETIRED: Final = "member.retired"  # {member, why}: lost the primary's role; fenced when it answers
+MEMBER_REJOINED: Final = "member.rejoined"  # {member}
 HEALTH_CHANGED: Final = "health.changed"  # {target, probe, from, to, why}
 DIAGNOSIS_CHANGED: Final = "diagnosis.changed"  # Diagnosis.to_json()
 
@@ -34,9 +36,8 @@ OVERRIDE_RECORDED: Final = "override.recorded"  # {rule, reason, person}
 RPO_VERDICT: Final = "rpo.verdict"  # RpoVerdict.to_json()
 
 # --- executions
-EXECUTION_OPENED: Final = (
-    "execution.opened"  # {runbook, digest, mode, trigger, vars, steps: [...], expected_ms}
-)
+# {runbook, kind, digest, text, mode, trigger (automatic|manual), vars, steps: [{id, action}], expected_ms}
+EXECUTION_OPENED: Final = "execution.opened"
 STEP_INTENT: Final = "step.intent"  # {step, action, attempt, changing, commands, inputs}
 STEP_RESULT: Final = "step.result"  # {step, outcome, output, detail, took_ns, reason, attempt}
 UNDO_INTENT: Final = "undo.intent"  # {step, action}
@@ -46,11 +47,11 @@ EXECUTION_CLOSED: Final = "execution.closed"  # {state, reason}
 ABORT_REQUESTED: Final = "abort.requested"  # {reason}
 
 # --- people and pages
-SERVICE_PAUSED: Final = "service.paused"  # {until_wall, reason}
+SERVICE_PAUSED: Final = "service.paused"  # {until_wall_ns, reason}
 SERVICE_RESUMED: Final = "service.resumed"  # {reason}
 SERVICE_BLOCKED: Final = "service.blocked"  # {reason}: no automatic failover until unblocked (S8)
 SERVICE_UNBLOCKED: Final = "service.unblocked"  # {reason}
-APPROVAL_REQUESTED: Final = "approval.requested"  # {approval, what, runbook, to, requester, expires_wall}
+APPROVAL_REQUESTED: Final = "approval.requested"  # {approval, what, runbook, to, requester, expires_wall_ns}
 APPROVAL_GIVEN: Final = "approval.given"  # {approval, person}
 APPROVAL_EXPIRED: Final = "approval.expired"  # {approval}
 PAGE_QUEUED: Final = "page.queued"  # {page, severity, summary, detail}

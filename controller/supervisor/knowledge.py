@@ -1,0 +1,191 @@
+"""What is known of one service: a fold over its observations into the view that the pure core judges.
+
+Holds no opinion: health is made by `detect`, the view is judged by `diagnose` and `decide`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from config.schema import Estate, Member, Service
+from controller.detect import age, fold
+from controller.supervisor.settings_history import SettingsHistory
+from controller.views import CANARY, PG, MemberView, ServiceView
+from model.health import Health, ProbeState
+from model.observation import Observation, Outcome
+from model.quorum import SyncSetting, without
+
+# Raw observations that an incident freezes: from five minutes before its T0.
+KEPT_S = 300.0
+# Acknowledged canaries whose times are kept: enough to tell the age of a replica's data for minutes.
+KEPT_CANARIES = 4096
+
+
+@dataclass(slots=True)
+class Replica:
+    """What a standby showed since the primary fell under suspicion (P14). Times are monotonic seconds."""
+
+    mark: int | None = None
+    advanced_s: float | None = None
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """Mutable on purpose: one per service, touched from the loop only."""
+
+    estate: Estate
+    service: Service
+    settings: SettingsHistory = field(default_factory=SettingsHistory)
+    high_water: dict[str, tuple[int, int]] = field(default_factory=dict)
+    last_acked_canary: int | None = None
+    synchronous_commit: str | None = None
+    observer_sane: bool | None = None
+    observer_why: str = ""
+    _states: dict[tuple[str, str], ProbeState] = field(default_factory=dict)
+    _kept: deque[Observation] = field(default_factory=deque)
+    _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
+    _replicas: dict[str, Replica] = field(default_factory=dict)
+
+    # --- seeing
+
+    def observe(self, seen: Observation, primary: str | None) -> None:
+        """One more observation of a member, of its node or of the canary."""
+        key = (seen.target, seen.probe)
+        state = self._states.get(key, ProbeState(seen.target, seen.probe))
+        self._states[key] = fold(state, seen, self.service.detection)
+        self._kept.append(seen)
+        while self._kept and seen.ended_s - self._kept[0].ended_s > KEPT_S:
+            self._kept.popleft()
+        member = self.member_of(seen.target)
+        if member is None or seen.outcome is not Outcome.SUCCEEDED:
+            return
+        if seen.probe == CANARY:
+            self._canary_acknowledged(seen)
+        elif seen.probe == PG:
+            self._member_read(member.name, seen, primary)
+
+    def forget(self, member: str, probe: str) -> None:
+        """The probe was ended: its last word says nothing any more."""
+        self._states.pop((f"{self.service.name}/{member}", probe), None)
+
+    def member_of(self, target: str) -> Member | None:
+        service, _, member = target.partition("/")
+        return self.service.members.get(member) if service == self.service.name else None
+
+    def kept(self) -> list[Observation]:
+        """The raw observations of the last minutes, oldest first."""
+        return list(self._kept)
+
+    def canary_age_s(self, canary_n: int | None, now_s: float) -> float | None:
+        """How old at most the data of a member is that shows canary `canary_n`: the time since that was
+        acknowledged. None: a number of which this process does not know when."""
+        if canary_n is None or not self._acked or canary_n < self._acked[0][0]:
+            return None
+        at_s = next((at for n, at in reversed(self._acked) if n <= canary_n), None)
+        return None if at_s is None else max(0.0, now_s - at_s)
+
+    def state(self, member: str, probe: str) -> ProbeState | None:
+        return self._states.get((f"{self.service.name}/{member}", probe))
+
+    # --- the view
+
+    def view(self, primary: str | None, now_s: float, broken_dependencies: Iterable[str] = ()) -> ServiceView:
+        postgresql = self.service.postgresql
+        return ServiceView(
+            name=self.service.name,
+            profile=self.service.detection,
+            rpo_s=self.service.objectives.rpo,
+            primary=primary,
+            members=[self._member_view(m, primary, now_s) for m in self.service.members.values()],
+            settings=self.counted_settings(primary),
+            intended_setting=postgresql.synchronous_standby_names,
+            observer_sane=self.observer_sane,
+            observer_why=self.observer_why,
+            on_admin_stop=postgresql.on_admin_stop,
+            manager=self.service.manager,
+            broken_dependencies=tuple(broken_dependencies),
+        )
+
+    def counted_settings(self, primary: str | None) -> tuple[SyncSetting, ...]:
+        """Without the primary's own name, which can never be its own standby (P1)."""
+        member = self.service.members.get(primary) if primary else None
+        if member is None:
+            return self.settings.settings
+        return tuple(without(s, member.application_name) for s in self.settings.settings)
+
+    def _member_view(self, member: Member, primary: str | None, now_s: float) -> MemberView:
+        profile = self.service.detection
+        target = f"{self.service.name}/{member.name}"
+        node = f"node/{member.node}"
+        return MemberView(
+            name=member.name,
+            application_name=member.application_name,
+            role=member.role.value,
+            node=member.node,
+            site=self.estate.nodes[member.node].site,
+            preference=member.preference,
+            excluded=member.excluded,
+            probes=self._aged(target, now_s),
+            node_probes=self._aged(node, now_s),
+            received_after_suspicion=member.name != primary
+            and self._still_receives(member.name, now_s, profile.interval_s),
+        )
+
+    def _aged(self, target: str, now_s: float) -> Mapping[str, ProbeState]:
+        profile = self.service.detection
+        return {p: age(s, now_s, profile) for (t, p), s in self._states.items() if t == target}
+
+    # --- folding
+
+    def _canary_acknowledged(self, seen: Observation) -> None:
+        number = seen.facts.get("canary_n")
+        if isinstance(number, int):
+            self.last_acked_canary = number
+            self._acked.append((number, seen.ended_s))
+        text = seen.facts.get("sync_names")
+        if isinstance(text, str):
+            self.settings = self.settings.acknowledged(text, int(seen.ended_s * 1e9))
+        commit = seen.facts.get("synchronous_commit")
+        self.synchronous_commit = commit if isinstance(commit, str) else self.synchronous_commit
+
+    def _member_read(self, member: str, seen: Observation, primary: str | None) -> None:
+        if member == primary:
+            text = seen.facts.get("sync_names")
+            if isinstance(text, str) and seen.facts.get("in_recovery") is False:
+                self.settings = self.settings.read(text, int(seen.ended_s * 1e9))
+        self._raise_high_water(member, seen)
+        self._watch_replica(member, seen, primary)
+
+    def _raise_high_water(self, member: str, seen: Observation) -> None:
+        timeline, position = seen.facts.get("timeline"), seen.facts.get("position")
+        if isinstance(timeline, int) and isinstance(position, int):
+            self.high_water[member] = max(self.high_water.get(member, (0, 0)), (timeline, position))
+
+    def _watch_replica(self, member: str, seen: Observation, primary: str | None) -> None:
+        """Positions count only from readings that both began after the suspicion of the primary."""
+        suspected_s = self._suspected_since_s(primary)
+        if member == primary or suspected_s is None or seen.started_s <= suspected_s:
+            self._replicas.pop(member, None)
+            return
+        position = seen.facts.get("position")
+        if not isinstance(position, int):
+            return
+        replica = self._replicas.setdefault(member, Replica())
+        if replica.mark is not None and position > replica.mark:
+            replica.advanced_s = seen.ended_s
+        replica.mark = position
+
+    def _suspected_since_s(self, primary: str | None) -> float | None:
+        state = self.state(primary, PG) if primary else None
+        return None if state is None or state.health is Health.UP else state.first_bad_s
+
+    def _still_receives(self, member: str, now_s: float, interval_s: float) -> bool:
+        """An advance within two intervals: what a receiver had buffered of a dead primary is long on disk."""
+        replica = self._replicas.get(member)
+        return (
+            replica is not None
+            and replica.advanced_s is not None
+            and (now_s - replica.advanced_s < 2 * interval_s)
+        )

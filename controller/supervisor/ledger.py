@@ -1,0 +1,240 @@
+"""What must outlive the process, read from the journal: a fold over one service's events. Pure.
+
+Kept current by `apply` with every event that is written, so that nothing is read twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from controller import fields
+from controller.supervisor.settings_history import SettingsHistory
+from model import events as ev
+from model.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A request for approval. `given_by`: the persons who approved, never the requester."""
+
+    id: str
+    incident: str | None
+    runbook: str
+    what: str
+    to: str | None
+    requester: str
+    expires_ns: int
+    given_by: tuple[str, ...] = ()
+    expired: bool = False
+
+    @property
+    def open(self) -> bool:
+        return not self.given_by and not self.expired
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncident:
+    """The incident that is not closed. `recovered`: it works again, redundancy may still be missing."""
+
+    id: str
+    opened_seq: int
+    level: str
+    code: str
+    manual: bool = False
+    recovered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """paused_until_ns: wall clock, since people state an end by the clock on the wall. retired: members that
+    lost the primary's role to a failover and have not rejoined: fenced when they answer, never followed."""
+
+    service: str
+    primary: str | None = None
+    timeline: int | None = None
+    system_identifier: str | None = None
+    settings: SettingsHistory = field(default_factory=SettingsHistory)
+    settings_boot: str | None = None
+    high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    paused_until_ns: int | None = None
+    paused_reason: str = ""
+    blocked: str | None = None
+    incident: OpenIncident | None = None
+    open_executions: tuple[str, ...] = ()
+    approvals: Mapping[str, Approval] = field(default_factory=dict)
+    retired: tuple[str, ...] = ()
+    last_diagnosis: str | None = None
+
+    @classmethod
+    def read(cls, service: str, events: Iterable[Event]) -> Ledger:
+        ledger = cls(service)
+        for event in events:
+            ledger = ledger.apply(event)
+        return ledger
+
+    def paused(self, wall_ns: int) -> str | None:
+        """Why it is paused now, or None."""
+        if self.paused_until_ns is None or wall_ns >= self.paused_until_ns:
+            return None
+        return f"paused for {(self.paused_until_ns - wall_ns) // 1_000_000_000} s more: {self.paused_reason}"
+
+    def approved(self, incident: str | None) -> Approval | None:
+        """The approval of this incident that somebody gave."""
+        return next((a for a in self.approvals.values() if a.given_by and a.incident == incident), None)
+
+    def waiting(self) -> Approval | None:
+        return next((a for a in self.approvals.values() if a.open), None)
+
+    def history(self, boot_id: str) -> SettingsHistory:
+        """The last journaled setting. Of another boot its age is not known."""
+        return self.settings if self.settings_boot == boot_id else replace(self.settings, read_ns=None)
+
+    def apply(self, event: Event) -> Ledger:
+        """The ledger after one more event; those of other services change nothing."""
+        if event.service != self.service:
+            return self
+        step = _STEPS.get(event.type)
+        return self if step is None else step(self, event)
+
+
+def _primary(ledger: Ledger, event: Event) -> Ledger:
+    data = event.data
+    member = fields.text(data, "member")
+    return replace(
+        ledger,
+        primary=member,
+        timeline=fields.integer(data, "timeline"),
+        system_identifier=fields.optional_text(data, "system_identifier") or ledger.system_identifier,
+        retired=tuple(m for m in ledger.retired if m != member),
+    )
+
+
+def _setting(ledger: Ledger, event: Event) -> Ledger:
+    value = fields.text(event.data, "value")
+    confirmed = event.data.get("confirmed") is not False
+    history = ledger.settings
+    moved = history.acknowledged(value, event.mono_ns) if confirmed else history.read(value, event.mono_ns)
+    return replace(ledger, settings=moved, settings_boot=event.boot_id)
+
+
+def _high_water(ledger: Ledger, event: Event) -> Ledger:
+    marks = dict(ledger.high_water)
+    for member, mark in fields.mapping(event.data, "members").items():
+        if isinstance(mark, Mapping):
+            marks[member] = (fields.integer(mark, "timeline") or 0, fields.integer(mark, "lsn") or 0)
+    return replace(ledger, high_water=marks)
+
+
+def _paused(ledger: Ledger, event: Event) -> Ledger:
+    until = fields.integer(event.data, "until_wall_ns")
+    return replace(ledger, paused_until_ns=until, paused_reason=fields.text(event.data, "reason"))
+
+
+def _incident_opened(ledger: Ledger, event: Event) -> Ledger:
+    diagnosis = fields.mapping(event.data, "diagnosis")
+    return replace(
+        ledger,
+        incident=OpenIncident(
+            event.incident or "",
+            event.seq,
+            fields.text(event.data, "level", "III"),
+            fields.text(diagnosis, "code"),
+            manual=event.data.get("manual") is True,
+        ),
+    )
+
+
+def _incident_recovered(ledger: Ledger, event: Event) -> Ledger:
+    if ledger.incident is None or ledger.incident.id != event.incident:
+        return ledger
+    return replace(ledger, incident=replace(ledger.incident, recovered=True))
+
+
+def _incident_closed(ledger: Ledger, event: Event) -> Ledger:
+    if ledger.incident is None or ledger.incident.id != event.incident:
+        return ledger
+    return replace(ledger, incident=None)
+
+
+def _execution_opened(ledger: Ledger, event: Event) -> Ledger:
+    return replace(ledger, open_executions=(*ledger.open_executions, event.execution or ""))
+
+
+def _execution_closed(ledger: Ledger, event: Event) -> Ledger:
+    return replace(ledger, open_executions=tuple(e for e in ledger.open_executions if e != event.execution))
+
+
+def _approval_requested(ledger: Ledger, event: Event) -> Ledger:
+    data = event.data
+    approval = Approval(
+        id=fields.text(data, "approval"),
+        incident=event.incident,
+        runbook=fields.text(data, "runbook"),
+        what=fields.text(data, "what"),
+        to=fields.optional_text(data, "to"),
+        requester=fields.text(data, "requester"),
+        expires_ns=fields.integer(data, "expires_wall_ns") or 0,
+    )
+    return replace(ledger, approvals={**ledger.approvals, approval.id: approval})
+
+
+def _approval_given(ledger: Ledger, event: Event) -> Ledger:
+    found = ledger.approvals.get(fields.text(event.data, "approval"))
+    if found is None:
+        return ledger
+    given = replace(found, given_by=(*found.given_by, fields.text(event.data, "person")))
+    return replace(ledger, approvals={**ledger.approvals, found.id: given})
+
+
+def _approval_expired(ledger: Ledger, event: Event) -> Ledger:
+    found = ledger.approvals.get(fields.text(event.data, "approval"))
+    if found is None:
+        return ledger
+    return replace(ledger, approvals={**ledger.approvals, found.id: replace(found, expired=True)})
+
+
+def _retired(ledger: Ledger, event: Event) -> Ledger:
+    member = fields.text(event.data, "member")
+    return replace(ledger, retired=tuple(dict.fromkeys((*ledger.retired, member))))
+
+
+def _rejoined(ledger: Ledger, event: Event) -> Ledger:
+    member = fields.text(event.data, "member")
+    return replace(ledger, retired=tuple(m for m in ledger.retired if m != member))
+
+
+_STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
+    ev.SERVICE_PRIMARY: _primary,
+    ev.SYNC_SETTING: _setting,
+    ev.HIGH_WATER: _high_water,
+    ev.SERVICE_PAUSED: _paused,
+    ev.SERVICE_RESUMED: lambda ledger, _e: replace(ledger, paused_until_ns=None, paused_reason=""),
+    ev.SERVICE_BLOCKED: lambda ledger, e: replace(ledger, blocked=fields.text(e.data, "reason")),
+    ev.SERVICE_UNBLOCKED: lambda ledger, _e: replace(ledger, blocked=None),
+    ev.INCIDENT_OPENED: _incident_opened,
+    ev.INCIDENT_RECOVERED: _incident_recovered,
+    ev.INCIDENT_CLOSED: _incident_closed,
+    ev.EXECUTION_OPENED: _execution_opened,
+    ev.EXECUTION_CLOSED: _execution_closed,
+    ev.APPROVAL_REQUESTED: _approval_requested,
+    ev.APPROVAL_GIVEN: _approval_given,
+    ev.APPROVAL_EXPIRED: _approval_expired,
+    ev.MEMBER_RETIRED: _retired,
+    ev.MEMBER_REJOINED: _rejoined,
+    ev.DIAGNOSIS_CHANGED: lambda ledger, e: replace(ledger, last_diagnosis=fields.text(e.data, "code")),
+}
+
+
+def automatic_failovers(
+    events: Iterable[Event], since_wall_ns: int, wall_ns_of: Callable[[str], int | None]
+) -> int:
+    """Executions that failed a service over without a person's request, opened since `since_wall_ns` (S1)."""
+    return sum(
+        1
+        for event in events
+        if event.type == ev.EXECUTION_OPENED
+        and fields.text(event.data, "kind") == "failover"
+        and fields.text(event.data, "trigger") == "automatic"
+        and (wall_ns_of(event.wall_utc) or 0) >= since_wall_ns
+    )

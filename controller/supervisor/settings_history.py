@@ -1,0 +1,53 @@
+"""Which synchronous settings must be satisfied for a proof (POSTGRESQL P2). Pure.
+
+`synchronous_standby_names` comes from its history, read with every canary, never from the last reading alone:
+after a change both settings count until a canary that was committed under the new one is acknowledged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from model.quorum import SyncSetting, parse_synchronous_standby_names
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsHistory:
+    """confirmed: the setting under which the newest acknowledged canary was committed. pending: values that
+    were read since and not confirmed, oldest first. read_ns: when one was last read, monotonic."""
+
+    confirmed: str | None = None
+    pending: tuple[str, ...] = ()
+    read_ns: int | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that must be satisfied; empty: not known."""
+        known = (() if self.confirmed is None else (self.confirmed,)) + self.pending
+        return tuple(dict.fromkeys(known))
+
+    @property
+    def settings(self) -> tuple[SyncSetting, ...]:
+        """Parsed. One that can't be parsed proves nothing: it counts as asynchronous."""
+        return tuple(_parsed(text) for text in self.texts)
+
+    @property
+    def current(self) -> str | None:
+        return self.texts[-1] if self.texts else None
+
+    def read(self, text: str, read_ns: int) -> SettingsHistory:
+        """The server showed `text`, and nothing was committed under it yet as far as is known."""
+        if text == self.current:
+            return replace(self, read_ns=read_ns)
+        return replace(self, pending=(*self.pending, text), read_ns=read_ns)
+
+    def acknowledged(self, text: str, read_ns: int) -> SettingsHistory:
+        """A canary that read `text` in its own statement was acknowledged."""
+        return SettingsHistory(text, (), read_ns)
+
+
+def _parsed(text: str) -> SyncSetting:
+    try:
+        return parse_synchronous_standby_names(text)
+    except ValueError:
+        return SyncSetting("ANY", 0, (), text)
