@@ -71,6 +71,10 @@ class Action(abc.ABC):
     changing: it changes something in the world (anchored intent, needs leadership). idempotent: may be run
     again when its effect is not seen. per_process: its effect lives in this process (sessions, locks), so a
     resumed execution runs it again before anything else.
+
+    For the linter: fences: its success proves that the old primary can acknowledge nothing any more (S2).
+    promotes: it makes a member the primary. needs_primary: it can't succeed while the old primary or its site
+    is gone (S10). outputs: keys that `StepResult.output` may hold; None: not declared, so not checked.
     """
 
     API_VERSION: ClassVar[int] = API_VERSION
@@ -79,6 +83,10 @@ class Action(abc.ABC):
     changing: ClassVar[bool] = True
     idempotent: ClassVar[bool] = True
     per_process: ClassVar[bool] = False
+    fences: ClassVar[bool] = False
+    promotes: ClassVar[bool] = False
+    needs_primary: ClassVar[bool] = False
+    outputs: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, options: ActionOptions) -> None:
         self.options = options
@@ -87,18 +95,28 @@ class Action(abc.ABC):
     def describe(self, ctx: StepContext) -> list[str]:
         """The resolved commands, as `--dry-run` prints them; secrets masked."""
 
+    def where(self, ctx: StepContext) -> str:
+        """Who acts where, for the plan: `pg2 as bcm_control`, `node db1 as postgres`."""
+        return "this host"
+
     async def precheck(self, ctx: StepContext) -> list[Precheck]:
         """Read-only checks whether the step could run now."""
         return []
 
     @abc.abstractmethod
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
-        """Do it, until `deadline_s` of the monotonic clock. Success only if the effect was seen (S11)."""
+        """Do it, until `deadline_s` of the monotonic clock. Success only if the effect was seen (S11).
+
+        An exception counts as an unknown outcome if the action is `changing`, else as a failure. Shortly after
+        the deadline the task is cancelled: let go at once, and change nothing after that.
+        """
 
     async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
-        """Is the effect there? Called on resume for an open intent; changes nothing."""
+        """Is the effect there? Called where the outcome is not known: on resume for an open intent, and
+        after a run that ended unknown. Changes nothing."""
         return Reconciled.unknown("this action has no check of its effect")
 
     async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
-        """Take it back, where the runbook says so."""
+        """Take it back, where the runbook says so. Called too after a run that failed or whose outcome is not
+        known, and may be called twice: taking back what was never done is a success."""
         return StepResult.failed("this action can't be undone")
