@@ -1,0 +1,83 @@
+"""The bodies of requests: closed shapes, so that a misspelt option is an error and not ignored."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.durations import Seconds
+from model.errors import UsageError
+
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+NameText = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_strip_whitespace=True)
+
+
+class SwitchoverBody(Body):
+    to: NameText | None = None
+    dry_run: bool = False
+
+
+class FailoverBody(Body):
+    to: NameText | None = None
+    override: list[NameText] = Field(default=[], max_length=20)
+    reason: str = Field(default="", max_length=2000)
+    dry_run: bool = False
+
+
+class PauseBody(Body):
+    """`for`: a duration as in the estate (`2h`). A pause without an end or a reason does not exist (S7)."""
+
+    for_: Seconds = Field(alias="for", gt=0, le=30 * 86400)
+    reason: Text
+
+
+class ResumeBody(Body):
+    reason: str = Field(default="", max_length=2000)
+
+
+class AcknowledgeBody(Body):
+    comment: Text
+
+
+class AbortBody(Body):
+    reason: Text
+
+
+class PlanBody(Body):
+    service: NameText
+    runbook: NameText
+    to: NameText | None = None
+
+
+class EmptyBody(Body):
+    """Of a request that says all in its path."""
+
+
+Model = TypeVar("Model", bound=Body)
+
+
+async def read_body(request: web.Request, model: type[Model]) -> Model:
+    """Raises UsageError, naming each field that is wrong."""
+    raw = await request.read()
+    try:
+        value = json.loads(raw) if raw else {}
+    except ValueError as error:
+        raise UsageError("the body is not JSON", where=request.path, hint=str(error)) from error
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc']) or 'body'}: {e['msg']}" for e in error.errors()
+        )
+        raise UsageError(
+            f"the request can't be used: {problems}",
+            where=request.path,
+            hint=f"allowed: {', '.join(f.alias or n for n, f in model.model_fields.items()) or 'nothing'}",
+        ) from error

@@ -1,0 +1,100 @@
+"""What the API needs of the daemon, and nothing more: its tests drive it with a stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from model.events import Event
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `person` is the id of a person of the estate, `os_user` the account of the connection;
+    requester and approver are compared by person, never by account."""
+
+    person: str
+    os_user: str
+
+
+class Control(Protocol):
+    """The daemon as the API sees it. Every method raises BcmError for what a person can do something about.
+
+    `status` and `explain` are answered from memory and return at once. The results are JSON-ready.
+    """
+
+    def status(self) -> Json:
+        """{"daemon": {version, leader, epoch, estate_digest, journal_ok, uptime_s, estate_error},
+        "services": [{name, health, code, sentence, sentence_zh, mode, paused, blocked, primary, profile,
+        rpo_s, rto_s, tolerance, incident, execution, decision, "members": [{name, role, node, site, health, why,
+        age_ms, in_recovery, timeline, position, lag_bytes, sync_state, canary_n}]}],
+        "incidents_open": [...], "approvals": [...]}"""
+        ...
+
+    def explain(self, service: str) -> Json:
+        """{"service", "diagnosis": Diagnosis.to_json(), "decision": Decision.to_json(), "would", "view"}"""
+        ...
+
+    async def switchover(self, service: str, *, to: str | None, dry_run: bool, caller: Caller) -> Json:
+        """{"execution", "incident", "state": "running" | "waiting_for_approval", "approval"}; a dry run gives
+        the plan instead. Raises HeldError with the gate that holds it."""
+        ...
+
+    async def failover(
+        self,
+        service: str,
+        *,
+        to: str | None,
+        override: Sequence[str],
+        reason: str,
+        dry_run: bool,
+        caller: Caller,
+    ) -> Json:
+        """As `switchover`. override: rules (`S2`, `S3`, …) that the caller overrides by name, with the reason
+        that lands in the evidence."""
+        ...
+
+    async def pause(self, service: str, *, for_s: float, reason: str, caller: Caller) -> Json:
+        """Hands off the service for `for_s` seconds (S7)."""
+        ...
+
+    async def resume(self, service: str, *, reason: str, caller: Caller) -> Json:
+        """Ends a pause."""
+        ...
+
+    async def acknowledge(self, service: str, *, comment: str, caller: Caller) -> Json:
+        """Unblocks the service after an automatic failover (S8)."""
+        ...
+
+    async def approve(self, approval: str, *, caller: Caller) -> Json:
+        """As the result of `switchover`. Raises HeldError if the requester is the same person."""
+        ...
+
+    async def resume_execution(self, execution: str, *, caller: Caller) -> Json: ...
+
+    async def abort_execution(self, execution: str, *, reason: str, caller: Caller) -> Json: ...
+
+    async def reload(self) -> Json:
+        """Reads the estate again. Raises EstateError and keeps the old one if it can't be used."""
+        ...
+
+    async def plan(self, service: str, runbook: str, to: str | None) -> Json:
+        """What an execution would do: every resolved command and each precheck's live result."""
+        ...
+
+
+class ReadEvents(Protocol):
+    """The journal's reading half, as of `model.ports.Journal.events`. Called in a worker thread."""
+
+    def __call__(
+        self,
+        *,
+        since_seq: int = 0,
+        types: Iterable[str] | None = None,
+        service: str | None = None,
+        incident: str | None = None,
+        execution: str | None = None,
+    ) -> Sequence[Event]: ...

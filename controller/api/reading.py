@@ -1,0 +1,119 @@
+"""What has happened, read from the journal: executions and events. The same with any daemon: the journal is
+the truth, not the memory of a process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from controller.api.answers import UnknownNameError, answer, answer_list
+from controller.api.feed import JournalFeed
+from controller.executions import list_executions, show_execution
+from model import events as ev
+from model.errors import UsageError
+from model.execution import ExecutionState
+
+# A reader that asks for more looks again: no request holds a connection for ever.
+_LONGEST_WAIT_S: Final = 30.0
+_MOST_EVENTS: Final = 1000
+# A new start or a new leader turns an open intent into an unknown one.
+_TAKEOVERS: Final = (ev.DAEMON_STARTED, ev.EPOCH_TAKEN)
+_OF_EXECUTIONS: Final = (
+    *_TAKEOVERS,
+    ev.EXECUTION_OPENED,
+    ev.EXECUTION_RESUMED,
+    ev.EXECUTION_CLOSED,
+    ev.STEP_INTENT,
+    ev.STEP_RESULT,
+    ev.UNDO_INTENT,
+    ev.UNDO_RESULT,
+    ev.ABORT_REQUESTED,
+)
+
+
+class Reading:
+    """Handlers of `GET /v1/executions…` and `GET /v1/events`."""
+
+    def __init__(self, feed: JournalFeed) -> None:
+        self._feed = feed
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/executions", self.executions),
+            web.get("/v1/executions/{execution}", self.execution),
+            web.get("/v1/events", self.events),
+        ]
+
+    async def executions(self, _request: web.Request) -> web.Response:
+        events = await self._feed.read(types=_OF_EXECUTIONS)
+        return answer_list("ExecutionList", await asyncio.to_thread(list_executions, events))
+
+    async def execution(self, request: web.Request) -> web.Response:
+        """`wait_s` with `after` (a `last_seq` of an earlier answer): returns when something new happened to
+        it, when it is closed, or at the end of the wait."""
+        execution = request.match_info["execution"]
+        body = await self._execution(execution)
+        after = integer(request, "after", body["last_seq"])
+        wait_s = wait_of(request)
+        if wait_s and body["last_seq"] <= after and body["closed_utc"] is None:
+            await self._feed.wait(after_seq=after, timeout_s=wait_s, execution=execution)
+            body = await self._execution(execution)
+        return answer("Execution", body)
+
+    async def events(self, request: web.Request) -> web.Response:
+        """Records after `since`; with `wait_s` it waits for the first one. `last_seq` goes into the next
+        request's `since`."""
+        since = integer(request, "since", 0)
+        found = await self._feed.wait(after_seq=since, timeout_s=wait_of(request))
+        page = found[:_MOST_EVENTS]
+        last_seq = page[-1].seq if page else since
+        return answer_list(
+            "EventList",
+            [event.to_json() for event in page],
+            last_seq=last_seq,
+            more=len(found) > len(page),
+        )
+
+    async def _execution(self, execution: str) -> dict[str, Any]:
+        own = await self._feed.read(execution=execution)
+        if not own:
+            raise UnknownNameError(
+                f"no execution {execution!r} in the journal",
+                hint="`bcm-failover execution list` prints those that there are",
+            )
+        takeovers = await self._feed.read(since_seq=own[0].seq, types=_TAKEOVERS)
+        events = sorted((*own, *takeovers), key=lambda event: event.seq)
+        return {**show_execution(events, execution), "last_seq": own[-1].seq}
+
+    async def refuse_if_closed(self, execution: str) -> None:
+        """For requests that only an open execution can follow. Raises UsageError."""
+        body = await self._execution(execution)
+        if body["closed_utc"] is not None and body["state"] != ExecutionState.UNKNOWN.value:
+            raise UsageError(
+                f"{execution} is closed ({body['state']}): there is nothing left to do",
+                hint=f"`bcm-failover execution show {execution}` prints how it went",
+            )
+
+
+def integer(request: web.Request, key: str, default: int) -> int:
+    """Raises UsageError."""
+    text = request.query.get(key)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit():
+        raise UsageError(f"{key}={text!r} is not a number", where=request.path, hint=f"write {key}=0 or more")
+    return int(text)
+
+
+def wait_of(request: web.Request) -> float:
+    """`wait_s` of the query in seconds, capped. Raises UsageError."""
+    text = request.query.get("wait_s", "0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise UsageError(f"wait_s={text!r} is not a number of seconds", where=request.path)
+    return min(seconds, _LONGEST_WAIT_S)
