@@ -1,7 +1,7 @@
 """What a probe type is: one attempt, one reading.
 
 The scheduler owns the deadline: client libraries' own time-outs can't be relied on, so the verdict falls at
-the deadline whatever the library does, and `abandon` is called to let go of the socket behind it.
+the deadline whatever the library does. How to write a type: docs/adding-a-probe.md.
 """
 
 from __future__ import annotations
@@ -57,12 +57,18 @@ class ProbePorts:
 
 
 class Probe(abc.ABC):
-    """A check of one target. Instances are kept for the target's life and may hold connections."""
+    """A check of one target. Instances are kept for the target's life and may hold connections.
+
+    concurrent: how many attempts may be under way at once. While a target is silent, fresh attempts overlap
+    the unanswered ones, so that an answer is seen at once when it comes back. 1 for a type whose attempts
+    share a connection or write in order.
+    """
 
     API_VERSION: ClassVar[int] = API_VERSION
     type: ClassVar[str]
     layer: ClassVar[Layer]
     Options: ClassVar[type[ProbeOptions]]
+    concurrent: ClassVar[int] = 1
 
     def __init__(self, target: str, options: ProbeOptions, ports: ProbePorts) -> None:
         self.target = target
@@ -71,7 +77,11 @@ class Probe(abc.ABC):
 
     @abc.abstractmethod
     async def check(self) -> Reading:
-        """One attempt. Never raises for what the target does; may be cancelled at any await."""
+        """One attempt. Never raises for what the target does.
+
+        May be cancelled at any await, and then lets go of its socket at once: without waiting for the peer,
+        and without cancelling anything there.
+        """
 
     async def hold(self) -> Reading | None:
         """Keep a connection open and return when the peer ends it, with a reading that says how.
@@ -82,8 +92,8 @@ class Probe(abc.ABC):
         return None
 
     def abandon(self) -> None:
-        """The scheduler stopped waiting for `check`: shut its sockets now, without blocking or cancelling
-        anything at the peer."""
+        """An attempt was cancelled and has not ended: shut the sockets of all attempts now, without blocking
+        or cancelling anything at the peer. Needed only where a library swallows or delays cancellation."""
 
     async def aclose(self) -> None:
         """End of the target's life: close everything."""
