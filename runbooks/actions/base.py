@@ -107,8 +107,8 @@ class Action(abc.ABC):
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         """Do it, until `deadline_s` of the monotonic clock. Success only if the effect was seen (S11).
 
-        An exception counts as an unknown outcome if the action is `changing`, else as a failure. Shortly after
-        the deadline the task is cancelled: let go at once, and change nothing after that.
+        An exception counts as an unknown outcome if the action is `changing`, else as a failure. Shortly
+        after the deadline the task is cancelled: let go at once, and change nothing after that.
         """
 
     async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:

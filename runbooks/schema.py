@@ -1,0 +1,167 @@
+"""A runbook as values: what an author writes in YAML, validated. Unknown keys are errors.
+
+Two spellings of the same runbook have the same digest: it is taken over the definition, in which defaults are
+left out and durations are in their shortest form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
+
+from config.document import Document
+from config.durations import Seconds, format_duration
+from model.canonical import digest
+from runbooks.values import VarType, refuse_unjournalable
+
+API_VERSION: Final = 1
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+RunbookName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+Duration = Annotated[Seconds, PlainSerializer(format_duration, return_type=str, when_used="json")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Kind(StrEnum):
+    FAILOVER = "failover"
+    SWITCHOVER = "switchover"
+    REJOIN = "rejoin"
+    FAILBACK = "failback"
+    OTHER = "other"
+
+
+class OnFailure(StrEnum):
+    """What follows when a step failed, or when its outcome is not known.
+
+    stop: nothing more is done. undo: what was done so far is taken back; past the point of no return it is
+    a stop. ask: a stop that asks a person how to go on. continue: the next step follows.
+    """
+
+    STOP = "stop"
+    UNDO = "undo"
+    ASK = "ask"
+    CONTINUE = "continue"
+
+
+class Retry(_Model):
+    attempts: int = Field(ge=1, le=100, description="Tries in all, the first one included.")
+    wait: Duration = Field(0.0, ge=0, description="Pause between two tries.")
+
+
+class Variable(_Model):
+    type: VarType
+    required: bool = False
+    default: Any = None
+    description: str = ""
+
+
+class Step(_Model):
+    """`timeout` is of one attempt. Options that have no effect where they stand are errors of the linter."""
+
+    id: Identifier
+    action: Annotated[str, Field(pattern=r"^[a-z][a-z0-9._-]*$")]
+    description: str = ""
+    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with", description="The action's options.")
+    when: str | None = Field(None, description="Expression; the step is skipped where it is false.")
+    timeout: Duration = Field(gt=0)
+    retry: Retry | None = None
+    on_failure: OnFailure = OnFailure.STOP
+    undo: bool = Field(False, description="This step is taken back when the execution is undone.")
+    parallel: Identifier | None = Field(
+        None, description="Consecutive steps of the same group run at the same time."
+    )
+    beside: bool = Field(
+        False, description="Runs beside the steps that follow; it is waited for at the end of the execution."
+    )
+    point_of_no_return: bool = Field(False, description="Once it is about to act, nothing is undone.")
+    mark: Literal["T5", "T6", "T7", "T8", "T9", "T10"] | None = Field(
+        None, description="The incident's clock is marked when the step has succeeded."
+    )
+
+    @model_validator(mode="after")
+    def _options_can_be_journaled(self) -> Self:
+        refuse_unjournalable(self.with_, "with")
+        return self
+
+    @property
+    def attempts(self) -> int:
+        return self.retry.attempts if self.retry else 1
+
+    @property
+    def wait_s(self) -> float:
+        return self.retry.wait if self.retry else 0.0
+
+
+class Runbook(_Model):
+    """`vars` are the inputs of an execution; `{{ name }}` in a step's options gives their values."""
+
+    api_version: Literal[1] = Field(alias="apiVersion")
+    name: RunbookName
+    engine: Literal["postgresql", "generic"]
+    kind: Kind
+    description: str = ""
+    vars: Mapping[Identifier, Variable] = Field(default_factory=dict)
+    steps: tuple[Step, ...]
+    _document: Document | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        if not self.steps:
+            raise ValueError("a runbook needs at least one step")
+        seen: set[str] = set()
+        for step in self.steps:
+            if step.id in seen:
+                raise ValueError(f"two steps have the id {step.id!r}; an id names one step")
+            seen.add(step.id)
+        for name, variable in self.vars.items():
+            refuse_unjournalable(variable.default, f"vars.{name}.default")
+        return self
+
+    def definition(self) -> dict[str, Any]:
+        """The whole runbook as JSON values without floats; `from_definition` makes the same runbook of it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    @classmethod
+    def from_definition(cls, definition: Mapping[str, Any]) -> Self:
+        return cls.model_validate(definition)
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Of a file; raises pydantic's ValidationError."""
+        runbook = cls.model_validate(document.data)
+        runbook._document = document  # noqa: SLF001 - the same class
+        return runbook
+
+    @property
+    def document(self) -> Document:
+        """The file that it was read from, for the places of findings."""
+        return self._document or Document(f"runbook {self.name}", None)
+
+    @cached_property
+    def digest(self) -> str:
+        """`sha256:…`; pins what an execution runs."""
+        return digest(self.definition())
+
+    def step(self, step_id: str) -> Step:
+        """Raises KeyError."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
+
+    def batches(self) -> Iterator[tuple[Step, ...]]:
+        """The steps in order; those that run at the same time are together."""
+        batch: list[Step] = []
+        for step in self.steps:
+            if batch and (step.parallel is None or step.parallel != batch[-1].parallel):
+                yield tuple(batch)
+                batch = []
+            batch.append(step)
+        yield tuple(batch)
