@@ -28,6 +28,7 @@ DIAGNOSIS_CHANGED: Final = "diagnosis.changed"  # Diagnosis.to_json()
 
 # --- incidents
 INCIDENT_OPENED: Final = "incident.opened"  # {t0_ns, first_bad_ns, diagnosis, level, manual, frozen: {...}}
+FACTS_FROZEN: Final = "facts.frozen"  # {file, sha256, observations}: raw observations around T0
 INCIDENT_RECOVERED: Final = "incident.recovered"  # {primary}
 INCIDENT_CLOSED: Final = "incident.closed"  # {reason, head_seq, head_hash, signature}
 CLOCK_MARK: Final = "clock.mark"  # {mark: T0..T10, at_ns, note}; at_ns is the writer's monotonic clock

@@ -9,9 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from controller import fields
+from controller.phases import parse_wall_ns
 from controller.supervisor.settings_history import SettingsHistory
 from model import events as ev
 from model.events import Event
+
+# A controller that was restarted may act on a primary that it did not see itself, if the one before it did.
+# High water is journaled every HIGH_WATER_EVERY_S; three of them may be missed.
+HIGH_WATER_EVERY_S = 300.0
+SEEN_LATELY_NS = 3 * int(HIGH_WATER_EVERY_S * 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Ledger:
     settings: SettingsHistory = field(default_factory=SettingsHistory)
     settings_boot: str | None = None
     high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    seen_wall_ns: int | None = None
     paused_until_ns: int | None = None
     paused_reason: str = ""
     blocked: str | None = None
@@ -78,6 +85,10 @@ class Ledger:
         if self.paused_until_ns is None or wall_ns >= self.paused_until_ns:
             return None
         return f"paused for {(self.paused_until_ns - wall_ns) // 1_000_000_000} s more: {self.paused_reason}"
+
+    def seen_lately(self, wall_ns: int) -> bool:
+        """Did a controller on this journal see the primary up within the last SEEN_LATELY_NS?"""
+        return self.seen_wall_ns is not None and 0 <= wall_ns - self.seen_wall_ns < SEEN_LATELY_NS
 
     def approved(self, incident: str | None) -> Approval | None:
         """The approval of this incident that somebody gave."""
@@ -123,7 +134,7 @@ def _high_water(ledger: Ledger, event: Event) -> Ledger:
     for member, mark in fields.mapping(event.data, "members").items():
         if isinstance(mark, Mapping):
             marks[member] = (fields.integer(mark, "timeline") or 0, fields.integer(mark, "lsn") or 0)
-    return replace(ledger, high_water=marks)
+    return replace(ledger, high_water=marks, seen_wall_ns=parse_wall_ns(event.wall_utc))
 
 
 def _paused(ledger: Ledger, event: Event) -> Ledger:
@@ -226,9 +237,7 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
 }
 
 
-def automatic_failovers(
-    events: Iterable[Event], since_wall_ns: int, wall_ns_of: Callable[[str], int | None]
-) -> int:
+def automatic_failovers(events: Iterable[Event], since_wall_ns: int) -> int:
     """Executions that failed a service over without a person's request, opened since `since_wall_ns` (S1)."""
     return sum(
         1
@@ -236,5 +245,5 @@ def automatic_failovers(
         if event.type == ev.EXECUTION_OPENED
         and fields.text(event.data, "kind") == "failover"
         and fields.text(event.data, "trigger") == "automatic"
-        and (wall_ns_of(event.wall_utc) or 0) >= since_wall_ns
+        and (parse_wall_ns(event.wall_utc) or 0) >= since_wall_ns
     )

@@ -1,0 +1,129 @@
+"""Keeps a service's incident: opens it, marks its clock, freezes its facts, and closes it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from model import events as ev
+from model.decision import Decision
+from model.diagnosis import Diagnosis
+from model.events import Event
+from model.observation import Observation
+from model.ports import Journal
+
+# (seq, hash) of the journal's head → signature with the host's key.
+Signer = Callable[[int, str], str]
+
+
+class IncidentDesk:
+    """One per service. Times are monotonic seconds, journaled as nanoseconds."""
+
+    def __init__(self, service: str, journal: Journal, facts_dir: Path, sign: Signer) -> None:
+        self._service = service
+        self._journal = journal
+        self._facts_dir = facts_dir
+        self._sign = sign
+
+    async def open(
+        self,
+        diagnosis: Mapping[str, Any],
+        *,
+        level: str,
+        t0_s: float | None,
+        first_bad_s: float | None,
+        confirmed_s: float | None,
+        frozen: Mapping[str, Any],
+        manual: bool = False,
+        actor: str = "daemon",
+    ) -> str:
+        """Journal the incident and its marks T0 to T2. Returns its id."""
+        event = await self._journal.append(
+            ev.INCIDENT_OPENED,
+            {
+                "t0_ns": _ns(t0_s),
+                "first_bad_ns": _ns(first_bad_s),
+                "diagnosis": dict(diagnosis),
+                "level": level,
+                "manual": manual,
+                "frozen": dict(frozen),
+            },
+            service=self._service,
+            incident="new",
+            actor=actor,
+        )
+        incident = event.incident or ""
+        if confirmed_s is not None:
+            await self.mark(incident, "T1", confirmed_s)
+            await self.mark(incident, "T2", confirmed_s)
+        return incident
+
+    async def mark(
+        self, incident: str, mark: str, at_s: float, note: str = "", execution: str | None = None
+    ) -> None:
+        await self._journal.append(
+            ev.CLOCK_MARK,
+            {"mark": mark, "at_ns": _ns(at_s), "note": note},
+            service=self._service,
+            incident=incident,
+            execution=execution,
+        )
+
+    async def diagnosed(self, incident: str | None, diagnosis: Diagnosis) -> None:
+        await self._journal.append(
+            ev.DIAGNOSIS_CHANGED, diagnosis.to_json(), service=self._service, incident=incident
+        )
+
+    async def decided(self, incident: str | None, decision: Decision) -> None:
+        await self._journal.append(
+            ev.DECISION_MADE, decision.to_json(), service=self._service, incident=incident
+        )
+
+    async def freeze(self, incident: str, observations: Sequence[Observation]) -> None:
+        """The raw observations go to a file of their own, its digest into the journal: they are too large to
+        stand in the way of a failover."""
+        lines = b"".join(json.dumps(o.to_json(), sort_keys=True).encode() + b"\n" for o in observations)
+        self._facts_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._facts_dir / f"{incident}.jsonl.gz"
+        path.write_bytes(gzip.compress(lines, mtime=0))
+        path.chmod(0o600)
+        await self._journal.append(
+            ev.FACTS_FROZEN,
+            {
+                "file": path.name,
+                "sha256": hashlib.sha256(lines).hexdigest(),
+                "observations": len(observations),
+            },
+            service=self._service,
+            incident=incident,
+        )
+
+    async def recovered(self, incident: str, primary: str) -> None:
+        await self._journal.append(
+            ev.INCIDENT_RECOVERED, {"primary": primary}, service=self._service, incident=incident
+        )
+
+    async def close(self, incident: str, reason: str, actor: str = "daemon") -> Event:
+        """The head of the journal at closing is signed with the host's key."""
+        head = self._journal.events(incident=incident)[-1]
+        return await self._journal.append(
+            ev.INCIDENT_CLOSED,
+            {
+                "reason": reason,
+                "head_seq": head.seq,
+                "head_hash": head.hash,
+                "signature": self._sign(head.seq, head.hash),
+            },
+            service=self._service,
+            incident=incident,
+            actor=actor,
+            anchor=True,
+        )
+
+
+def _ns(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1e9)

@@ -1,0 +1,219 @@
+"""Runs runbooks for a supervisor, and makes the journal say what they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runbooks.engine import Engine, ExecutionResult
+from runbooks.planner import Plan, make_plan
+from runbooks.recorded import recorded_from_events
+
+from config.schema import Estate, Service
+from controller import fields
+from controller.evidence import judge_rpo
+from controller.evidence_inputs import gather_rpo_inputs
+from controller.executions import Execution, fold_executions
+from controller.supervisor.ledger import Ledger
+from controller.supervisor.mending import Outcome
+from controller.supervisor.settings_history import SettingsHistory
+from model import events as ev
+from model.execution import ExecutionState, Mode, StepState
+from model.ports import Journal
+from model.quorum import SyncSetting
+from runbooks.actions.base import ActionPorts
+from runbooks.library import load_runbook
+
+FAILOVER = "failover"
+SWITCHOVER = "switchover"
+FAILBACK = "failback"
+REJOIN = "rejoin"
+_MOVES = frozenset({FAILOVER, SWITCHOVER, FAILBACK})
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run that somebody wants. `member`: the one that is to be brought back, for a rejoin. `counted`: the
+    settings without the primary's own name. no_room: members that have no room on their disks (P16)."""
+
+    service: Service
+    runbook: str
+    primary: str | None
+    candidate: str | None
+    settings: SettingsHistory
+    counted: tuple[SyncSetting, ...]
+    last_acked_canary: int | None
+    high_water: Mapping[str, tuple[int, int]]
+    no_room: tuple[str, ...]
+    incident: str | None
+    trigger: str
+    actor: str
+    overrides: tuple[str, ...] = ()
+    member: str | None = None
+
+    def vars(self, epoch: int) -> dict[str, Any]:
+        """The variables that the shipped runbooks know; each takes those that it declares."""
+        gone = {self.primary, self.member}
+        return {
+            "service": self.service.name,
+            "primary": self.primary,
+            "candidate": self.candidate,
+            "member": self.member,
+            "standbys": [m for m in self.service.members if m != self.primary],
+            "others": [m for m in self.service.members if m not in gone],
+            "settings": list(self.settings.texts),
+            "setting_read_ns": self.settings.read_ns,
+            "synchronous": bool(self.counted) and all(s.synchronous for s in self.counted),
+            "last_acked_canary": self.last_acked_canary,
+            "high_water": {m: {"timeline": t, "lsn": lsn} for m, (t, lsn) in self.high_water.items()},
+            "no_room": list(self.no_room),
+            "epoch": epoch,
+            "overrides": list(self.overrides),
+            "intended_names": self.service.postgresql.synchronous_standby_names,
+        }
+
+
+class Executor:
+    """One per daemon; engines are made per run, since an estate may be reloaded."""
+
+    def __init__(self, ports: ActionPorts, estate: Callable[[], Estate]) -> None:
+        self._ports = ports
+        self._estate = estate
+        self._engines: dict[str, Engine] = {}
+
+    @property
+    def _journal(self) -> Journal:
+        return self._ports.journal
+
+    def plan(self, order: Order, mode: Mode = Mode.REAL) -> Plan:
+        """Raises RunbookError for variables that do not fit."""
+        runbook = load_runbook(order.runbook)
+        known = order.vars(self._ports.lease.epoch)
+        given = {name: known[name] for name in runbook.vars if known.get(name) is not None}
+        return make_plan(runbook, estate=self._estate(), service=order.service, vars=given, mode=mode)
+
+    async def run(self, order: Order) -> ExecutionResult:
+        """To its end, whatever that is."""
+        engine = Engine(self._ports, self._estate())
+        self._engines[order.service.name] = engine
+        try:
+            return await engine.run(
+                self.plan(order), incident=order.incident, actor=order.actor, trigger=order.trigger
+            )
+        finally:
+            self._engines.pop(order.service.name, None)
+
+    async def resume(self, service: Service, execution: str) -> ExecutionResult:
+        """One that a dead process left open (S5)."""
+        recorded = recorded_from_events(self._journal.events(execution=execution), execution)
+        engine = Engine(self._ports, self._estate())
+        self._engines[service.name] = engine
+        try:
+            return await engine.resume(recorded)
+        finally:
+            self._engines.pop(service.name, None)
+
+    def engine_of(self, service: str) -> Engine | None:
+        """The engine that runs an execution of the service now."""
+        return self._engines.get(service)
+
+    # --- settling
+
+    def unsettled(self, service: Service) -> str | None:
+        """The last execution that moved the primary and has no verdict yet: the process died in between."""
+        events = self._journal.events(service=service.name)
+        judged = {e.execution for e in events if e.type == ev.RPO_VERDICT}
+        moved = [
+            e.id
+            for e in fold_executions(events).values()
+            if e.closed is not None and promoted_by(e) is not None and e.id not in judged
+        ]
+        return moved[-1] if moved else None
+
+    async def settle(self, service: Service, execution_id: str, ledger: Ledger) -> Outcome:
+        """Journal what the execution changed: primary, setting, who is retired, the verdict. May be repeated."""
+        events = self._journal.events(service=service.name)
+        run = fold_executions(events)[execution_id]
+        kind = _kind(run, events)
+        outcome = _told(run, kind)
+        promoted = promoted_by(run)
+        if kind in _MOVES and promoted is not None:
+            settled = any(e.type == ev.RPO_VERDICT and e.execution == execution_id for e in events)
+            if not settled:
+                await self._moved(run, kind, promoted, ledger)
+            outcome = replace(outcome, primary=promoted if ledger.primary != promoted else None)
+        if kind == REJOIN and run.state == ExecutionState.SUCCEEDED.value and outcome.tried is not None:
+            await self._append(run, ev.MEMBER_REJOINED, {"member": outcome.tried})
+            outcome = replace(outcome, rejoined=outcome.tried)
+        return outcome
+
+    async def _moved(self, run: Execution, kind: str, promoted: str, ledger: Ledger) -> None:
+        old = fields.optional_text(run.vars, "primary")
+        if old is not None and old != promoted:
+            await self._append(run, ev.MEMBER_RETIRED, {"member": old, "why": f"{promoted} was promoted"})
+        names = run.step("names")
+        if names is not None and names.state == StepState.SUCCEEDED.value:
+            value = fields.text(names.output, "setting")
+            data = {"member": promoted, "value": value, "source": "set", "previous": ledger.settings.current}
+            await self._append(run, ev.SYNC_SETTING, {**data, "confirmed": True})
+        if kind == FAILOVER and run.trigger != "manual":
+            await self._append(
+                run,
+                ev.SERVICE_BLOCKED,
+                {"reason": f"{run.id} failed over; blocked until redundancy is restored or acknowledged"},
+            )
+        if kind != FAILOVER:
+            await self._mark_planned_start(run)
+        inputs = gather_rpo_inputs(self._journal.events(service=run.service), run.incident, run.id)
+        await self._append(run, ev.RPO_VERDICT, judge_rpo(inputs).to_json())
+
+    async def _mark_planned_start(self, run: Execution) -> None:
+        """The outage of a planned switch begins when the old primary is closed for writes."""
+        quiesce = run.step("quiesce")
+        began = quiesce.attempts[0].began if quiesce is not None and quiesce.attempts else None
+        if began is not None:
+            await self._append(run, ev.CLOCK_MARK, {"mark": "T0", "at_ns": began.mono_ns, "note": "planned"})
+
+    async def _append(self, run: Execution, type_: str, data: dict[str, Any]) -> None:
+        await self._journal.append(
+            type_, data, service=run.service, incident=run.incident, execution=run.id, actor=run.actor
+        )
+
+
+def promoted_by(run: Execution) -> str | None:
+    """The member that the execution is known to have promoted."""
+    promote = run.step("promote")
+    if promote is None or promote.state != StepState.SUCCEEDED.value:
+        return None
+    prove = run.step("prove")
+    return (
+        fields.optional_text(promote.output, "member")
+        or (fields.optional_text(prove.output, "candidate") if prove is not None else None)
+        or fields.optional_text(run.vars, "candidate")
+    )
+
+
+def _kind(run: Execution, events: Any) -> str:
+    opened = next(e for e in events if e.type == ev.EXECUTION_OPENED and e.execution == run.id)
+    return fields.text(opened.data, "kind")
+
+
+def _told(run: Execution, kind: str) -> Outcome:
+    """How the end of the execution is told to people."""
+    tried = fields.optional_text(run.vars, "member") if kind == REJOIN else None
+    what = f"{run.runbook} {run.id}"
+    match run.state:
+        case ExecutionState.SUCCEEDED.value:
+            return Outcome(run.state, tried=tried, page=f"{what} succeeded", severity="info")
+        case ExecutionState.UNDONE.value:
+            return Outcome(
+                run.state, tried=tried, page=f"{what} was taken back: {run.reason}", severity="warning"
+            )
+        case _:
+            return Outcome(
+                run.state,
+                tried=tried,
+                page=f"{what} ended {run.state}: {run.reason}; `bcm-failover execution show {run.id}`",
+                severity="page",
+            )

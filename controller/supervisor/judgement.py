@@ -1,0 +1,173 @@
+"""From what is known to diagnosis and decision: gathers the inputs of the pure core, and keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from config.schema import Estate, Service, ServiceMode
+from controller.candidates import positions
+from controller.decide import DecisionInput, decide
+from controller.diagnose import diagnose
+from controller.supervisor.knowledge import Knowledge
+from controller.supervisor.ledger import Ledger
+from controller.views import ServiceView
+from model.decision import Decision
+from model.diagnosis import Diagnosis
+from model.health import Health
+from model.quorum import Choice, MemberPosition, Proof, choose, prove
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What lies outside the service and weighs in its decision."""
+
+    leader: bool
+    epoch: int
+    budget_left: int
+    wall_ns: int
+    broken_dependencies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One service as it is judged: what was declared, what is known, what the journal holds."""
+
+    estate: Estate
+    service: Service
+    knowledge: Knowledge
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What could be done, as far as the last readings tell."""
+
+    view: ServiceView
+    diagnosis: Diagnosis
+    members: tuple[MemberPosition, ...]
+    choice: Choice
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One judgement, whole: what `explain` prints and what the supervisor acts on. `at_s`: monotonic."""
+
+    at_s: float
+    outlook: Outlook
+    decision: Decision
+
+    @property
+    def view(self) -> ServiceView:
+        return self.outlook.view
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        return self.outlook.diagnosis
+
+
+def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
+    knowledge, ledger = case.knowledge, case.ledger
+    view = knowledge.view(ledger.primary, now_s, around.broken_dependencies)
+    diagnosis = diagnose(view, now_s)
+    members = tuple(positions(view, high_water=knowledge.high_water))
+    proof = prove(view.settings, members)
+    choice = choose(members)
+    outlook = Outlook(view, diagnosis, members, choice, proof)
+    return Judged(now_s, outlook, decide(decision_input(case, around, outlook, now_s)))
+
+
+def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: float) -> DecisionInput:
+    """All that the gates look at."""
+    estate, service, knowledge, ledger = case.estate, case.service, case.knowledge, case.ledger
+    view, choice = outlook.view, outlook.choice
+    candidate = view.member(choice.candidate)
+    age_s = knowledge.canary_age_s(candidate.fact_int("canary_n"), now_s) if candidate else None
+    primary = service.members.get(ledger.primary or "")
+    incident = ledger.incident.id if ledger.incident else None
+    seen = view.member(ledger.primary)
+    return DecisionInput(
+        service=service.name,
+        diagnosis=outlook.diagnosis,
+        mode=service.mode.value,
+        paused=ledger.paused(around.wall_ns),
+        leader=around.leader,
+        epoch=around.epoch,
+        observer_sane=knowledge.observer_sane,
+        observer_why=knowledge.observer_why,
+        blocked=ledger.blocked,
+        budget_left=around.budget_left,
+        open_execution=ledger.open_executions[0] if ledger.open_executions else None,
+        choice=choice,
+        proof=outlook.proof,
+        rpo_s=service.objectives.rpo,
+        canary_age_ms=None if age_s is None else int(age_s * 1000),
+        candidate_site_role=(
+            estate.site_of(service.members[candidate.name]).role.value if candidate is not None else None
+        ),
+        third_observer=False,
+        auto_refusals=tuple(refusals_of_act(service, view)),
+        approved=incident is not None and ledger.approved(incident) is not None,
+        primary_was_seen=(
+            (seen is not None and seen.pg.last_good_s is not None)
+            or incident is not None
+            or ledger.seen_lately(around.wall_ns)
+        ),
+        fenceable=primary is not None and estate.nodes[primary.node].access != "none",
+    )
+
+
+def refusals_of_act(service: Service, view: ServiceView) -> list[str]:
+    """Why mode `act` is refused for this service as it is configured and seen (P1, P10)."""
+    if service.mode is not ServiceMode.ACT:
+        return []
+    reasons = []
+    for setting in view.settings:
+        ambiguous = setting.ambiguous()
+        if ambiguous:
+            reasons.append(f"synchronous_standby_names is ambiguous: {ambiguous}")
+        reasons += [
+            f"synchronous_standby_names names {name!r}, which is no member of this service"
+            for name in setting.names
+            if name != "*" and service.member_by_application_name(name) is None
+        ]
+    primary = view.member(view.primary)
+    standbys = primary.facts.get("standbys") if primary is not None else None
+    return reasons + _impostors(service, standbys if isinstance(standbys, Sequence) else ())
+
+
+def _impostors(service: Service, standbys: Sequence[object]) -> list[str]:
+    """Receivers that stream twice under one member's name, in whatever letters, count for nobody (P1)."""
+    names = [str(s.get("application_name", "")) for s in standbys if isinstance(s, dict)]
+    folded = [n.lower() for n in names if service.member_by_application_name(n) is not None]
+    return [f"{name!r} streams more than once" for name in sorted(set(folded)) if folded.count(name) > 1]
+
+
+def redundancy_missing(service: Service, ledger: Ledger, view: ServiceView) -> list[str]:
+    """What is missing to the required number of copies; empty: redundancy is there (T9)."""
+    primary = view.member(view.primary)
+    if primary is None or primary.pg.health is not Health.UP or primary.facts.get("in_recovery") is not False:
+        return ["no primary that answers"]
+    missing = [f"{member} has not rejoined" for member in ledger.retired]
+    timeline = primary.fact_int("timeline")
+    for standby in view.standbys:
+        if standby.pg.health is not Health.UP:
+            missing.append(f"{standby.name}: {standby.pg.why}")
+        elif standby.facts.get("in_recovery") is not True or not standby.facts.get("walreceiver"):
+            missing.append(f"{standby.name} does not stream")
+        elif standby.fact_int("timeline") != timeline:
+            missing.append(f"{standby.name} is on timeline {standby.fact_int('timeline')}, not {timeline}")
+    if service.objectives.rpo == 0 and not any(s.synchronous for s in view.settings):
+        missing.append("replication is not synchronous")
+    return missing
+
+
+def primary_to_adopt(view: ServiceView) -> str | None:
+    """The one member that is primary while the others are its standbys; None while that is not clear."""
+    up = [m for m in view.members if m.pg.health is Health.UP]
+    primaries = [m for m in up if m.facts.get("in_recovery") is False]
+    if len(primaries) != 1 or len({m.facts.get("system_identifier") for m in up}) != 1:
+        return None
+    newest = max((m.fact_int("timeline") or 0) for m in up)
+    return primaries[0].name if (primaries[0].fact_int("timeline") or 0) >= newest else None

@@ -1,0 +1,461 @@
+"""One service's loop: observations in, judgement, and at most one thing done about it at a time.
+
+Observations only fold and wake the loop; everything that is journaled or acted on happens in `_turn`, one
+turn after the other, so that what is decided is decided on what the journal already holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from config.schema import Estate, Service, ServiceMode
+from controller.decide import decision_key
+from controller.supervisor.approvals import ApprovalDesk
+from controller.supervisor.desk import IncidentDesk, Signer
+from controller.supervisor.executor import Executor, Order
+from controller.supervisor.frozen import frozen_facts
+from controller.supervisor.judgement import (
+    Case,
+    Judged,
+    Surroundings,
+    judge,
+    primary_to_adopt,
+    redundancy_missing,
+)
+from controller.supervisor.knowledge import Knowledge
+from controller.supervisor.ledger import HIGH_WATER_EVERY_S, Ledger
+from controller.supervisor.mending import Mending
+from controller.supervisor.tap import TappedJournal
+from controller.views import CANARY
+from model import events as ev
+from model.decision import Verb
+from model.diagnosis import Diagnosis, Stance
+from model.errors import BcmError, JournalError, LeadershipLostError
+from model.events import Event
+from model.health import Health
+from model.observation import Observation
+from model.ports import Clock, Lease
+
+log = structlog.get_logger(__name__)
+
+# A turn at least this often: ageing, expiries and the clock on the wall need no observation.
+TICK_S = 0.25
+
+Page = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every supervisor of one daemon shares."""
+
+    clock: Clock
+    journal: TappedJournal
+    lease: Lease
+    executor: Executor
+    page: Page
+    sign: Signer
+    boot_id: str
+    version: str
+    digest: str
+    state_dir: Path
+    budget_left: Callable[[], int]
+    broken_dependencies: Callable[[Service], tuple[str, ...]]
+    # Called with the service's primary whenever it is known anew: the canary goes there.
+    watch_primary: Callable[[Service, str | None], Coroutine[Any, Any, None]]
+
+
+class Supervisor:
+    """See the module. `judged` is the last judgement, for whoever asks."""
+
+    def __init__(self, world: World, estate: Estate, service: Service) -> None:
+        self._world = world
+        self.estate = estate
+        self.service = service
+        events = world.journal.events(service=service.name)
+        self.ledger = Ledger.read(service.name, events)
+        self.knowledge = Knowledge(
+            estate,
+            service,
+            settings=self.ledger.history(world.boot_id),
+            high_water=dict(self.ledger.high_water),
+        )
+        self.desk = IncidentDesk(service.name, world.journal, world.state_dir / "facts", world.sign)
+        self.approvals = ApprovalDesk(service.name, world.journal, world.clock)
+        self._mending = Mending(estate, service)
+        self.judged: Judged | None = None
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: asyncio.Task[None] | None = None
+        self._last_diagnosis: tuple[object, ...] = ()
+        self._last_decision: tuple[object, ...] = ()
+        self._healths: dict[str, Health] = {}
+        self._noted_high_water_s: float | None = None
+        self._noted_settings = self.knowledge.settings.texts
+        self._unlisten = world.journal.listen(self._journaled)
+
+    # --- seeing
+
+    def observe(self, seen: Observation) -> None:
+        self.knowledge.observe(seen, self.ledger.primary)
+        self._wake.set()
+
+    def observer(self, sane: bool | None, why: str) -> None:
+        """What the reference targets say of this host's own network (S6)."""
+        self.knowledge.observer_sane, self.knowledge.observer_why = sane, why
+
+    @property
+    def busy(self) -> bool:
+        """An execution is under way."""
+        return self._running is not None and not self._running.done()
+
+    def judge_now(self) -> Judged:
+        """A fresh judgement; changes nothing."""
+        return judge(self._case(), self._surroundings(), self._world.clock.monotonic_s())
+
+    def _case(self) -> Case:
+        return Case(self.estate, self.service, self.knowledge, self.ledger)
+
+    def _surroundings(self) -> Surroundings:
+        world = self._world
+        return Surroundings(
+            leader=world.lease.held(),
+            epoch=world.lease.epoch,
+            budget_left=world.budget_left(),
+            wall_ns=int(world.clock.wall_s() * 1e9),
+            broken_dependencies=world.broken_dependencies(self.service),
+        )
+
+    def _journaled(self, event: Event) -> None:
+        self.ledger = self.ledger.apply(event)
+
+    # --- the loop
+
+    async def run(self) -> None:
+        """Until cancelled. An error in one turn is logged and paged; the next turn is taken all the same."""
+        try:
+            await self._resume_open()
+            while True:
+                try:
+                    await self._turn()
+                except LeadershipLostError as error:
+                    log.warning("another controller leads: observing only", error=str(error))
+                except JournalError as error:
+                    log.error("journal can't be written: observing only", error=str(error))  # noqa: TRY400
+                except BcmError as error:
+                    log.error("turn failed", service=self.service.name, error=str(error))  # noqa: TRY400
+                except Exception:
+                    log.exception("turn failed", service=self.service.name)
+                    self._world.page(
+                        "page",
+                        "internal error while judging; see the daemon's log",
+                        service=self.service.name,
+                    )
+                    await self._world.clock.sleep(1.0)
+                await self._next_turn()
+        finally:
+            self._unlisten()
+            for task in self._tasks:
+                task.cancel()
+
+    async def _next_turn(self) -> None:
+        waiter = asyncio.ensure_future(self._wake.wait())
+        tick = asyncio.ensure_future(self._world.clock.sleep(TICK_S))
+        try:
+            await asyncio.wait({waiter, tick}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in (waiter, tick):
+                future.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await future
+        self._wake.clear()
+
+    async def _turn(self) -> None:
+        judged = self.judged = self.judge_now()
+        if not self._world.lease.held():
+            return  # S4: without leadership it observes, and whoever leads pages
+        await self._note_healths(judged)
+        if self.ledger.primary is None:
+            await self._adopt(judged)
+            return
+        await self._note_diagnosis(judged)
+        await self._open_incident(judged)
+        if self.busy or self.ledger.open_executions:
+            return
+        judged = self.judged = self.judge_now()
+        await self._decide(judged)
+        await self._recover(judged)
+        await self._note_knowledge(judged)
+
+    # --- what is noted
+
+    async def _note_healths(self, judged: Judged) -> None:
+        for member in judged.view.members:
+            state = member.pg
+            before = self._healths.get(member.name, Health.UNKNOWN)
+            if state.health is before:
+                continue
+            self._healths[member.name] = state.health
+            await self._append(
+                ev.HEALTH_CHANGED,
+                {
+                    "target": f"{self.service.name}/{member.name}",
+                    "probe": state.probe,
+                    "from": before.value,
+                    "to": state.health.value,
+                    "why": state.why,
+                },
+            )
+
+    async def _note_diagnosis(self, judged: Judged) -> None:
+        diagnosis = judged.diagnosis
+        key = (diagnosis.code, diagnosis.member, diagnosis.confirmed)
+        if key != self._last_diagnosis:
+            self._last_diagnosis = key
+            await self.desk.diagnosed(self._incident, diagnosis)
+
+    async def _note_knowledge(self, judged: Judged) -> None:
+        """Settings when they change (P2), high water now and then (P3)."""
+        history = self.knowledge.settings
+        if history.texts != self._noted_settings and history.current is not None:
+            previous = self._noted_settings[-1] if self._noted_settings else None
+            self._noted_settings = history.texts
+            data = {"member": self.ledger.primary, "value": history.current, "source": "read"}
+            await self._append(
+                ev.SYNC_SETTING, {**data, "previous": previous, "confirmed": not history.pending}
+            )
+        primary = judged.view.member(judged.view.primary)
+        due = self._noted_high_water_s is None or judged.at_s - self._noted_high_water_s >= HIGH_WATER_EVERY_S
+        if due and primary is not None and primary.fresh:
+            self._noted_high_water_s = judged.at_s
+            marks = {m: {"timeline": t, "lsn": lsn} for m, (t, lsn) in self.knowledge.high_water.items()}
+            await self._append(ev.HIGH_WATER, {"members": marks})
+
+    async def _adopt(self, judged: Judged) -> None:
+        member = primary_to_adopt(judged.view)
+        if member is not None:
+            await self.set_primary(member, "the only member that accepts writes; the others are its standbys")
+
+    async def set_primary(self, member: str, why: str) -> None:
+        seen = self.judge_now().view.member(member)
+        await self._append(
+            ev.SERVICE_PRIMARY,
+            {
+                "member": member,
+                "timeline": seen.fact_int("timeline") if seen else None,
+                "system_identifier": seen.facts.get("system_identifier") if seen else None,
+                "why": why,
+            },
+        )
+        await self._world.watch_primary(self.service, member)
+
+    # --- incidents
+
+    @property
+    def _incident(self) -> str | None:
+        return self.ledger.incident.id if self.ledger.incident else None
+
+    async def _open_incident(self, judged: Judged) -> None:
+        diagnosis = judged.diagnosis
+        if self.ledger.incident is not None or diagnosis.info.level is None or not diagnosis.confirmed:
+            return
+        incident = await self.desk.open(
+            diagnosis.to_json(),
+            level=diagnosis.info.level,
+            t0_s=diagnosis.last_good_s,
+            first_bad_s=diagnosis.first_bad_s,
+            confirmed_s=judged.at_s,
+            frozen=self.frozen(),
+        )
+        self._last_decision = ()
+        self._spawn(self.desk.freeze(incident, self.knowledge.kept()), "freeze-facts")
+
+    def frozen(self) -> dict[str, Any]:
+        return frozen_facts(self._world.version, self._world.digest, self.knowledge)
+
+    async def _decide(self, judged: Judged) -> None:
+        decision, diagnosis = judged.decision, judged.diagnosis
+        if diagnosis.info.stance in (Stance.NONE, Stance.MEND):
+            await self._mend(judged)
+            return
+        if self._incident is None and decision.verb is not Verb.ACT:
+            await self._warn(diagnosis)
+            return
+        key = decision_key(decision)
+        if key != self._last_decision:
+            self._last_decision = key
+            await self.desk.decided(self._incident, decision)
+            if decision.verb is not Verb.ACT and self._incident is not None:
+                self._page_held(judged)
+        if decision.verb is Verb.ASK:
+            await self.approvals.ask(self.ledger, decision, self._incident)
+        elif decision.verb is Verb.ACT and decision.runbook is not None and self._incident is not None:
+            await self.desk.mark(self._incident, "T3", self._world.clock.monotonic_s())
+            approval = self.ledger.approved(self._incident)
+            self.launch(
+                self.order(
+                    decision.runbook,
+                    candidate=None,
+                    trigger="automatic" if approval is None else "approved",
+                    actor="daemon" if approval is None else approval.given_by[-1],
+                )
+            )
+
+    async def _warn(self, diagnosis: Diagnosis) -> None:
+        """Nothing to decide, but somebody should know: once for each change of the diagnosis."""
+        key = ("warned", diagnosis.code, diagnosis.member)
+        if key != self._last_decision:
+            self._last_decision = key
+            if diagnosis.info.stance is Stance.REFUSE and diagnosis.code != "PrimaryRestarting":
+                text = "; ".join(e.text for e in diagnosis.evidence)
+                self._world.page(
+                    "warning",
+                    f"{diagnosis.code}: {diagnosis.info.sentence}",
+                    detail=text,
+                    service=self.service.name,
+                )
+
+    def _page_held(self, judged: Judged) -> None:
+        decision, diagnosis = judged.decision, judged.diagnosis
+        what = "waits for approval" if decision.verb is Verb.ASK else "held"
+        would = "; mode observe: would have failed over" if decision.would else ""
+        self._world.page(
+            "page",
+            f"{diagnosis.code}: {diagnosis.info.sentence} {what.capitalize()}: {decision.reason}{would}",
+            detail=f"gate {decision.stopped_by}; `bcm-failover explain {self.service.name}` shows every gate",
+            service=self.service.name,
+            incident=self._incident,
+        )
+
+    # --- acting
+
+    def order(
+        self,
+        runbook: str,
+        *,
+        candidate: str | None,
+        trigger: str,
+        actor: str,
+        overrides: tuple[str, ...] = (),
+    ) -> Order:
+        """Everything that a run of `runbook` has to know, as it is known now."""
+        return Order(
+            service=self.service,
+            runbook=runbook,
+            primary=self.ledger.primary,
+            candidate=candidate,
+            settings=self.knowledge.settings,
+            counted=self.knowledge.counted_settings(self.ledger.primary),
+            last_acked_canary=self.knowledge.last_acked_canary,
+            high_water=dict(self.knowledge.high_water),
+            no_room=tuple(
+                m.member for m in self.judge_now().outlook.members if "room" in (m.not_candidate or "")
+            ),
+            incident=self._incident,
+            trigger=trigger,
+            actor=actor,
+            overrides=overrides,
+        )
+
+    def launch(self, order: Order) -> asyncio.Task[None]:
+        """Run it as a task of its own; the loop goes on observing."""
+        self._running = self._spawn(self._execute(order), f"execution-{self.service.name}")
+        return self._running
+
+    async def _execute(self, order: Order) -> None:
+        result = await self._world.executor.run(order)
+        await self.settle(result.id)
+
+    async def settle(self, execution: str) -> None:
+        """Make the journal say what an execution changed; may be repeated."""
+        outcome = await self._world.executor.settle(self.service, execution, self.ledger)
+        if outcome.primary is not None:
+            await self.set_primary(outcome.primary, f"promoted by {execution}")
+            self._last_decision = ()
+        if outcome.page is not None:
+            self._world.page(
+                outcome.severity, outcome.page, service=self.service.name, incident=self._incident
+            )
+        self._mending.ended(outcome, self._world.clock.monotonic_s())
+
+    async def _resume_open(self) -> None:
+        """Executions that a dead process left open, and ends of executions that were not settled (S5)."""
+        if not self._world.lease.held():
+            return
+        for execution in self.ledger.open_executions:
+            log.warning("resuming", execution=execution, service=self.service.name)
+            await self._world.executor.resume(self.service, execution)
+            await self.settle(execution)
+        last = self._world.executor.unsettled(self.service)
+        if last is not None:
+            await self.settle(last)
+        await self._world.watch_primary(self.service, self.ledger.primary)
+
+    async def _mend(self, judged: Judged) -> None:
+        """Restore redundancy: nothing is out, so there is time, and each try is spaced from the last."""
+        member = self._mending.due(judged, self.ledger)
+        if member is None:
+            return
+        if self.service.mode is not ServiceMode.ACT and self.ledger.approved(self._incident) is None:
+            return
+        if self.ledger.paused(int(self._world.clock.wall_s() * 1e9)) is not None:
+            return
+        order = self.order("postgresql-rejoin", candidate=None, trigger="automatic", actor="daemon")
+        self.launch(replace(order, member=member))
+
+    async def _recover(self, judged: Judged) -> None:
+        incident = self.ledger.incident
+        if incident is None or judged.diagnosis.info.level is not None or self.busy:
+            return
+        primary = judged.view.member(judged.view.primary)
+        if primary is None or not primary.fresh or primary.facts.get("in_recovery") is not False:
+            return
+        canary = self.knowledge.state(primary.name, CANARY)
+        if canary is None or canary.health is not Health.UP:
+            return
+        if not incident.recovered:
+            await self.desk.recovered(incident.id, primary.name)
+            self._world.page(
+                "info",
+                f"recovered: {primary.name} accepts writes",
+                service=self.service.name,
+                incident=incident.id,
+            )
+        if redundancy_missing(self.service, self.ledger, judged.view):
+            return
+        await self.desk.mark(incident.id, "T9", judged.at_s)
+        if self.ledger.blocked is not None:
+            await self._append(ev.SERVICE_UNBLOCKED, {"reason": "redundancy is restored"})
+        await self.desk.close(incident.id, "recovered, and redundancy is restored")
+        self._last_decision = ()
+
+    # --- small things
+
+    async def _append(self, type_: str, data: dict[str, Any], actor: str = "daemon") -> Event:
+        return await self._world.journal.append(
+            type_, data, service=self.service.name, incident=self._incident, actor=actor
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(work, name), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except BcmError as error:
+            log.error("background work failed", task=name, error=str(error))  # noqa: TRY400
+            self._world.page("page", f"{name}: {error.what}", service=self.service.name)
+        except Exception:
+            log.exception("background work failed", task=name)
+            self._world.page("page", f"{name} failed; see the daemon's log", service=self.service.name)
+        finally:
+            self._wake.set()
