@@ -1,0 +1,71 @@
+"""Settings of the daemon itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from config.base import AbsolutePath, EstateModel, Name
+from config.durations import PositiveSeconds
+
+# sun_path holds 108 bytes with its end mark.
+_SOCKET_PATH_BYTES = 107
+
+
+class FailoverBudget(EstateModel):
+    """S1: automatic failovers in a window, across the whole estate. More than a few at once is a common cause
+    that failovers do not mend."""
+
+    count: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
+        3, description="Automatic failovers that are allowed in the window."
+    )
+    per: PositiveSeconds = Field(3600.0, description="The window.")
+
+
+class DaemonSettings(EstateModel):
+    """Where the daemon keeps its state and how it is reached."""
+
+    name: Name = Field("bcm-failover", description="Of this controller, in records and in pages.")
+    state_dir: AbsolutePath = Field(
+        Path("/var/lib/bcm-failover"),
+        description="The journal and its anchor: on a disk that outlives a reboot.",
+    )
+    socket: AbsolutePath = Field(Path("/run/bcm-failover/admin.sock"), description="Admin socket, mode 0660.")
+    socket_group: str = Field("bcm-operators", description="Group of the socket: its members may operate.")
+    http: str = Field(
+        "127.0.0.1:9977",
+        pattern=r"^\S*:\d{1,5}$",
+        description="ADDRESS:PORT of /metrics and the checks; port 0 takes a free one.",
+    )
+    failover_budget: FailoverBudget = Field(
+        FailoverBudget(), description="Limit of automatic failovers across the estate (S1)."
+    )
+    reference_targets: tuple[str, ...] = Field(
+        (),
+        description="HOST:PORT that answer if this host's own network works (S6): a router, a DNS server.",
+    )
+
+    @field_validator("socket")
+    @classmethod
+    def _short(cls, value: Path) -> Path:
+        if len(str(value).encode(errors="replace")) > _SOCKET_PATH_BYTES:
+            raise ValueError(f"must be {_SOCKET_PATH_BYTES} bytes or shorter: the system's limit for sockets")
+        return value
+
+    @field_validator("http")
+    @classmethod
+    def _port(cls, value: str) -> str:
+        if int(value.rpartition(":")[2]) > 65535:
+            raise ValueError("the port must be 65535 or less")
+        return value
+
+    @field_validator("reference_targets")
+    @classmethod
+    def _targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for target in value:
+            host, _, port = target.rpartition(":")
+            if not host or not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+                raise ValueError("each must be HOST:PORT, e.g. 10.0.0.1:53")
+        return value

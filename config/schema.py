@@ -1,0 +1,131 @@
+"""The estate as values: what a user declares, validated. Names are the keys of the file's mappings.
+
+Durations are seconds (float) once loaded. Every default carries its reason. The parts are in files of their
+own, by concept; all of them can be imported from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from config.base import Address, EstateModel, Name, Port
+from config.daemon import DaemonSettings, FailoverBudget
+from config.members import Control, Member, MemberRole
+from config.people import AlertmanagerPager, ExecPager, Pager, Person
+from config.places import Node, Site, SiteRole, SshAccess
+from config.services import (
+    Credential,
+    DsnEndpoint,
+    Importance,
+    Objectives,
+    PostgresqlRoles,
+    PostgresqlSettings,
+    Service,
+    ServiceMode,
+)
+
+__all__ = [
+    "Address",
+    "AlertmanagerPager",
+    "Control",
+    "Credential",
+    "DaemonSettings",
+    "DsnEndpoint",
+    "Estate",
+    "ExecPager",
+    "FailoverBudget",
+    "Importance",
+    "Member",
+    "MemberRole",
+    "Name",
+    "Node",
+    "Objectives",
+    "Pager",
+    "Person",
+    "Port",
+    "PostgresqlRoles",
+    "PostgresqlSettings",
+    "Service",
+    "ServiceMode",
+    "Site",
+    "SiteRole",
+    "SshAccess",
+]
+
+# Section of named entries → the field that takes the name from the key.
+KEYED_SECTIONS = {"sites": "name", "nodes": "name", "people": "id", "services": "name"}
+
+
+class Estate(EstateModel):
+    """All that the configuration declares."""
+
+    config_version: Literal[1] = Field(alias="configVersion", description="Version of this format: 1.")
+    daemon: DaemonSettings = Field(DaemonSettings(), description="The daemon itself.")
+    sites: Mapping[Name, Site] = Field(min_length=1, description="Places, by name.")
+    nodes: Mapping[Name, Node] = Field(min_length=1, description="Hosts, by name.")
+    people: Mapping[Name, Person] = Field({}, description="Who may request and approve, by id.")
+    pager: Pager = Field(Pager(), description="How someone is told.")
+    services: Mapping[Name, Service] = Field(min_length=1, description="Services, by name.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_from_keys(cls, value: Any) -> Any:
+        """Each entry learns its own name, and members what they take from their node."""
+        if not isinstance(value, dict):
+            return value
+        value = dict(value)
+        for section, field in KEYED_SECTIONS.items():
+            if section in value:
+                value[section] = _named(value[section], field)
+        services = value.get("services")
+        for service in services.values() if isinstance(services, dict) else ():
+            if not isinstance(service, dict) or "members" not in service:
+                continue
+            service["members"] = _named(service["members"], "name")
+            members = service["members"]
+            for name, member in members.items() if isinstance(members, dict) else ():
+                if isinstance(member, dict):
+                    # Nothing but a missing or empty text is filled in: what is wrong must be reported.
+                    if member.get("host", "") == "":
+                        member["host"] = _address(value, member.get("node"))
+                    if member.get("application_name", "") == "":
+                        member["application_name"] = name
+        return value
+
+    def service(self, name: str) -> Service:
+        """Raises KeyError."""
+        return self.services[name]
+
+    def site_of(self, member: Member) -> Site:
+        return self.sites[self.nodes[member.node].site]
+
+    def person_of(self, os_user: str) -> Person | None:
+        return next((p for p in self.people.values() if os_user in p.os_users), None)
+
+    def all_members(self) -> Iterator[tuple[Service, Member]]:
+        for service in self.services.values():
+            for member in service.members.values():
+                yield service, member
+
+
+def _named(section: Any, field: str) -> Any:
+    if not isinstance(section, dict):
+        return section
+    named = {}
+    for key, item in section.items():
+        if isinstance(item, dict):
+            if item.get(field, key) != key:
+                raise ValueError(f"{key}: {field!r} is taken from the key and can't be given")
+            item = {**item, field: key}  # noqa: PLW2901
+        named[key] = item
+    return named
+
+
+def _address(estate: Mapping[str, Any], node: Any) -> str:
+    nodes = estate.get("nodes")
+    entry = nodes.get(node) if isinstance(nodes, dict) and isinstance(node, str) else None
+    address = entry.get("address", "") if isinstance(entry, dict) else ""
+    return address if isinstance(address, str) else ""
