@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from model.observation import Failure, Layer, Outcome
+from model.observation import ALIVE_FAILURES, Failure, Layer, Outcome
 from model.ports import Clock, NodeAccess, Secrets
 
 API_VERSION = 1
@@ -45,6 +45,11 @@ class Reading:
     @classmethod
     def unknown(cls, failure: Failure | None, detail: str = "", **facts: Any) -> Reading:
         return cls(Outcome.UNKNOWN, failure, detail, facts)
+
+    @property
+    def shows_life(self) -> bool:
+        """Something at the target answered, be it with an error."""
+        return self.outcome is Outcome.SUCCEEDED or self.failure in ALIVE_FAILURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +96,9 @@ class Probe(abc.ABC):
         """
         return None
 
-    def abandon(self) -> None:
+    def abandon(self) -> None:  # noqa: B027  # most types have nothing to do
         """An attempt was cancelled and has not ended: shut the sockets of all attempts now, without blocking
         or cancelling anything at the peer. Needed only where a library swallows or delays cancellation."""
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027  # nor anything to close
         """End of the target's life: close everything."""

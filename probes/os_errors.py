@@ -39,7 +39,7 @@ def reading_of_os_error(error: OSError) -> Reading:
 
 
 def own_error(error: OSError) -> OSError:
-    """The error of a `connect` that failed at once: ours, unless the peer refused (loopback answers at once)."""
+    """The error of a `connect` that failed at once: ours, unless the peer refused (loopback does at once)."""
     if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET):
         return error
     return OwnError(error.errno, error.strerror or str(error))

@@ -1,0 +1,108 @@
+"""The one task that keeps time for all probes, and knows by how late it wakes how late this process is.
+
+A stopped or overloaded observer must not take its own sleep for a target's silence (S6): the lateness is
+added up, and an attempt compares the sum at its start with the sum at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+
+import structlog
+
+from model.ports import Clock
+from probes.scheduler_tasks import spawn
+
+# The longest sleep: while answers are awaited, so that a freeze of this process is measured to this
+# precision, and otherwise, so that a watchdog of a few seconds sees progress.
+BUSY_TICK_S = 0.05
+IDLE_TICK_S = 0.25
+# Timers of the loop are rounded up to a millisecond, and a busy machine adds a few: that is no lag.
+NOISE_S = 0.005
+
+Event = Callable[[float], None]
+
+log = structlog.get_logger(__name__)
+
+
+class Timekeeper:
+    """Calls events when they are due, with the monotonic time of the round.
+
+    awaited: answers that are being waited for; while there are any, lateness is measured closely.
+    progress_s: monotonic time of the last completed round.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._events: list[tuple[float, int, Event]] = []
+        self._numbers = itertools.count()
+        self._task: asyncio.Task[None] | None = None
+        self._sleeper: asyncio.Task[None] | None = None
+        self._late_sum_s = 0.0
+        self._wake_s = clock.monotonic_s()
+        self.awaited = 0
+        self.progress_s = self._wake_s
+
+    def start(self) -> None:
+        if self._task is None:
+            self._wake_s = self._clock.monotonic_s()
+            self._task = spawn(self._keep_time(), "probe scheduler")
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        self._events.clear()
+
+    def at(self, due_s: float, event: Event) -> None:
+        heapq.heappush(self._events, (due_s, next(self._numbers), event))
+        if self._sleeper is not None and due_s < self._wake_s:
+            self._wake_s = due_s
+            self._sleeper.cancel()
+
+    def late_s(self, now_s: float) -> float:
+        """What this process has been late by in all, up to `now_s`.
+
+        A wake-up that is overdue at this moment counts: after a freeze, tasks that have an answer run first.
+        """
+        late_s = now_s - self._wake_s
+        return self._late_sum_s + (late_s if late_s > NOISE_S else 0.0)
+
+    async def _keep_time(self) -> None:
+        while True:
+            now_s = self._clock.monotonic_s()
+            self._late_sum_s = self.late_s(now_s)
+            self._wake_s = now_s
+            while self._events and self._events[0][0] <= now_s:
+                self._call(heapq.heappop(self._events)[2], now_s)
+            self.progress_s = now_s
+            await self._sleep()
+
+    def _call(self, event: Event, now_s: float) -> None:
+        """A fault in the handling of one probe must not blind the others."""
+        try:
+            event(now_s)
+        except Exception:
+            log.exception("a scheduled event failed")
+
+    async def _sleep(self) -> None:
+        """Until the next event or tick, or until `at` brings the next event forward."""
+        now_s = self._clock.monotonic_s()
+        self._late_sum_s = self.late_s(now_s)  # a long round kept the answers waiting too
+        wake_s = now_s + (BUSY_TICK_S if self.awaited else IDLE_TICK_S)
+        if self._events:
+            wake_s = min(wake_s, self._events[0][0])
+        self._wake_s = max(wake_s, now_s)
+        sleep = self._clock.sleep(self._wake_s - now_s)
+        self._sleeper = sleeper = asyncio.create_task(sleep, name="probe scheduler sleep")
+        try:
+            await asyncio.wait([sleeper])
+        finally:
+            self._sleeper = None
+            sleeper.cancel()
+        if not sleeper.cancelled():
+            sleeper.result()

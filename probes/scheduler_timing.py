@@ -1,0 +1,78 @@
+"""When the next attempt of a probe begins: arithmetic only, no clock and no tasks.
+
+Calm: one attempt per interval, at a phase of the probe's own, so that two thousand targets do not all start
+together (measured: p50 664 ms against 0.57 ms). Burst: suspicion contracts the interval until an answer.
+In both, attempts that nothing answers are overlapped by fresh ones, evenly spread over the time-out: silence
+is then measured from the first, and an answer is seen within a fraction of a time-out when it comes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+from model.health import Profile
+
+# Of an interval: targets whose phases fall together by chance drift apart and meet again, but never stay.
+JITTER = 0.05
+# Of an attempt's time-out. An attempt during which this process itself was late by more is no evidence: what
+# answers within the other half is still heard, and what does not is judged by the next attempt.
+OWN_LAG_SHARE = 0.5
+# A target that stays dead is looked at in calm again after so many times the longest wait that detection
+# makes; the burst has told by then what it can, and a dead host must not be hammered for a night.
+BURST_WAITS = 2.0
+
+
+def fraction(*parts: object) -> float:
+    """A number in [0, 1) from the parts; the same in every process (Python's own hash is salted)."""
+    text = "\0".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / 2.0**48
+
+
+def next_slot_s(key: str, now_s: float, interval_s: float) -> float:
+    """The first moment after `now_s` of the series phase + k·interval + jitter(k)."""
+    phase_s = fraction(key) * interval_s
+    k = math.floor((now_s - phase_s) / interval_s)
+    while True:
+        slot_s = phase_s + (k + fraction(key, k) * JITTER) * interval_s
+        if slot_s > now_s:
+            return slot_s
+        k += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one probe goes. `concurrent`: how many attempts may be under way at once."""
+
+    key: str
+    profile: Profile
+    interval_s: float
+    concurrent: int
+
+    def timeout_s(self, burst: bool) -> float:
+        return self.profile.burst_timeout_s if burst else self.profile.timeout_s
+
+    @property
+    def burst_limit_s(self) -> float:
+        """After so long without an answer a burst relaxes to the calm interval."""
+        return BURST_WAITS * (self.profile.silence_s + self.profile.restart_grace_s)
+
+    def next_start_s(self, now_s: float, last_start_s: float, unanswered: int, burst: bool) -> float | None:
+        """When the next attempt begins, not before `now_s`; None: no room before one of the unanswered ends.
+
+        last_start_s: start of the last attempt; unanswered: attempts that hold a place.
+        """
+        if unanswered >= self.concurrent:
+            return None
+        spread_s = self.timeout_s(burst) / self.concurrent
+        if burst:
+            wait_s = self.profile.burst_interval_s
+            return max(now_s, last_start_s + (max(wait_s, spread_s) if unanswered else wait_s))
+        slot_s = next_slot_s(self.key, now_s, self.interval_s)
+        return min(slot_s, max(now_s, last_start_s + spread_s)) if unanswered else slot_s
+
+
+def own_lag_spoils(lag_s: float, timeout_s: float) -> bool:
+    """Was this process itself late for so much of an attempt that the lack of an answer says nothing (S6)?"""
+    return lag_s > OWN_LAG_SHARE * timeout_s
