@@ -14,7 +14,7 @@ from config.schema import Estate, Service
 from controller import fields
 from controller.evidence import judge_rpo
 from controller.evidence_inputs import gather_rpo_inputs
-from controller.executions import Execution, fold_executions
+from controller.executions import Execution, expected_durations, fold_executions
 from controller.supervisor.ledger import Ledger
 from controller.supervisor.mending import Outcome
 from controller.supervisor.settings_history import SettingsHistory
@@ -30,6 +30,7 @@ SWITCHOVER = "switchover"
 FAILBACK = "failback"
 REJOIN = "rejoin"
 _MOVES = frozenset({FAILOVER, SWITCHOVER, FAILBACK})
+_EXECUTION_TYPES = (ev.EXECUTION_OPENED, ev.STEP_INTENT, ev.STEP_RESULT, ev.EXECUTION_CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,13 @@ class Executor:
         given = {name: known[name] for name in runbook.vars if known.get(name) is not None}
         return make_plan(runbook, estate=self._estate(), service=order.service, vars=given, mode=mode)
 
+    async def describe(self, order: Order, mode: Mode) -> dict[str, Any]:
+        """The plan as people read it: commands, live prechecks, expected times against the RTO."""
+        events = self._journal.events(types=_EXECUTION_TYPES)
+        expected = expected_durations(events, order.runbook)
+        plan = self.plan(order, mode)
+        return (await plan.describe(self._ports, expected=expected)).to_json()
+
     async def run(self, order: Order) -> ExecutionResult:
         """To its end, whatever that is."""
         engine = Engine(self._ports, self._estate())
@@ -104,13 +112,13 @@ class Executor:
         finally:
             self._engines.pop(order.service.name, None)
 
-    async def resume(self, service: Service, execution: str) -> ExecutionResult:
+    async def resume(self, service: Service, execution: str, actor: str) -> ExecutionResult:
         """One that a dead process left open (S5)."""
         recorded = recorded_from_events(self._journal.events(execution=execution), execution)
         engine = Engine(self._ports, self._estate())
         self._engines[service.name] = engine
         try:
-            return await engine.resume(recorded)
+            return await engine.resume(recorded, actor=actor)
         finally:
             self._engines.pop(service.name, None)
 
@@ -132,7 +140,7 @@ class Executor:
         return moved[-1] if moved else None
 
     async def settle(self, service: Service, execution_id: str, ledger: Ledger) -> Outcome:
-        """Journal what the execution changed: primary, setting, who is retired, the verdict. May be repeated."""
+        """Journal what the execution changed: who is retired, the setting, the verdict. May be repeated."""
         events = self._journal.events(service=service.name)
         run = fold_executions(events)[execution_id]
         kind = _kind(run, events)

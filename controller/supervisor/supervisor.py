@@ -90,6 +90,7 @@ class Supervisor:
         self.approvals = ApprovalDesk(service.name, world.journal, world.clock)
         self._mending = Mending(estate, service)
         self.judged: Judged | None = None
+        self.last_execution: str | None = None
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
@@ -110,19 +111,39 @@ class Supervisor:
         """What the reference targets say of this host's own network (S6)."""
         self.knowledge.observer_sane, self.knowledge.observer_why = sane, why
 
+    def wake(self) -> None:
+        """Take a turn now."""
+        self._wake.set()
+
+    def resume_execution(self, execution: str, actor: str) -> None:
+        """One that is open and that nobody runs, because its end could not be seen."""
+        self._running = self._spawn(self._resume(execution, actor), f"execution-{self.service.name}")
+
+    async def _resume(self, execution: str, actor: str = "daemon") -> None:
+        await self._world.executor.resume(self.service, execution, actor)
+        await self.settle(execution)
+
+    @property
+    def executor(self) -> Executor:
+        return self._world.executor
+
+    @property
+    def running(self) -> asyncio.Task[None] | None:
+        """The execution that is under way, if one is."""
+        return self._running if self._running is not None and not self._running.done() else None
+
     @property
     def busy(self) -> bool:
-        """An execution is under way."""
-        return self._running is not None and not self._running.done()
+        return self.running is not None
 
     def judge_now(self) -> Judged:
         """A fresh judgement; changes nothing."""
-        return judge(self._case(), self._surroundings(), self._world.clock.monotonic_s())
+        return judge(self._case(), self.surroundings(), self._world.clock.monotonic_s())
 
     def _case(self) -> Case:
         return Case(self.estate, self.service, self.knowledge, self.ledger)
 
-    def _surroundings(self) -> Surroundings:
+    def surroundings(self) -> Surroundings:
         world = self._world
         return Surroundings(
             leader=world.lease.held(),
@@ -134,6 +155,8 @@ class Supervisor:
 
     def _journaled(self, event: Event) -> None:
         self.ledger = self.ledger.apply(event)
+        if event.type == ev.EXECUTION_OPENED and event.service == self.service.name:
+            self.last_execution = event.execution
 
     # --- the loop
 
@@ -202,7 +225,7 @@ class Supervisor:
             if state.health is before:
                 continue
             self._healths[member.name] = state.health
-            await self._append(
+            await self.append(
                 ev.HEALTH_CHANGED,
                 {
                     "target": f"{self.service.name}/{member.name}",
@@ -227,7 +250,7 @@ class Supervisor:
             previous = self._noted_settings[-1] if self._noted_settings else None
             self._noted_settings = history.texts
             data = {"member": self.ledger.primary, "value": history.current, "source": "read"}
-            await self._append(
+            await self.append(
                 ev.SYNC_SETTING, {**data, "previous": previous, "confirmed": not history.pending}
             )
         primary = judged.view.member(judged.view.primary)
@@ -235,7 +258,7 @@ class Supervisor:
         if due and primary is not None and primary.fresh:
             self._noted_high_water_s = judged.at_s
             marks = {m: {"timeline": t, "lsn": lsn} for m, (t, lsn) in self.knowledge.high_water.items()}
-            await self._append(ev.HIGH_WATER, {"members": marks})
+            await self.append(ev.HIGH_WATER, {"members": marks})
 
     async def _adopt(self, judged: Judged) -> None:
         member = primary_to_adopt(judged.view)
@@ -244,7 +267,7 @@ class Supervisor:
 
     async def set_primary(self, member: str, why: str) -> None:
         seen = self.judge_now().view.member(member)
-        await self._append(
+        await self.append(
             ev.SERVICE_PRIMARY,
             {
                 "member": member,
@@ -254,6 +277,9 @@ class Supervisor:
             },
         )
         await self._world.watch_primary(self.service, member)
+        for other in self.service.members:
+            if other != member:
+                self.knowledge.forget(other, CANARY)
 
     # --- incidents
 
@@ -390,8 +416,7 @@ class Supervisor:
             return
         for execution in self.ledger.open_executions:
             log.warning("resuming", execution=execution, service=self.service.name)
-            await self._world.executor.resume(self.service, execution)
-            await self.settle(execution)
+            await self._resume(execution)
         last = self._world.executor.unsettled(self.service)
         if last is not None:
             await self.settle(last)
@@ -431,13 +456,13 @@ class Supervisor:
             return
         await self.desk.mark(incident.id, "T9", judged.at_s)
         if self.ledger.blocked is not None:
-            await self._append(ev.SERVICE_UNBLOCKED, {"reason": "redundancy is restored"})
+            await self.append(ev.SERVICE_UNBLOCKED, {"reason": "redundancy is restored"})
         await self.desk.close(incident.id, "recovered, and redundancy is restored")
         self._last_decision = ()
 
     # --- small things
 
-    async def _append(self, type_: str, data: dict[str, Any], actor: str = "daemon") -> Event:
+    async def append(self, type_: str, data: dict[str, Any], actor: str = "daemon") -> Event:
         return await self._world.journal.append(
             type_, data, service=self.service.name, incident=self._incident, actor=actor
         )

@@ -1,0 +1,155 @@
+"""The daemon as the API sees it: implements `controller.api.control.Control`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from controller.api.control import Caller
+from controller.status import explanation, service_status
+from controller.supervisor.requests import Requests, Wish, check_member
+from controller.supervisor.supervisor import Supervisor
+from model import events as ev
+from model.errors import HeldError, UsageError
+from model.ports import Clock
+
+Json = dict[str, Any]
+
+
+class DaemonControl:
+    """`supervisors` is the daemon's own mapping: a reload changes it in place."""
+
+    def __init__(
+        self,
+        supervisors: dict[str, Supervisor],
+        clock: Clock,
+        *,
+        about: Callable[[], Json],
+        reload: Callable[[], Awaitable[Json]],
+    ) -> None:
+        self._supervisors = supervisors
+        self._clock = clock
+        self._about = about
+        self._reload = reload
+
+    def status(self) -> Json:
+        wall_ns = int(self._clock.wall_s() * 1e9)
+        services = [service_status(s, wall_ns) for s in self._supervisors.values()]
+        incidents = [
+            {"id": s.ledger.incident.id, "service": s.service.name, "code": s.ledger.incident.code,
+             "level": s.ledger.incident.level, "recovered": s.ledger.incident.recovered}
+            for s in self._supervisors.values() if s.ledger.incident is not None
+        ]  # fmt: skip
+        approvals = [
+            {"id": a.id, "service": s.service.name, "what": a.what, "runbook": a.runbook, "to": a.to,
+             "requester": a.requester, "expires_in_s": max(0, (a.expires_ns - wall_ns) // 1_000_000_000)}
+            for s in self._supervisors.values()
+            for a in s.ledger.approvals.values() if a.open and a.expires_ns > wall_ns
+        ]  # fmt: skip
+        return {
+            "daemon": self._about(),
+            "services": services,
+            "incidents_open": incidents,
+            "approvals": approvals,
+        }
+
+    def explain(self, service: str) -> Json:
+        return explanation(self._supervisor(service))
+
+    async def switchover(self, service: str, *, to: str | None, dry_run: bool, caller: Caller) -> Json:
+        supervisor = self._supervisor(service)
+        return await Requests(supervisor).switchover(Wish(to, caller.person), dry_run=dry_run)
+
+    async def failover(
+        self,
+        service: str,
+        *,
+        to: str | None,
+        override: Sequence[str],
+        reason: str,
+        dry_run: bool,
+        caller: Caller,
+    ) -> Json:
+        wish = Wish(to, caller.person, tuple(override), reason)
+        return await Requests(self._supervisor(service)).failover(wish, dry_run=dry_run)
+
+    async def pause(self, service: str, *, for_s: float, reason: str, caller: Caller) -> Json:
+        supervisor = self._supervisor(service)
+        until_ns = int((self._clock.wall_s() + for_s) * 1e9)
+        await supervisor.append(
+            ev.SERVICE_PAUSED, {"until_wall_ns": until_ns, "reason": reason}, actor=caller.person
+        )
+        return {"service": service, "paused_for_s": int(for_s), "reason": reason}
+
+    async def resume(self, service: str, *, reason: str, caller: Caller) -> Json:
+        supervisor = self._supervisor(service)
+        if supervisor.ledger.paused(int(self._clock.wall_s() * 1e9)) is None:
+            raise UsageError(f"{service} is not paused", hint="`acknowledge` lifts a block after a failover")
+        await supervisor.append(ev.SERVICE_RESUMED, {"reason": reason}, actor=caller.person)
+        return {"service": service, "paused": None}
+
+    async def acknowledge(self, service: str, *, comment: str, caller: Caller) -> Json:
+        supervisor = self._supervisor(service)
+        if supervisor.ledger.blocked is None:
+            raise UsageError(f"{service} is not blocked", hint="nothing has to be acknowledged")
+        await supervisor.append(ev.SERVICE_UNBLOCKED, {"reason": comment}, actor=caller.person)
+        return {"service": service, "blocked": None}
+
+    async def approve(self, approval: str, *, caller: Caller) -> Json:
+        for supervisor in self._supervisors.values():
+            if approval in supervisor.ledger.approvals:
+                given = await supervisor.approvals.give(supervisor.ledger, approval, caller.person)
+                supervisor.wake()
+                return {
+                    "service": supervisor.service.name,
+                    "approval": given.id,
+                    "incident": given.incident,
+                    "execution": None,
+                    "state": "approved",
+                }
+        waiting = [a.id for s in self._supervisors.values() for a in s.ledger.approvals.values() if a.open]
+        raise UsageError(
+            f"no approval {approval!r}", hint=f"waiting: {', '.join(waiting) or 'none'}; see `status`"
+        )
+
+    async def resume_execution(self, execution: str, *, caller: Caller) -> Json:
+        supervisor = self._of_execution(execution)
+        if supervisor.busy:
+            raise HeldError(f"{execution} is running", gate="execution")
+        supervisor.resume_execution(execution, caller.person)
+        return {"service": supervisor.service.name, "execution": execution, "state": "running"}
+
+    async def abort_execution(self, execution: str, *, reason: str, caller: Caller) -> Json:
+        supervisor = self._of_execution(execution)
+        engine = supervisor.executor.engine_of(supervisor.service.name)
+        if engine is None:
+            raise HeldError(
+                f"{execution} is not running in this daemon", gate="execution", hint="resume it first"
+            )
+        await engine.request_abort(reason, actor=caller.person)
+        return {"service": supervisor.service.name, "execution": execution, "state": "aborting"}
+
+    async def reload(self) -> Json:
+        return await self._reload()
+
+    async def plan(self, service: str, runbook: str, to: str | None) -> Json:
+        supervisor = self._supervisor(service)
+        check_member(supervisor, to)
+        order = supervisor.order(runbook, candidate=to, trigger="manual", actor="plan")
+        if runbook.endswith("-rejoin"):
+            order = replace(order, member=to or next(iter(supervisor.ledger.retired), None))
+        return await Requests(supervisor).plan(order, supervisor.judge_now().decision.gates)
+
+    def _supervisor(self, service: str) -> Supervisor:
+        try:
+            return self._supervisors[service]
+        except KeyError:
+            known = ", ".join(self._supervisors) or "none"
+            raise UsageError(f"no service {service!r}", hint=f"services: {known}") from None
+
+    def _of_execution(self, execution: str) -> Supervisor:
+        for supervisor in self._supervisors.values():
+            if execution in supervisor.ledger.open_executions:
+                return supervisor
+        raise UsageError(f"no open execution {execution!r}", hint="`bcm-failover execution list`")

@@ -1,0 +1,158 @@
+"""What the daemon says of itself and its services: from memory, JSON-ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.schema import Service
+from controller.supervisor.judgement import Judged
+from controller.supervisor.ledger import Ledger
+from controller.supervisor.supervisor import Supervisor
+from controller.views import MemberView, ServiceView
+from model.health import Health
+from model.lsn import format_lsn
+
+Json = dict[str, Any]
+
+
+def service_status(supervisor: Supervisor, wall_ns: int) -> Json:
+    """One service of `status`. Before the first judgement its health is unknown."""
+    service, ledger, judged = supervisor.service, supervisor.ledger, supervisor.judged
+    judged = judged or supervisor.judge_now()
+    diagnosis, view = judged.diagnosis, judged.view
+    return {
+        "name": service.name,
+        "engine": service.engine,
+        "health": service_health(judged),
+        "code": diagnosis.code,
+        "sentence": diagnosis.info.sentence,
+        "sentence_zh": diagnosis.info.sentence_zh,
+        "mode": service.mode.value,
+        "importance": service.importance.value,
+        "paused": ledger.paused(wall_ns),
+        "blocked": ledger.blocked,
+        "primary": ledger.primary,
+        "profile": service.profile,
+        "rpo_s": service.objectives.rpo,
+        "rto_s": service.objectives.rto,
+        "tolerance": tolerance_line(judged),
+        "incident": ledger.incident.id if ledger.incident else None,
+        "execution": ledger.open_executions[0] if ledger.open_executions else None,
+        "decision": judged.decision.to_json(),
+        "settings": list(supervisor.knowledge.settings.texts),
+        "last_acked_canary": supervisor.knowledge.last_acked_canary,
+        "members": [member_status(service, view, member, judged.at_s, ledger) for member in view.members],
+    }
+
+
+def service_health(judged: Judged) -> str:
+    """up: writes are accepted. suspect: a diagnosis is being confirmed or redundancy is missing."""
+    primary = judged.view.member(judged.view.primary)
+    if primary is None or primary.pg.health is Health.UNKNOWN:
+        return Health.UNKNOWN.value
+    if primary.pg.health is not Health.UP:
+        return primary.pg.health.value
+    if judged.diagnosis.info.level is not None and judged.diagnosis.confirmed:
+        return Health.DOWN.value if judged.diagnosis.code != "AllStandbysDown" else Health.SUSPECT.value
+    return Health.UP.value if judged.diagnosis.code == "Healthy" else Health.SUSPECT.value
+
+
+def tolerance_line(judged: Judged) -> str:
+    """What the service survives with proof right now (P19)."""
+    proof = judged.outlook.proof
+    if not proof.complete:
+        return f"would not survive the primary with proof: {proof.reason}"
+    spare = len(proof.readable) - proof.needed
+    more = f" and {spare} standby(s)" if spare > 0 else ""
+    return f"survives the loss of the primary{more} with proof; {proof.reason}"
+
+
+def member_status(
+    service: Service, view: ServiceView, member: MemberView, now_s: float, ledger: Ledger
+) -> Json:
+    state, facts = member.pg, member.facts
+    position, current = member.fact_int("position"), _current_lsn(view)
+    lag = None if position is None or current is None else max(0, current - position)
+    age_ms = None if state.last is None else int((now_s - state.last.ended_s) * 1000)
+    return {
+        "name": member.name,
+        "role": member.role,
+        "node": member.node,
+        "site": member.site,
+        "address": f"{service.members[member.name].host}:{service.members[member.name].port}",
+        "health": state.health.value,
+        "why": state.why,
+        "age_ms": age_ms,
+        "in_recovery": facts.get("in_recovery"),
+        "timeline": member.fact_int("timeline"),
+        "position": None if position is None else format_lsn(position),
+        "lag_bytes": None if member.name == view.primary else lag,
+        "sync_state": _sync_state(view, member),
+        "canary_n": member.fact_int("canary_n"),
+        "retired": member.name in ledger.retired,
+        "excluded": member.excluded,
+    }
+
+
+def explanation(supervisor: Supervisor) -> Json:
+    """What would happen now, and which gate would stop it."""
+    judged = supervisor.judge_now()
+    return {
+        "service": supervisor.service.name,
+        "diagnosis": judged.diagnosis.to_json(),
+        "decision": judged.decision.to_json(),
+        "would": would(judged),
+        "proof": {
+            "complete": judged.outlook.proof.complete,
+            "reason": judged.outlook.proof.reason,
+            "needed": judged.outlook.proof.needed,
+            "readable": list(judged.outlook.proof.readable),
+        },
+        "view": {
+            "primary": judged.view.primary,
+            "settings": [s.text for s in judged.view.settings],
+            "members": {
+                m.name: {p: {"health": s.health.value, "why": s.why} for p, s in m.probes.items()}
+                for m in judged.view.members
+            },
+            "nodes": {
+                m.node: {p: {"health": s.health.value, "why": s.why} for p, s in m.node_probes.items()}
+                for m in judged.view.members
+            },
+        },
+    }
+
+
+def would(judged: Judged) -> str:
+    """One sentence on what the daemon does about it."""
+    decision = judged.decision
+    match decision.verb.value:
+        case "none":
+            return "nothing is to be done"
+        case "act" if decision.runbook:
+            to = f" to {decision.candidate}" if decision.candidate else ""
+            return f"acts: {decision.runbook}{to}"
+        case "act":
+            return "restores redundancy"
+        case "ask":
+            return f"asks a person: {decision.reason}"
+        case _:
+            also = "; would act if the mode were act" if decision.would else ""
+            return f"holds: {decision.reason}{also}"
+
+
+def _current_lsn(view: ServiceView) -> int | None:
+    primary = view.member(view.primary)
+    return primary.fact_int("current_lsn") if primary is not None and primary.fresh else None
+
+
+def _sync_state(view: ServiceView, member: MemberView) -> str | None:
+    primary = view.member(view.primary)
+    rows = primary.facts.get("standbys") if primary is not None and primary.fresh else None
+    for row in rows if isinstance(rows, list) else ():
+        if (
+            isinstance(row, dict)
+            and str(row.get("application_name", "")).lower() == member.application_name.lower()
+        ):
+            return str(row.get("sync_state"))
+    return None

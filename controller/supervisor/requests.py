@@ -1,0 +1,232 @@
+"""What a person asks of one service: the daemon's gates, but for those that a person answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from controller.decide import decide
+from controller.supervisor.executor import FAILOVER, SWITCHOVER, Order
+from controller.supervisor.judgement import Case, Judged, Surroundings, decision_input, redundancy_missing
+from controller.supervisor.supervisor import Supervisor
+from model import events as ev
+from model.decision import Decision, GateResult
+from model.errors import HeldError, UsageError
+from model.execution import Mode
+from model.health import Health
+from model.quorum import choose
+
+# Gates that no override opens: two executions at once, or a controller that does not lead, are two masters.
+_NEVER_OVERRIDDEN = frozenset({"leadership", "execution"})
+_RULES = ("S2", "S3", "S6", "S9")
+OPEN_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request for a switch: where to, by whom, and which rules are overridden for which reason."""
+
+    to: str | None
+    person: str
+    overrides: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def check_member(supervisor: Supervisor, to: str | None) -> None:
+    """Raises UsageError for a target that can't be one."""
+    if to is None:
+        return
+    if to not in supervisor.service.members:
+        names = ", ".join(supervisor.service.members)
+        raise UsageError(f"{supervisor.service.name} has no member {to!r}", hint=f"members: {names}")
+    if to == supervisor.ledger.primary:
+        raise UsageError(f"{to} is the primary already")
+
+
+def failover_decision(supervisor: Supervisor, wish: Wish, around: Surroundings) -> Decision:
+    """The decision with a person in the place of mode, approval, block and budget."""
+    judged = supervisor.judge_now()
+    case = Case(supervisor.estate, supervisor.service, supervisor.knowledge, supervisor.ledger)
+    outlook = replace(judged.outlook, choice=choose(judged.outlook.members, wanted=wish.to))
+    given = replace(
+        decision_input(case, around, outlook, judged.at_s),
+        mode="act",
+        auto_refusals=(),
+        paused=None,
+        blocked=None,
+        budget_left=1,
+        approved=True,
+        primary_was_seen=True,
+    )
+    return decide(given)
+
+
+def held_by(decision: Decision, overrides: Sequence[str]) -> GateResult | None:
+    """The first gate that neither passes nor was overridden by its rule."""
+    wanted = {o.upper() for o in overrides}
+    for gate in decision.gates:
+        if gate.passed or gate.asks:
+            continue
+        if gate.name in _NEVER_OVERRIDDEN or gate.rule not in wanted:
+            return gate
+    return None
+
+
+def switchover_gates(
+    supervisor: Supervisor, wish: Wish, around: Surroundings, judged: Judged
+) -> list[GateResult]:
+    """What a planned switchover needs: both sides alive, in step, and nobody else at work."""
+    ledger, view = supervisor.ledger, judged.view
+    primary = view.member(ledger.primary)
+    target = choose(judged.outlook.members, wanted=wish.to).candidate
+    standby = view.member(target)
+    open_ = ledger.open_executions[0] if ledger.open_executions else None
+    writes = primary is not None and primary.pg.health is Health.UP
+    streams = (
+        standby is not None
+        and standby.pg.health is Health.UP
+        and bool(standby.facts.get("walreceiver"))
+        and primary is not None
+        and standby.fact_int("timeline") == primary.fact_int("timeline")
+    )
+    missing = [m for m in redundancy_missing(supervisor.service, ledger, view) if target and target in m]
+    return [
+        GateResult(
+            "leadership",
+            around.leader,
+            f"leads with epoch {around.epoch}" if around.leader else "does not hold the state lock",
+            "S4",
+        ),
+        GateResult("execution", open_ is None, f"{open_} is open" if open_ else "none is open", "S1"),
+        GateResult(
+            "primary",
+            writes,
+            f"{ledger.primary} answers" if writes else f"{ledger.primary} does not answer: use failover",
+            "S6",
+        ),
+        GateResult(
+            "candidate",
+            target is not None and streams,
+            f"{target} streams"
+            if streams
+            else (missing[0] if missing else judged.outlook.choice.reason or f"{wish.to} can't be promoted"),
+            "P4",
+        ),
+    ]
+
+
+class Requests:
+    """Carries out what a person asks of one supervisor."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    async def switchover(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
+        supervisor = self._supervisor
+        check_member(supervisor, wish.to)
+        judged, around = supervisor.judge_now(), supervisor.surroundings()
+        gates = switchover_gates(supervisor, wish, around, judged)
+        target = wish.to or judged.outlook.choice.candidate
+        order = replace(self._order("postgresql-switchover", wish), candidate=target)
+        if dry_run:
+            return await self.plan(order, gates)
+        _refuse(next((g for g in gates if not g.passed), None))
+        await self._open_incident(SWITCHOVER, wish, judged)
+        return await self._launch(replace(order, incident=self._incident))
+
+    async def failover(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
+        supervisor = self._supervisor
+        check_member(supervisor, wish.to)
+        unknown = [o for o in wish.overrides if o.upper() not in _RULES]
+        if unknown:
+            raise UsageError(f"rule {unknown[0]!r} can't be overridden", hint=f"one of {', '.join(_RULES)}")
+        decision = failover_decision(supervisor, wish, supervisor.surroundings())
+        order = self._order("postgresql-failover", wish)
+        if dry_run:
+            return await self.plan(order, decision.gates)
+        _refuse(held_by(decision, wish.overrides))
+        judged = supervisor.judge_now()
+        await self._open_incident(FAILOVER, wish, judged)
+        await supervisor.desk.decided(self._incident, decision)
+        now_s = judged.at_s
+        await supervisor.desk.mark(self._incident or "", "T3", now_s, note=f"by {wish.person}")
+        for rule in wish.overrides:
+            await supervisor.append(
+                ev.OVERRIDE_RECORDED,
+                {"rule": rule.upper(), "reason": wish.reason, "person": wish.person},
+                actor=wish.person,
+            )
+        return await self._launch(replace(order, incident=self._incident))
+
+    async def plan(self, order: Order, gates: Sequence[GateResult]) -> dict[str, Any]:
+        """What would be done, with each precheck's live result, and which gate would stop it."""
+        stopped = next((g for g in gates if not g.passed and not g.asks), None)
+        described = await self._supervisor.executor.describe(order, Mode.DRY_RUN)
+        return {
+            **described,
+            "gates": [
+                {"name": g.name, "passed": g.passed, "reason": g.reason, "rule": g.rule} for g in gates
+            ],
+            "stopped_by": None if stopped is None else stopped.name,
+        }
+
+    @property
+    def _incident(self) -> str | None:
+        incident = self._supervisor.ledger.incident
+        return incident.id if incident else None
+
+    def _order(self, runbook: str, wish: Wish) -> Order:
+        return self._supervisor.order(
+            runbook,
+            candidate=wish.to,
+            trigger="manual",
+            actor=wish.person,
+            overrides=tuple(o.upper() for o in wish.overrides),
+        )
+
+    async def _open_incident(self, kind: str, wish: Wish, judged: Judged) -> None:
+        """A switch by hand is an incident too: it has a clock, a verdict and a report."""
+        if self._supervisor.ledger.incident is not None:
+            return
+        planned = kind == SWITCHOVER
+        code = "PlannedSwitchover" if planned else judged.diagnosis.code
+        sentence = f"{kind} by {wish.person}" + (f": {wish.reason}" if wish.reason else "")
+        await self._supervisor.desk.open(
+            {**judged.diagnosis.to_json(), "code": code, "sentence": sentence},
+            level="III",
+            t0_s=None if planned else judged.diagnosis.last_good_s,
+            first_bad_s=None if planned else judged.diagnosis.first_bad_s,
+            confirmed_s=None if planned else judged.at_s,
+            frozen=self._supervisor.frozen(),
+            manual=True,
+            actor=wish.person,
+        )
+
+    async def _launch(self, order: Order) -> dict[str, Any]:
+        """Answers as soon as the execution is open: from then on the journal tells of it."""
+        supervisor = self._supervisor
+        task = supervisor.launch(order)
+        deadline_s = asyncio.get_running_loop().time() + OPEN_WITHIN_S
+        while not supervisor.ledger.open_executions and not task.done():
+            if asyncio.get_running_loop().time() > deadline_s:
+                break
+            await asyncio.sleep(0.002)
+        open_ = supervisor.ledger.open_executions
+        return {
+            "service": supervisor.service.name,
+            "execution": open_[0] if open_ else supervisor.last_execution,
+            "incident": order.incident,
+            "state": "running",
+            "approval": None,
+        }
+
+
+def _refuse(gate: GateResult | None) -> None:
+    if gate is not None:
+        raise HeldError(
+            gate.reason,
+            gate=gate.name,
+            hint=f"rule {gate.rule}; `bcm-failover explain` shows every gate",
+        )

@@ -1,0 +1,52 @@
+"""Which probes run: members, nodes, reference targets, and one canary per service, on its primary."""
+
+from __future__ import annotations
+
+from config.schema import Estate, Service
+from controller.supervisor.probing import ProbeFactory, Watch
+from controller.views import CANARY, PG
+from model.health import PROFILES, Profile
+from model.ports import NodeAccess
+from probes.scheduler import Scheduler
+
+
+class Watching:
+    """Adds and removes probes; knows nothing of what they see."""
+
+    def __init__(
+        self, scheduler: Scheduler, factory: ProbeFactory, estate: Estate, nodes: dict[str, NodeAccess]
+    ) -> None:
+        self._scheduler = scheduler
+        self._factory = factory
+        self._estate = estate
+        self._nodes = nodes
+        self._canary_on: dict[str, str] = {}
+
+    def watch_hosts(self) -> None:
+        """Nodes that are to be pinged, and what tells whether this host's own network works."""
+        for watch in (*self._factory.of_nodes(), *self._factory.of_references()):
+            self._add(watch, PROFILES["balanced"])
+
+    def watch_service(self, service: Service) -> None:
+        for watch in self._factory.of_service(service, self._nodes):
+            self._add(watch, service.detection)
+
+    async def watch_primary(self, service: Service, primary: str | None) -> None:
+        """The canary is written on the primary and nowhere else."""
+        before = self._canary_on.get(service.name)
+        if before == primary:
+            return
+        if before is not None:
+            del self._canary_on[service.name]
+            await self._scheduler.remove(f"{service.name}/{before}", CANARY)
+        if primary is not None and primary in service.members:
+            self._canary_on[service.name] = primary
+            self._add(self._factory.canary(service, service.members[primary]), service.detection)
+
+    async def unwatch_service(self, service: Service) -> None:
+        await self.watch_primary(service, None)
+        for member in service.members:
+            await self._scheduler.remove(f"{service.name}/{member}", PG)
+
+    def _add(self, watch: Watch, profile: Profile) -> None:
+        self._scheduler.add(watch.target, watch.probe, profile, interval_s=watch.interval_s)
