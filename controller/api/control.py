@@ -29,9 +29,12 @@ class Control(Protocol):
     def status(self) -> Json:
         """{"daemon": {version, leader, epoch, estate_digest, journal_ok, uptime_s, estate_error},
         "services": [{name, health, code, sentence, sentence_zh, mode, paused, blocked, primary, profile,
-        rpo_s, rto_s, tolerance, incident, execution, decision, "members": [{name, role, node, site, health, why,
-        age_ms, in_recovery, timeline, position, lag_bytes, sync_state, canary_n}]}],
-        "incidents_open": [...], "approvals": [...]}"""
+        rpo_s, rto_s, tolerance, incident, execution, decision, "members": [{name, role, node, site, health,
+        why, age_ms, in_recovery, timeline, position, lag_bytes, sync_state, canary_n}]}],
+        "incidents_open": [{id, service, code, level, recovered}],
+        "approvals": [{id, service, what, runbook, to, requester, expires_in_s}]}
+
+        paused and blocked: why, or None."""
         ...
 
     def explain(self, service: str) -> Json:
@@ -70,7 +73,8 @@ class Control(Protocol):
         ...
 
     async def approve(self, approval: str, *, caller: Caller) -> Json:
-        """As the result of `switchover`. Raises HeldError if the requester is the same person."""
+        """{"service", "approval", "incident", "execution", "state": "approved" | "running"}: with
+        `approved` the execution opens a moment later. Raises HeldError if it is the requester who asks."""
         ...
 
     async def resume_execution(self, execution: str, *, caller: Caller) -> Json: ...
@@ -82,7 +86,7 @@ class Control(Protocol):
         ...
 
     async def plan(self, service: str, runbook: str, to: str | None) -> Json:
-        """What an execution would do: every resolved command and each precheck's live result."""
+        """What it would do: `runbooks.plan_view.PlanView.to_json()` with `gates` and `stopped_by`."""
         ...
 
 

@@ -1,0 +1,57 @@
+"""Names for the shell's completion, asked of the daemon: fast, and silent where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import click
+
+from controller.cli.client import Client
+from controller.cli.settings import settings_of
+from model.errors import BcmError
+
+# A person who presses TAB waits no longer than this.
+_PATIENCE_S: Final = 0.3
+
+
+def services(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return _matching((s.get("name") for s in _items(ctx, "services", "status")), incomplete)
+
+
+def members(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Of the service that is on the command line already; of all, if there is none yet."""
+    wanted = ctx.params.get("service")
+    found = (
+        member.get("name")
+        for service in _items(ctx, "services", "status")
+        if wanted in (None, service.get("name"))
+        for member in service.get("members", [])
+    )
+    return _matching(found, incomplete)
+
+
+def executions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return _matching((e.get("id") for e in _items(ctx, "items", "executions")), incomplete)
+
+
+def incidents(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return _matching((i.get("id") for i in _items(ctx, "items", "incidents")), incomplete)
+
+
+def approvals(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    found = _items(ctx, "approvals", "status")
+    return _matching((a.get("id") for a in found), incomplete)
+
+
+def _items(ctx: click.Context, key: str, path: str) -> list[dict[str, Any]]:
+    try:
+        body = Client.of(settings_of(ctx), timeout_s=_PATIENCE_S).get(path)
+    except (BcmError, OSError):
+        return []
+    items = body.get(key)
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _matching(names: Iterable[object], incomplete: str) -> list[str]:
+    return sorted({str(n) for n in names if n and str(n).startswith(incomplete)})

@@ -1,0 +1,62 @@
+"""`explain`: what would happen now, and which gate would stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from controller.cli import completing
+from controller.cli.base import command
+from controller.cli.client import Client
+from controller.cli.exits import ExitCode
+from controller.cli.settings import Settings, current_settings
+from controller.cli.terminal import clean, console, emit, mark_of, style_of
+
+
+@command("explain", examples=("bcm-failover explain orders", "bcm-failover explain orders -o json"))
+@click.argument("service", shell_complete=completing.services)
+def explain(service: str) -> int:
+    """Say what would happen to SERVICE now, and which gate would stop it.
+
+    Prints the diagnosis with the evidence for and against it, and every gate of the decision with its
+    result and its reason. Changes nothing.
+    """
+    settings = current_settings()
+    body = Client.of(settings).get("explain", service)
+    emit(settings, body, lambda found: _print(settings, found))
+    return ExitCode.OK
+
+
+def _print(settings: Settings, body: Mapping[str, Any]) -> None:
+    from rich.text import Text
+
+    out = console(settings)
+
+    def line(text: str, style: str = "") -> None:
+        out.print(Text(clean(text), style=style), soft_wrap=True)
+
+    diagnosis = body.get("diagnosis") or {}
+    line(f"{body.get('service')}: {diagnosis.get('code', 'no diagnosis')}", "bold")
+    if diagnosis:
+        confirmed = "confirmed" if diagnosis.get("confirmed") else "not confirmed yet"
+        line(f"  {diagnosis.get('sentence', '')} ({confirmed}; cause: {diagnosis.get('cause')})")
+        for text in diagnosis.get("evidence_for", []):
+            line(f"  + {text}")
+        for text in diagnosis.get("evidence_against", []):
+            line(f"  - {text}")
+    decision = body.get("decision") or {}
+    verb = str(decision.get("verb", "none"))
+    line(f"decision: {verb}: {decision.get('reason', '')}", style_of(verb))
+    if body.get("would"):
+        line(f"  {body['would']}")
+    for gate in decision.get("gates", []):
+        print_gate(line, gate)
+
+
+def print_gate(line: Any, gate: Mapping[str, Any]) -> None:
+    """line: prints a text in a style."""
+    word = {True: "pass", False: "fail"}.get(gate.get("passed"), "unknown")  # type: ignore[arg-type]
+    rule = f" [{gate['rule']}]" if gate.get("rule") else ""
+    line(f"  {mark_of(word)} {gate.get('name')}{rule}: {gate.get('reason', '')}", style_of(word))

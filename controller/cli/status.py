@@ -1,0 +1,193 @@
+"""`status`: every service and its members, once or once a second."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from controller.cli.base import command
+from controller.cli.client import Client
+from controller.cli.exits import ExitCode, UnreachableError
+from controller.cli.settings import Settings, current_settings
+from controller.cli.terminal import clean, console, emit, seconds, size, structured, style_of
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+_EVERY_S: Final = 1.0
+_DOT: Final = {"up": "●", "suspect": "◐", "down": "✗", "unknown": "?"}
+
+
+@command(
+    "status",
+    examples=(
+        "bcm-failover status",
+        "bcm-failover status --watch",
+        "bcm-failover status -o json | jq '.services[] | {name, health, primary}'",
+    ),
+)
+@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
+def status(watch: bool) -> int:
+    """Show every service and its members.
+
+    For each service: its health, its primary, what it may do by itself (mode), the open incident, and for
+    each member its role, health, lag behind the primary and the age of the last reading. A reading that is
+    stale says `unknown`, never `down`.
+    """
+    settings = current_settings()
+    client = Client.of(settings)
+    if watch:
+        _watch(settings, client)
+    emit(settings, client.get("status"), lambda body: console(settings).print(render(body)))
+    return ExitCode.OK
+
+
+def _watch(settings: Settings, client: Client) -> None:
+    """Ends only by Ctrl-C. A daemon that does not answer is shown as such; it may come back."""
+    if settings.structured or not sys.stdout.isatty():
+        for body in _readings(client):
+            if settings.structured:
+                click.echo(structured(settings, body))
+            else:
+                console(settings).print(render(body))
+            sys.stdout.flush()
+    from rich.live import Live
+
+    with Live(console=console(settings), auto_refresh=False, vertical_overflow="visible") as live:
+        for body in _readings(client):
+            live.update(render(body), refresh=True)
+
+
+def _readings(client: Client) -> Iterator[dict[str, Any]]:
+    body: dict[str, Any] | None = None
+    while True:
+        try:
+            body = client.get("status")
+        except UnreachableError as error:
+            if body is None:
+                raise
+            body = {**body, "unreachable": f"{error.what}: what follows is the last answer"}
+        yield body
+        time.sleep(_EVERY_S)
+
+
+def render(body: Mapping[str, Any]) -> Group:
+    from rich.console import Group
+
+    parts: list[Any] = [_daemon_line(body)]
+    services = body.get("services", [])
+    parts.append(_table(services) if services else _text("no services in the estate"))
+    parts += [line for service in services for line in _remarks(service)]
+    parts += [_approval(approval) for approval in body.get("approvals", [])]
+    return Group(*parts)
+
+
+def _daemon_line(body: Mapping[str, Any]) -> Text:
+    daemon = body.get("daemon", {})
+    leads, journal_ok = bool(daemon.get("leader")), bool(daemon.get("journal_ok"))
+    words = [
+        f"bcm-failover {daemon.get('version', '?')}",
+        "leader" if leads else "NOT leading: it observes and pages, and acts on nothing",
+        f"epoch {daemon.get('epoch', '?')}",
+        "journal ok" if journal_ok else "JOURNAL NOT USABLE: it acts on nothing",
+        f"up {seconds(daemon.get('uptime_s'))}",
+    ]
+    line = _text(" · ".join(words), "" if leads and journal_ok else "bold red")
+    for problem in (daemon.get("why_not_leader"), daemon.get("journal_problem")):
+        if problem:
+            line.append(f"\n{clean(problem)}", "red")
+    if daemon.get("estate_error"):
+        line.append(
+            f"\nthe estate was not reloaded, the old one is in force: {clean(daemon['estate_error'])}", "red"
+        )
+    if body.get("unreachable"):
+        line.append(f"\n{clean(body['unreachable'])}", "bold red")
+    return line
+
+
+def _table(services: list[Mapping[str, Any]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("SERVICE", "HEALTH", "PRIMARY", "MODE", "INCIDENT"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("MEMBER", "ROLE", "SITE", "STATE", "LAG", "SYNC", "AGE"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading in ("LAG", "AGE") else "left")
+    for service in services:
+        health = str(service.get("health", "unknown"))
+        head = [
+            _text(service.get("name")),
+            _text(health, style_of(health)),
+            _text(service.get("primary") or "?"),
+            _mode(service),
+            _text(service.get("incident") or "-", "bold red" if service.get("incident") else ""),
+        ]
+        for member in service.get("members") or [{}]:
+            table.add_row(*head, *_member_cells(member, service))
+            head = [_text("")] * 5
+    return table
+
+
+def _mode(service: Mapping[str, Any]) -> Text:
+    if service.get("paused"):
+        return _text(f"{service.get('mode')} (paused)", "yellow")
+    if service.get("blocked"):
+        return _text(f"{service.get('mode')} (blocked)", "yellow")
+    return _text(service.get("mode"))
+
+
+def _member_cells(member: Mapping[str, Any], service: Mapping[str, Any]) -> list[Text]:
+    health = str(member.get("health", "unknown"))
+    primary = member.get("name") == service.get("primary")
+    age_ms = member.get("age_ms")
+    return [
+        _text(member.get("name"), "bold" if primary else ""),
+        _text("primary" if primary else member.get("role")),
+        _text(member.get("site")),
+        _text(f"{_DOT.get(health, '?')} {health}", style_of(health)),
+        _text("-" if primary else size(member.get("lag_bytes"))),
+        _text("-" if primary else member.get("sync_state") or "-"),
+        _text(seconds(None if age_ms is None else age_ms / 1000)),
+    ]
+
+
+def _remarks(service: Mapping[str, Any]) -> Iterator[Text]:
+    """What a person should know beyond the table."""
+    name = service.get("name")
+    if service.get("code") and (service.get("health") != "up" or service.get("incident")):
+        yield _text(f"{name}: {service['code']}: {service.get('sentence', '')}", "bold")
+    for member in service.get("members", []):
+        if member.get("health") != "up" and member.get("why"):
+            yield _text(f"{name}/{member.get('name')}: {member['why']}")
+    if service.get("paused"):
+        yield _text(f"{name}: {service['paused']} (end it: bcm-failover resume {name})", "yellow")
+    if service.get("blocked"):
+        advice = f'bcm-failover acknowledge {name} --comment "…"'
+        yield _text(f"{name}: blocked: {service['blocked']} (allow it again: {advice})", "yellow")
+    if service.get("execution"):
+        yield _text(
+            f"{name}: {service['execution']} is running: bcm-failover execution show {service['execution']}"
+        )
+
+
+def _approval(approval: Mapping[str, Any]) -> Text:
+    left = seconds(approval.get("expires_in_s"))
+    what = approval.get("what") or approval.get("runbook") or ""
+    return _text(
+        f"{approval.get('service')} waits for approval: {what}, asked for by {approval.get('requester')}, "
+        f"{left} left: bcm-failover approve {approval.get('id')}",
+        "bold yellow",
+    )
+
+
+def _text(value: object, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(clean(value), style=style)

@@ -1,0 +1,184 @@
+"""`switchover`, `failover` and `approve`: asks the daemon, then follows what it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import click
+
+from controller.cli import completing
+from controller.cli.base import command
+from controller.cli.client import Client
+from controller.cli.follow import follow_started
+from controller.cli.settings import Settings, current_settings
+from controller.cli.terminal import emit
+from model.errors import UsageError
+
+# An approved execution opens at the service's next judgement, a fraction of a second away.
+_BEGINS_WITHIN_S: Final = 5.0
+
+_WAIT = click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Follow it to its end, or return once it has begun.",
+)
+_DRY_RUN = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print every resolved command and each precheck's live result; change nothing.",
+)
+_SERVICE = click.argument("service", shell_complete=completing.services)
+
+
+@command(
+    "switchover",
+    examples=(
+        "bcm-failover switchover orders --dry-run",
+        "bcm-failover switchover orders --to pg2",
+        "sudo bcm-failover switchover orders --to pg2 --person li.wei",
+    ),
+)
+@_SERVICE
+@click.option("--to", "to", metavar="MEMBER", shell_complete=completing.members, help="Who becomes primary.")
+@_DRY_RUN
+@_WAIT
+def switchover(service: str, to: str | None, dry_run: bool, wait: bool) -> int:
+    """Move SERVICE's primary to another member, with both sides alive.
+
+    Follows the execution and prints each step as it ends. Ctrl-C ends the following, not the execution.
+    Without --to the preferred member is chosen.
+    """
+    settings = current_settings()
+    client = Client.of(settings)
+    body = {"to": to, "dry_run": dry_run}
+    return _answer(settings, client, client.post("services", service, "switchover", body=body), dry_run, wait)
+
+
+@command(
+    "failover",
+    examples=(
+        "bcm-failover failover orders --dry-run",
+        "bcm-failover failover orders --to pg2",
+        'bcm-failover failover orders --override S2 --reason "host pg1 is powered off, I have seen it"',
+        "bcm-failover failover orders --no-daemon -c /etc/bcm-failover/estate.yaml --person li.wei",
+    ),
+)
+@_SERVICE
+@click.option("--to", "to", metavar="MEMBER", shell_complete=completing.members, help="Who becomes primary.")
+@click.option(
+    "--override",
+    "override",
+    metavar="RULE",
+    multiple=True,
+    help="Go on although this rule is not met (S2, S3, …); needs --reason; stands on page one of the report.",
+)
+@click.option("--reason", default="", help="Why; lands in the evidence.")
+@_DRY_RUN
+@_WAIT
+@click.option(
+    "--no-daemon",
+    is_flag=True,
+    help="Break the glass: run it from here, with no daemon. Same gates, same journal; takes the state lock.",
+)
+@click.option(
+    "--take-over", is_flag=True, help="With --no-daemon: although another process holds the state lock."
+)
+def failover(
+    *,
+    service: str,
+    to: str | None,
+    override: tuple[str, ...],
+    reason: str,
+    dry_run: bool,
+    wait: bool,
+    no_daemon: bool,
+    take_over: bool,
+) -> int:
+    """Replace SERVICE's lost primary.
+
+    All gates are judged as for an automatic failover; one that does not pass holds it (exit code 3). Nothing
+    is promoted before the old primary can acknowledge no write any more, and with RPO 0 not without proof
+    that the new one has every acknowledged write.
+    """
+    settings = current_settings()
+    if override and not reason:
+        raise UsageError("--override needs --reason: it lands in the evidence", hint='add --reason "…"')
+    if no_daemon:
+        return _break_glass(
+            settings,
+            service=service,
+            to=to,
+            override=override,
+            reason=reason,
+            take_over=take_over,
+            dry_run=dry_run,
+        )
+    if take_over:
+        raise UsageError("--take-over is for --no-daemon", hint="leave it out, or add --no-daemon -c FILE")
+    client = Client.of(settings)
+    body = {"to": to, "override": list(override), "reason": reason, "dry_run": dry_run}
+    return _answer(settings, client, client.post("services", service, "failover", body=body), dry_run, wait)
+
+
+@command("approve", examples=("bcm-failover approve APR-41", "bcm-failover status  # lists what waits"))
+@click.argument("approval", shell_complete=completing.approvals)
+@_WAIT
+def approve(approval: str, wait: bool) -> int:
+    """Approve what somebody else has asked for.
+
+    Requester and approver must be two persons. An approval that was not given in time means no.
+    """
+    settings = current_settings()
+    client = Client.of(settings)
+    known = {e["id"] for e in client.get("executions")["items"]}
+    given = client.post("approvals", approval)
+    if wait and not given.get("execution"):
+        given["execution"] = _opened_since(client, known, given.get("service"))
+    return follow_started(settings, client, given, wait)
+
+
+def _opened_since(client: Client, known: set[str], service: object) -> str | None:
+    """The execution that the approval let begin; None if none does: the gates are judged again first."""
+    until = time.monotonic() + _BEGINS_WITHIN_S
+    while time.monotonic() < until:
+        for execution in client.get("executions")["items"]:
+            if execution["id"] not in known and execution["service"] == service:
+                return str(execution["id"])
+        time.sleep(0.1)
+    return None
+
+
+def _answer(settings: Settings, client: Client, result: Mapping[str, Any], dry_run: bool, wait: bool) -> int:
+    if not dry_run:
+        return follow_started(settings, client, result, wait)
+    from controller.cli.plan import exit_code_of_plan, print_plan
+
+    emit(settings, result, lambda plan: print_plan(settings, plan))
+    return exit_code_of_plan(result)
+
+
+def _break_glass(
+    settings: Settings,
+    *,
+    service: str,
+    to: str | None,
+    override: tuple[str, ...],
+    reason: str,
+    take_over: bool,
+    dry_run: bool,
+) -> int:
+    from controller import breakglass
+
+    return breakglass.failover(
+        settings.config_path,
+        service,
+        to=to,
+        overrides=override,
+        reason=reason,
+        person=settings.person,
+        take_over=take_over,
+        dry_run=dry_run,
+    )
