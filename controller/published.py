@@ -45,17 +45,14 @@ def health_report(
     supervisors: Mapping[str, Supervisor],
     *,
     leads: bool,
-    why_not: str | None,
     problem: str | None,
     progress_age_s: float | None,
     stuck_after_s: float,
 ) -> HealthReport:
     """degraded: it observes and pages, and would not act."""
     reasons = []
-    if problem is not None:
-        reasons.append(f"journal: {problem}")
     if not leads:
-        reasons.append(f"observing only: {why_not}")
+        reasons.append(f"observing only: {problem or 'does not lead'}")
     unjudged = [name for name, s in supervisors.items() if s.judged is None]
     unknown = [
         name

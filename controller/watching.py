@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.schema import Estate, Service
+from config.schema import Service
 from controller.supervisor.probing import ProbeFactory, Watch
 from controller.views import CANARY, PG
 from model.health import PROFILES, Profile
@@ -13,19 +13,22 @@ from probes.scheduler import Scheduler
 class Watching:
     """Adds and removes probes; knows nothing of what they see."""
 
-    def __init__(
-        self, scheduler: Scheduler, factory: ProbeFactory, estate: Estate, nodes: dict[str, NodeAccess]
-    ) -> None:
+    def __init__(self, scheduler: Scheduler, factory: ProbeFactory, nodes: dict[str, NodeAccess]) -> None:
         self._scheduler = scheduler
         self._factory = factory
-        self._estate = estate
         self._nodes = nodes
         self._canary_on: dict[str, str] = {}
+        self._hosts: list[tuple[str, str]] = []
 
     def watch_hosts(self) -> None:
         """Nodes that are to be pinged, and what tells whether this host's own network works."""
         for watch in (*self._factory.of_nodes(), *self._factory.of_references()):
             self._add(watch, PROFILES["balanced"])
+            self._hosts.append((watch.target, watch.type))
+
+    async def unwatch_hosts(self) -> None:
+        while self._hosts:
+            await self._scheduler.remove(*self._hosts.pop())
 
     def watch_service(self, service: Service) -> None:
         for watch in self._factory.of_service(service, self._nodes):

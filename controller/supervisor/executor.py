@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runbooks.engine import Engine, ExecutionResult
-from runbooks.planner import Plan, make_plan
-from runbooks.recorded import recorded_from_events
 
 from config.schema import Estate, Service
 from controller import fields
@@ -24,6 +22,8 @@ from model.ports import Journal
 from model.quorum import SyncSetting
 from runbooks.actions.base import ActionPorts
 from runbooks.library import load_runbook
+from runbooks.planner import Plan, make_plan
+from runbooks.recorded import recorded_from_events
 
 FAILOVER = "failover"
 SWITCHOVER = "switchover"

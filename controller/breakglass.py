@@ -1,0 +1,114 @@
+"""Break-glass: a failover by hand with the daemon dead or frozen. Same gates, same runbook, same journal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from config.loader import LoadedEstate, load_estate
+from controller.adapters.clock import SystemClock
+from controller.executions import fold_executions
+from controller.logs import configure_logging
+from controller.station import Station
+from controller.store.sqlite import SqliteStore
+from controller.supervisor.requests import Requests, Wish
+from controller.supervisor.supervisor import Supervisor
+from model.errors import HeldError, UsageError
+from model.execution import ExecutionState
+
+_POLL_S = 0.05
+
+
+def failover(
+    config: Path,
+    service: str,
+    *,
+    to: str | None,
+    overrides: Sequence[str],
+    reason: str,
+    person: str,
+    take_over: bool,
+    dry_run: bool,
+) -> int:
+    """Returns the exit code: 0 done, 1 failed or undone, 4 outcome unknown. Raises BcmError, HeldError among
+    them. take_over: the daemon holds the state directory and is frozen; it loses its leadership."""
+    configure_logging()
+    loaded = load_estate(config)
+    if service not in loaded.estate.services:
+        raise UsageError(f"no service {service!r}", hint=f"services: {', '.join(loaded.estate.services)}")
+    wish = Wish(to, person, tuple(overrides), reason)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_failover(loaded, service, wish, take_over=take_over, dry_run=dry_run))
+
+
+async def _failover(loaded: LoadedEstate, service: str, wish: Wish, *, take_over: bool, dry_run: bool) -> int:
+    clock = SystemClock()
+    store = SqliteStore.open(
+        loaded.estate.daemon.state_dir,
+        owner=f"break-glass:{wish.person}",
+        clock=clock,
+        take_over=take_over,
+        reason=wish.reason or f"failover by {wish.person}",
+    )
+    try:
+        if not store.held():
+            raise HeldError(
+                str(store.problem),
+                gate="leadership",
+                hint="with a daemon that works use `failover` without --no-daemon; with a frozen one add --take-over",
+            )
+        station = Station(loaded, store, clock)
+        station.start()
+        try:
+            return await _act(station, station.supervisors[service], wish, dry_run=dry_run)
+        finally:
+            await station.stop()
+    finally:
+        store.close()
+
+
+async def _act(station: Station, supervisor: Supervisor, wish: Wish, *, dry_run: bool) -> int:
+    await _look(station, supervisor)
+    answer = await Requests(supervisor).failover(wish, dry_run=dry_run)
+    if dry_run:
+        json.dump(answer, sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+        return 0
+    while supervisor.busy:
+        await station.clock.sleep(_POLL_S)
+    return _told(station, str(answer["execution"]))
+
+
+async def _look(station: Station, supervisor: Supervisor) -> None:
+    """Until the diagnosis is confirmed or as long as the profile needs for it: nothing is known at the start."""
+    profile = supervisor.service.detection
+    deadline_s = station.clock.monotonic_s() + profile.worst_detection_s + profile.restart_grace_s + 1.0
+    sys.stderr.write(f"looking at {supervisor.service.name} before anything is done…\n")
+    while station.clock.monotonic_s() < deadline_s:
+        judged = supervisor.judge_now()
+        seen_all = all(m.pg.last is not None for m in judged.view.members)
+        if seen_all and judged.diagnosis.confirmed and judged.diagnosis.code != "NotObservedYet":
+            primary = judged.view.member(judged.view.primary)
+            if primary is None or not primary.fresh or judged.diagnosis.code == "Healthy":
+                return
+        await station.clock.sleep(_POLL_S)
+
+
+def _told(station: Station, execution: str) -> int:
+    run = fold_executions(station.journal.events(execution=execution))[execution]
+    for step in run.steps:
+        detail = step.last.detail if step.last else ""
+        sys.stdout.write(f"{step.state:10} {step.id:12} {detail}\n")
+    sys.stdout.write(f"{execution} {run.state}" + (f": {run.reason}" if run.reason else "") + "\n")
+    match run.state:
+        case ExecutionState.SUCCEEDED.value:
+            return 0
+        case ExecutionState.UNKNOWN.value:
+            return 4
+        case _:
+            return 1

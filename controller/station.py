@@ -1,0 +1,169 @@
+"""All that watches and acts, without the doors to the outside: shared by the daemon and break-glass."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+
+from config.loader import LoadedEstate
+from config.schema import Estate, Service
+from controller.adapters.clock import SystemClock
+from controller.adapters.nodes import NodeAccesses
+from controller.adapters.secrets import SecretStore
+from controller.adapters.sql import SqlSessions
+from controller.notify.pager import Pager
+from controller.observer import PREFIX, ObserverHealth
+from controller.store.sqlite import SqliteStore
+from controller.supervisor.executor import Executor
+from controller.supervisor.ledger import automatic_failovers
+from controller.supervisor.probing import ProbeFactory
+from controller.supervisor.supervisor import Supervisor, World
+from controller.supervisor.tap import TappedJournal
+from controller.watching import Watching
+from model import events as ev
+from model.errors import JournalError
+from model.observation import Observation
+from probes.scheduler import Scheduler
+from runbooks.actions.base import ActionPorts
+
+log = structlog.get_logger(__name__)
+
+VERSION = version("bcm-failover")
+# How long a stop waits for an execution that is under way: a failover that is begun is better ended. What is
+# still open then is resumed at the next start.
+DRAIN_S = 20.0
+
+
+class Station:
+    """`start`, `apply` for a new estate, `stop`. The store is opened by whoever makes the station."""
+
+    def __init__(self, loaded: LoadedEstate, store: SqliteStore, clock: SystemClock) -> None:
+        self.loaded = loaded
+        self.store = store
+        self.clock = clock
+        self.journal = TappedJournal(store)
+        self.supervisors: dict[str, Supervisor] = {}
+        self.scheduler = Scheduler(clock, loaded.estate.daemon.name, self._observed)
+        self.pager = Pager(loaded.estate.pager, self.journal, clock)
+        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._secrets = SecretStore()
+        self._bind(loaded)
+
+    @property
+    def estate(self) -> Estate:
+        return self.loaded.estate
+
+    def start(self) -> None:
+        """Needs a running loop."""
+        self.pager.start()
+        self._watch_all()
+
+    async def apply(self, loaded: LoadedEstate) -> None:
+        """Go on with another estate; what was seen of the old one is forgotten."""
+        for name in list(self.supervisors):
+            await self._unsupervise(name)
+        await self._watching.unwatch_hosts()
+        self._bind(loaded)
+        self._watch_all()
+
+    async def stop(self) -> None:
+        """Let what runs come to its end, then end everything. The store stays open."""
+        running = [s.running for s in self.supervisors.values() if s.running is not None]
+        if running:
+            log.info("waiting for executions", count=len(running), at_most_s=DRAIN_S)
+            await asyncio.wait(running, timeout=DRAIN_S)
+        for name in list(self.supervisors):
+            await self._unsupervise(name)
+        await self.scheduler.aclose()
+        await self.pager.aclose()
+        await self._nodes.aclose()
+
+    def _bind(self, loaded: LoadedEstate) -> None:
+        self.loaded = loaded
+        estate = loaded.estate
+        self._nodes = NodeAccesses(estate, self._secrets)
+        ports = ActionPorts(
+            clock=self.clock,
+            journal=self.journal,
+            lease=self.store,
+            sql=SqlSessions(estate, self._secrets),
+            secrets=self._secrets,
+            node=self._nodes.access,
+        )
+        self.executor = Executor(ports, lambda: self.estate)
+        self.observer = ObserverHealth(estate.daemon.reference_targets)
+        factory = ProbeFactory(estate, self.clock, self._secrets)
+        self._watching = Watching(self.scheduler, factory, self._nodes.all())
+
+    def _watch_all(self) -> None:
+        for service in self.estate.services.values():
+            supervisor = Supervisor(self._world(), self.estate, service)
+            self.supervisors[service.name] = supervisor
+            self._watching.watch_service(service)
+            self._loops[service.name] = asyncio.create_task(
+                supervisor.run(), name=f"supervisor-{service.name}"
+            )
+        self._watching.watch_hosts()
+
+    async def _unsupervise(self, name: str) -> None:
+        supervisor, loop = self.supervisors.pop(name), self._loops.pop(name)
+        loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loop
+        await self._watching.unwatch_service(supervisor.service)
+
+    def _world(self) -> World:
+        return World(
+            clock=self.clock,
+            journal=self.journal,
+            lease=self.store,
+            executor=self.executor,
+            page=self.pager.page,
+            sign=self.store.sign_head,
+            boot_id=self.store.boot_id,
+            version=VERSION,
+            digest=self.loaded.digest,
+            state_dir=self.estate.daemon.state_dir,
+            budget_left=self._budget_left,
+            broken_dependencies=self._broken_dependencies,
+            watch_primary=self._watch_primary,
+        )
+
+    async def _watch_primary(self, service: Service, primary: str | None) -> None:
+        await self._watching.watch_primary(service, primary)
+
+    def _budget_left(self) -> int:
+        budget = self.estate.daemon.failover_budget
+        since_ns = int((self.clock.wall_s() - budget.per) * 1e9)
+        opened = self.journal.events(types=(ev.EXECUTION_OPENED,))
+        return budget.count - automatic_failovers(opened, since_ns)
+
+    def _broken_dependencies(self, service: Service) -> tuple[str, ...]:
+        broken = []
+        for name in service.depends_on:
+            judged = self.supervisors[name].judged if name in self.supervisors else None
+            if judged and judged.diagnosis.confirmed and judged.diagnosis.info.level is not None:
+                broken.append(name)
+        return tuple(broken)
+
+    def _observed(self, seen: Observation) -> None:
+        """From the scheduler: to whoever it concerns."""
+        kind, _, rest = seen.target.partition("/")
+        if f"{kind}/" == PREFIX:
+            self.observer.observe(seen)
+            return
+        for supervisor in self.supervisors.values():
+            on_node = kind == "node" and any(m.node == rest for m in supervisor.service.members.values())
+            if on_node or supervisor.service.name == kind:
+                supervisor.observer(*self.observer.judge(seen.ended_s))
+                supervisor.observe(seen)
+
+    async def journal_quietly(self, type_: str, data: dict[str, Any]) -> None:
+        """For what is worth a record, and not worth a failure."""
+        if self.store.held():
+            with contextlib.suppress(JournalError):
+                await self.journal.append(type_, data)
