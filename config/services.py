@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -50,10 +50,14 @@ class DsnEndpoint(EstateModel):
     )
 
 
+# The server's limit is 63 bytes; a control character would end a comment in the SQL that is printed.
+SqlName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,63}$")]
+
+
 class Credential(EstateModel):
     """A database role and where its password is."""
 
-    user: str = Field(min_length=1, description="Name of the database role.")
+    user: SqlName = Field(description="Name of the database role.")
     password: SecretRef | None = Field(None, description="Without it: peer, certificate or trust.")
 
 
@@ -68,12 +72,8 @@ class PostgresqlRoles(EstateModel):
 class PostgresqlSettings(EstateModel):
     """Of the engine `postgresql`."""
 
-    database: str = Field(
-        "postgres", min_length=1, description="Database of the locks; exists on every member."
-    )
-    canary_database: str = Field(
-        "bcm_canary", min_length=1, description="A database of its own for the canary (P15)."
-    )
+    database: SqlName = Field("postgres", description="Database of the locks; exists on every member.")
+    canary_database: SqlName = Field("bcm_canary", description="A database of its own for the canary (P15).")
     roles: PostgresqlRoles = Field(description="The product's three database roles.")
     synchronous_standby_names: str = Field(
         "", description="The setting that is intended, as PostgreSQL writes it; empty: asynchronous."

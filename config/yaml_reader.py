@@ -15,6 +15,7 @@ import yaml
 from config.document import Document, Mark, Marks, Path
 from config.durations import FileFloat
 from config.findings import Finding, Severity, in_order
+from config.secrets import is_secret_key
 
 MAX_BYTES = 2_000_000  # a thousand services are about one megabyte
 MAX_DEPTH = 32  # the estate needs nine; recursion stays far from the interpreter's limit
@@ -121,7 +122,8 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             self._plain_tag(node, "seq")
             return [self.value(item, (*path, i), depth + 1) for i, item in enumerate(node.value)]
-        return self._scalar(node, mark)
+        hidden = any(isinstance(e, str) and is_secret_key(e) for e in path)
+        return self._scalar(node, mark, "this" if hidden else node.value)
 
     def _count(self, mark: Mark, depth: int) -> None:
         self._values += 1
@@ -179,24 +181,25 @@ class _Reader:
             self.report(mark, "a key is missing before the colon")
             return None
         if _is_bool_trap(node):
-            self._bool_trap(node, mark)
+            self._bool_trap(node, mark, node.value)
         elif node.tag != _TAG + "str":
             self.report(mark, f"key {node.value!r} is not text", "", f'"{node.value}", in quotes')
         return str(node.value)
 
-    def _bool_trap(self, node: Any, mark: Mark) -> None:
+    def _bool_trap(self, node: Any, mark: Mark, shown: str) -> None:
         truth = "true" if node.value.lower() in ("yes", "on", "y") else "false"
         self.report(
             mark,
-            f"{node.value} without quotes is read as {truth} by YAML 1.1",
+            f"{shown} without quotes is read as {truth} by YAML 1.1",
             "what was meant is not certain",
-            f'"{node.value}" in quotes, or {truth}',
+            f"text in quotes, or {truth}",
         )
 
-    def _scalar(self, node: Any, mark: Mark) -> Any:
+    def _scalar(self, node: Any, mark: Mark, shown: str) -> Any:
+        """shown: what messages call the value; not the value itself where it may be a secret."""
         text: str = node.value
         if _is_bool_trap(node):
-            self._bool_trap(node, mark)
+            self._bool_trap(node, mark, shown)
             return text.lower() in ("yes", "on") if node.tag == _TAG + "bool" else text
         match node.tag.removeprefix(_TAG):
             case "str" | "timestamp" | "merge" | "value":
@@ -206,24 +209,24 @@ class _Reader:
             case "bool":
                 return text.lower() == "true"
             case "int":
-                return self._integer(text, mark)
+                return self._integer(text, mark, shown)
             case "float":
-                return self._float(text, mark)
+                return self._float(text, mark, shown)
         self.report(mark, "tags are not supported", "the estate is plain data", "text in quotes")
         return text
 
-    def _integer(self, text: str, mark: Mark) -> int | str:
+    def _integer(self, text: str, mark: Mark, shown: str) -> int | str:
         if _DECIMAL.fullmatch(text) and len(text) <= _MAX_DIGITS:
             return int(text)
         self.report(
             mark,
-            f"{text} is read as a number in another base by YAML 1.1",
+            f"{shown} is read as a number in another base by YAML 1.1",
             "leading zeros, colons, underscores and more than 18 digits are not accepted",
-            f'a decimal number, or "{text}" in quotes',
+            "a decimal number, or text in quotes",
         )
         return text
 
-    def _float(self, text: str, mark: Mark) -> FileFloat | str:
+    def _float(self, text: str, mark: Mark, shown: str) -> FileFloat | str:
         try:
             number = float(text)
         except ValueError:
@@ -231,7 +234,7 @@ class _Reader:
         if math.isfinite(number) and "_" not in text:
             return FileFloat(number)
         self.report(
-            mark, f"{text} is not a number that can be used here", "", "a decimal number, or text in quotes"
+            mark, f"{shown} is not a number that can be used here", "", "a decimal number, or text in quotes"
         )
         return text
 

@@ -1,0 +1,149 @@
+"""Cross-checks: what one part of the estate says of another. They run on the raw document, so that they find
+their problems also where other parts are wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from config.document import Document, Path
+from config.durations import parse_duration_s
+from config.findings import Finding, did_you_mean, one_of
+
+
+def reference_findings(document: Document) -> Iterator[Finding]:
+    """Names that are declared nowhere, cycles, and what must be unique across the estate."""
+    sites = list(document.mapping("sites"))
+    nodes = list(document.mapping("nodes"))
+    services = list(document.mapping("services"))
+    for node in nodes:
+        yield from _exists(document, ("nodes", node, "site"), "site", sites)
+    for service in services:
+        members = list(document.mapping("services", service, "members"))
+        for member in members:
+            yield from _exists(document, ("services", service, "members", member, "node"), "node", nodes)
+        yield from _list_of(document, ("services", service, "depends_on"), "service", services)
+        yield from _list_of(document, ("services", service, "endpoint", "order"), "member", members)
+        yield from _objectives(document, service)
+    yield from _cycles(document)
+    yield from _one_person_per_account(document)
+    yield from _one_server_per_address(document)
+
+
+def _exists(document: Document, path: Path, kind: str, names: Sequence[str]) -> Iterator[Finding]:
+    name = document.at(path)
+    if isinstance(name, str) and name not in names:
+        yield document.error(
+            path, f"{kind} {name!r} is not declared", did_you_mean(name, names), one_of(names)
+        )
+
+
+def _list_of(document: Document, path: Path, kind: str, names: Sequence[str]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, name in enumerate(document.items(*path)):
+        yield from _exists(document, (*path, index), kind, names)
+        if isinstance(name, str) and name in seen:
+            yield document.error((*path, index), f"{kind} {name!r} is named twice", "", "each once")
+        elif isinstance(name, str):
+            seen.add(name)
+
+
+def _objectives(document: Document, service: str) -> Iterator[Finding]:
+    path = ("services", service, "objectives")
+    given = document.mapping(*path)
+    rto, mtpd = _seconds(given.get("rto", "60s")), _seconds(given.get("mtpd", "4h"))
+    if rto and mtpd and mtpd < rto:
+        at = (*path, "mtpd") if "mtpd" in given else (*path, "rto")
+        yield document.error(
+            at, "the MTPD is shorter than the RTO", "recovery would count as in time after the deadline",
+            f"an mtpd of {given.get('rto', '60s')} or more",
+        )  # fmt: skip
+
+
+def _seconds(value: object) -> float | None:
+    """None where it is no duration: the schema says so."""
+    try:
+        return parse_duration_s(value)
+    except ValueError:
+        return None
+
+
+def _cycles(document: Document) -> Iterator[Finding]:
+    """Each cycle once, where the dependency stands that closes it."""
+    edges = {
+        service: [
+            (index, name)
+            for index, name in enumerate(document.items("services", service, "depends_on"))
+            if isinstance(name, str)
+        ]
+        for service in document.mapping("services")
+    }
+    done: set[str] = set()
+    for start, first in edges.items():
+        # Depth first with a stack of its own: a chain of a thousand services is no reason to fail.
+        trail: list[str] = []
+        stack: list[tuple[str, Iterator[tuple[int, str]]]] = []
+        if start not in done:
+            trail.append(start)
+            stack.append((start, iter(first)))
+        while stack:
+            service, following = stack[-1]
+            index, name = next(following, (-1, ""))
+            if index < 0:
+                stack.pop()
+                done.add(trail.pop())
+            elif name in trail:
+                circle = " → ".join([*trail[trail.index(name) :], name])
+                yield document.error(
+                    ("services", service, "depends_on", index),
+                    f"the dependencies go round in a circle: {circle}",
+                    "none of them could be recovered first",
+                )
+            elif name in edges and name not in done:
+                trail.append(name)
+                stack.append((name, iter(edges[name])))
+
+
+def _one_person_per_account(document: Document) -> Iterator[Finding]:
+    owners: dict[str, str] = {}
+    for person in document.mapping("people"):
+        for index, account in enumerate(document.items("people", person, "os_users")):
+            if not isinstance(account, str):
+                continue
+            if account in owners:
+                other = owners[account]
+                whose = f"{other!r} has it too" if other != person else "listed twice"
+                yield document.error(
+                    ("people", person, "os_users", index),
+                    f"account {account!r} is not one person's: {whose}",
+                    "requester and approver are told apart by person", "each account with one person, once",
+                )  # fmt: skip
+            owners.setdefault(account, person)
+
+
+def _one_server_per_address(document: Document) -> Iterator[Finding]:
+    servers: dict[tuple[str, int], str] = {}
+    for service in document.mapping("services"):
+        for name, member in document.mapping("services", service, "members").items():
+            if not isinstance(member, dict):
+                continue
+            address = _address(document, member)
+            port = member.get("port", 5432)
+            if not address or not isinstance(port, int):
+                continue
+            path: Path = ("services", service, "members", name)
+            other = servers.setdefault((address.lower(), port), f"{service}/{name}")
+            if other != f"{service}/{name}":
+                at = next((key for key in ("port", "host") if key in member), None)
+                yield document.error(
+                    (*path, at) if at else path, f"{address}:{port} is the address of {other} already",
+                    "each member is a server of its own", "another host or port", key=at is None,
+                )  # fmt: skip
+
+
+def _address(document: Document, member: Mapping[str, Any]) -> str:
+    host = member.get("host", "")
+    if not host and isinstance(member.get("node"), str):
+        host = document.mapping("nodes", member["node"]).get("address", "")
+    return host if isinstance(host, str) else ""

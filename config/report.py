@@ -1,0 +1,32 @@
+"""What `bcm-failover check` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from config.loader import examine
+from config.positions import load_yaml
+from config.tolerance import tolerance_line
+
+
+def check_report(path: Path | str) -> tuple[int, list[str]]:
+    """(exit code, lines): every finding, what each service survives, a summary. 0: usable, 1: not."""
+    path = Path(path)
+    examined = examine(load_yaml(path))
+    lines = [str(finding) for finding in examined.findings]
+    errors = len(examined.errors)
+    warnings = len(examined.findings) - errors
+    if examined.estate is None:
+        return 1, [*lines, f"{path}: {_count(errors, 'error')}, {_count(warnings, 'warning')}"]
+    estate = examined.estate
+    lines += [f"service {tolerance_line(service)}" for service in estate.services.values()]
+    members = sum(1 for _ in estate.all_members())
+    lines.append(
+        f"{path}: ok, {_count(warnings, 'warning')}; {_count(len(estate.services), 'service')}, "
+        f"{_count(members, 'member')}, digest sha256:{examined.digest}"
+    )
+    return 0, lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
