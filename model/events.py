@@ -14,6 +14,7 @@ DAEMON_STOPPED: Final = "daemon.stopped"  # {reason}
 ESTATE_LOADED: Final = "estate.loaded"  # {digest, path}
 ESTATE_REJECTED: Final = "estate.rejected"  # {path, problems}
 EPOCH_TAKEN: Final = "epoch.taken"  # {owner, previous_owner, reason}
+JOURNAL_RESTARTED: Final = "journal.restarted"  # {person, reason, sealed, digests: {file: sha256}, last_good_seq, last_good_hash, problems}
 
 # --- what is seen
 SERVICE_PRIMARY: Final = "service.primary"  # {member, timeline, system_identifier, why}
@@ -37,14 +38,15 @@ OVERRIDE_RECORDED: Final = "override.recorded"  # {rule, reason, person}
 RPO_VERDICT: Final = "rpo.verdict"  # RpoVerdict.to_json()
 
 # --- executions
-# {runbook, kind, digest, text, mode, trigger (automatic|manual), vars, steps: [{id, action}], expected_ms}
+# {runbook, kind, digest, definition (the whole runbook), plan, mode, trigger (automatic|manual), vars,
+# steps: [{id, action}], expected_ms}
 EXECUTION_OPENED: Final = "execution.opened"
-STEP_INTENT: Final = "step.intent"  # {step, action, attempt, changing, commands, inputs}
+STEP_INTENT: Final = "step.intent"  # {step, action, attempt, changing, commands, inputs, why}
 STEP_RESULT: Final = "step.result"  # {step, outcome, output, detail, took_ns, reason, attempt}
 UNDO_INTENT: Final = "undo.intent"  # {step, action}
 UNDO_RESULT: Final = "undo.result"  # {step, outcome, detail, took_ns}
 EXECUTION_RESUMED: Final = "execution.resumed"  # {reason}
-EXECUTION_CLOSED: Final = "execution.closed"  # {state, reason}
+EXECUTION_CLOSED: Final = "execution.closed"  # {state, reason, step, asks}
 ABORT_REQUESTED: Final = "abort.requested"  # {reason}
 
 # --- people and pages

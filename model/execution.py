@@ -53,6 +53,23 @@ class StepResult:
         return cls(StepState.UNKNOWN, detail, output)
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionResult:
+    """How a run of a plan ended.
+
+    step: where it stopped, if it did. outputs: step → output. asks: a person is to say how to go on. closed:
+    the end is in the journal; if not (leadership lost, journal failing), whoever leads next resumes it.
+    """
+
+    id: str
+    state: ExecutionState
+    reason: str
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    step: str | None = None
+    asks: bool = False
+    closed: bool = True
+
+
 class Effect(StrEnum):
     """What a step's own check sees of its effect, when the outcome was not recorded (S5)."""
 

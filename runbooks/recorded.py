@@ -1,0 +1,181 @@
+"""An execution as its journal holds it: everything that is needed to go on with it after the process died."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from model import events as ev
+from model.errors import JournalError, UsageError
+from model.events import Event
+from model.execution import ExecutionState, Mode, StepState
+
+ENDED: Final = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Monotonic nanoseconds within one boot of a host, and the place in the journal."""
+
+    boot_id: str
+    mono_ns: int
+    seq: int
+
+    @classmethod
+    def of(cls, event: Event) -> Moment:
+        return cls(event.boot_id, event.mono_ns, event.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAttempt:
+    """One try. `intent` None: a result without an intent (a skipped step). outcome None: an open intent."""
+
+    number: int
+    intent: Moment | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    outcome: StepState | None = None
+    output: Mapping[str, Any] = field(default_factory=dict)
+    detail: str = ""
+    ended: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedStep:
+    """`undo`: None, not begun; RUNNING, begun without a result; else its outcome."""
+
+    id: str
+    attempts: tuple[RecordedAttempt, ...] = ()
+    undo: StepState | None = None
+
+    @property
+    def last(self) -> RecordedAttempt | None:
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def has_intent(self) -> bool:
+        """It may have acted."""
+        return any(attempt.intent is not None for attempt in self.attempts)
+
+    @property
+    def open_intent(self) -> bool:
+        return self.last is not None and self.last.outcome is None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedExecution:
+    """`definition` is the runbook as it was: one that was edited meanwhile changes nothing. marks: those that
+    are journaled. closed: the state in which it ended."""
+
+    id: str
+    service: str
+    incident: str | None
+    actor: str
+    mode: Mode
+    trigger: str
+    runbook: str
+    digest: str
+    definition: Mapping[str, Any]
+    vars: Mapping[str, Any]
+    steps: Mapping[str, RecordedStep]
+    marks: frozenset[str] = frozenset()
+    abort_reason: str | None = None
+    closed: ExecutionState | None = None
+
+    def step(self, step_id: str) -> RecordedStep:
+        return self.steps.get(step_id, RecordedStep(step_id))
+
+    def first_intent(self, step_ids: Collection[str]) -> Moment | None:
+        """When the first of these steps was about to act."""
+        moments = [
+            attempt.intent
+            for step_id in step_ids
+            for attempt in self.step(step_id).attempts
+            if attempt.intent is not None
+        ]
+        return min(moments, key=lambda moment: moment.seq, default=None)
+
+
+def recorded_from_events(events: Sequence[Event], execution_id: str) -> RecordedExecution:
+    """Folds the events of one execution; others among them are passed over.
+
+    Raises UsageError if there is no such execution, JournalError if its opening can't be understood.
+    """
+    own = [event for event in events if event.execution == execution_id]
+    opened = next((event for event in own if event.type == ev.EXECUTION_OPENED), None)
+    if opened is None:
+        raise UsageError(
+            f"no execution {execution_id!r} in the journal",
+            hint="`bcm-failover execution list` prints those that there are",
+        )
+    recorded = _opened(opened)
+    for event in own:
+        recorded = _apply(recorded, event)
+    return recorded
+
+
+def _opened(event: Event) -> RecordedExecution:
+    data = event.data
+    try:
+        return RecordedExecution(
+            id=str(event.execution),
+            service=str(event.service),
+            incident=event.incident,
+            actor=event.actor,
+            mode=Mode(data["mode"]),
+            trigger=data["trigger"],
+            runbook=data["runbook"],
+            digest=data["digest"],
+            definition=data["definition"],
+            vars=data["vars"],
+            steps={planned["id"]: RecordedStep(planned["id"]) for planned in data["steps"]},
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise JournalError(
+            f"the opening of {event.execution} can't be read: {type(error).__name__}: {error}",
+            where=f"journal, seq {event.seq}",
+            hint="it was written by a version that this one does not know: go on with that version",
+        ) from error
+
+
+def _apply(recorded: RecordedExecution, event: Event) -> RecordedExecution:
+    match event.type:
+        case ev.STEP_INTENT | ev.STEP_RESULT | ev.UNDO_INTENT | ev.UNDO_RESULT:
+            step = _step_event(recorded.step(event.data["step"]), event)
+            return replace(recorded, steps={**recorded.steps, step.id: step})
+        case ev.CLOCK_MARK:
+            return replace(recorded, marks=recorded.marks | {event.data["mark"]})
+        case ev.ABORT_REQUESTED:
+            return replace(recorded, abort_reason=event.data.get("reason", ""))
+        case ev.EXECUTION_CLOSED:
+            return replace(recorded, closed=ExecutionState(event.data["state"]))
+        case _:
+            return recorded
+
+
+def _step_event(step: RecordedStep, event: Event) -> RecordedStep:
+    data = event.data
+    match event.type:
+        case ev.STEP_INTENT:
+            attempt = RecordedAttempt(
+                number=data["attempt"],
+                intent=Moment.of(event),
+                inputs=data.get("inputs", {}),
+            )
+            return replace(step, attempts=(*step.attempts, attempt))
+        case ev.STEP_RESULT:
+            number = data.get("attempt", 1)
+            before = step.last if step.last is not None and step.last.number == number else None
+            attempt = replace(
+                before or RecordedAttempt(number),
+                outcome=StepState(data["outcome"]),
+                output=data.get("output", {}),
+                detail=data.get("detail", ""),
+                ended=Moment.of(event),
+            )
+            kept = step.attempts[:-1] if before is not None else step.attempts
+            return replace(step, attempts=(*kept, attempt))
+        case ev.UNDO_INTENT:
+            return replace(step, undo=StepState.RUNNING)
+        case _:
+            return replace(step, undo=StepState(data["outcome"]))

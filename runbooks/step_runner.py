@@ -1,0 +1,244 @@
+"""Brings one step to its end: intent on disk, act, result on disk; again, if the runbook says so.
+
+An outcome that is not known is settled by the action's own look at its effect, never by a guess (S5, S13).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from model.errors import BcmError
+from model.execution import Effect, Reconciled, StepResult, StepState
+from runbooks.acting import Ended, until_deadline
+from runbooks.actions.base import Action
+from runbooks.binding import Bound, bind, bind_inputs
+from runbooks.logbook import Intent
+from runbooks.run_state import RunState, StepStatus
+from runbooks.schema import OnFailure
+from runbooks.template import evaluate
+from runbooks.values import unjournalable
+
+CHECK_TIMEOUT_S: Final = 5.0  # to look at an effect; a step whose own time-out is shorter has less
+
+
+class StepRunner:
+    def __init__(self, run: RunState) -> None:
+        self._run = run
+
+    async def settle(self, status: StepStatus) -> None:
+        """Until the step has ended, as far as it may; `status` tells how. Does nothing for one that has.
+
+        Raises LeadershipLostError and JournalError.
+        """
+        why = ""
+        if status.final:
+            await self._write_missing_mark(status)
+            return
+        if status.open or status.state is StepState.UNKNOWN:
+            again = await self._reconcile(status)
+            if again is None:
+                return
+            why = again
+        elif status.state is StepState.FAILED:
+            if not self._may_retry(status):
+                return
+            why = f"attempt {status.attempts} failed: {status.detail}"
+        elif not self._run.halting.is_set() and await self._skipped(status):
+            return
+        await self._attempts(status, why)
+
+    async def repeat(self, status: StepStatus, why: str) -> bool:
+        """Run a step again that has ended: its effect was in the process that died. True if it succeeded."""
+        status.state, status.open, status.failures = StepState.PENDING, False, 0
+        await self._attempts(status, why)
+        return status.state is StepState.SUCCEEDED
+
+    async def _attempts(self, status: StepStatus, why: str) -> None:
+        while not self._run.halting.is_set():
+            await self._attempt(status, why)
+            if status.state is StepState.SUCCEEDED or not self._may_retry(status):
+                return
+            why = f"attempt {status.attempts} {status.state.value}: {status.detail}"
+            await self._pause(status.step.wait_s)
+
+    def _may_retry(self, status: StepStatus) -> bool:
+        """After an unknown outcome only what may be done twice is tried again."""
+        if status.failures >= status.step.attempts or status.runaway:
+            return False
+        return status.state is StepState.FAILED or not status.kind.changing or status.kind.idempotent
+
+    async def _pause(self, seconds: float) -> None:
+        """Ends early when no attempt may begin any more."""
+        if seconds > 0:
+            task = asyncio.ensure_future(self._run.halting.wait())
+            await asyncio.wait({task}, timeout=seconds)
+            task.cancel()
+
+    async def _skipped(self, status: StepStatus) -> bool:
+        when = status.step.when
+        if when is None:
+            return False
+        self._run.require_lease()
+        try:
+            if evaluate(when, self._run.context.vars):
+                return False
+            result = StepResult(StepState.SKIPPED, f"`{when}` is false")
+        except BcmError as error:
+            result = StepResult.failed(f"`when` can't be judged: {error.what}")
+        status.attempts = max(status.attempts, 1)
+        await self._end(status, result, took_ns=None)
+        return True
+
+    # --- one attempt
+
+    async def _attempt(self, status: StepStatus, why: str) -> None:
+        run = self._run
+        run.require_lease()
+        status.attempts += 1
+        run.tell(status.step.id, StepState.RUNNING, why, attempt=status.attempts)
+        try:
+            bound = bind(status.step, run.context.vars)
+            commands = bound.action.describe(run.context_for(status))
+        except Exception as error:  # noqa: BLE001 - nothing has been done yet: a plain failure
+            await self._end(status, StepResult.failed(f"not begun: {_text(error)}"), took_ns=None)
+            return
+        status.inputs = bound.inputs
+        intent = Intent(status.attempts, status.kind.changing, commands, bound.inputs, why)
+        if status.kind.changing or status.kind.per_process or status.step.point_of_no_return:
+            ended = await self._change(status, bound, intent)
+        else:
+            ended = await self._read(status, bound, intent)
+        status.runaway = ended.runaway
+        result, reason = _result_of(ended, status), ""
+        if result.outcome is StepState.UNKNOWN and status.kind.changing and not ended.runaway:
+            result, reason = await self._look(status, bound.action, result)
+        await self._end(status, result, took_ns=ended.took_ns, reason=reason)
+
+    async def _change(self, status: StepStatus, bound: Bound, intent: Intent) -> Ended[StepResult]:
+        """The intent is on disk before anything is changed, and leadership is looked at once more (S4)."""
+        run = self._run
+        await run.log.intent(status.step, intent)
+        status.acted = status.open = True
+        if status.step.point_of_no_return:
+            run.past_no_return = True
+        run.require_lease()
+        if status.kind.changing and not status.kind.per_process:
+            run.marks.changing(run.now_ns())
+        return await self._act(status, bound.action)
+
+    async def _read(self, status: StepStatus, bound: Bound, intent: Intent) -> Ended[StepResult]:
+        """Reading changes nothing, so it need not wait for the disk."""
+        status.open = True
+        written, ended = await asyncio.gather(
+            self._run.log.intent(status.step, intent),
+            self._act(status, bound.action),
+            return_exceptions=True,
+        )
+        if isinstance(written, BaseException):
+            raise written
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
+
+    async def _act(self, status: StepStatus, action: Action) -> Ended[StepResult]:
+        context = self._run.context_for(status)
+
+        def work(deadline_s: float) -> Coroutine[Any, Any, StepResult]:
+            return action.run(context, deadline_s)
+
+        return await until_deadline(work, timeout_s=status.step.timeout, clock=context.ports.clock)
+
+    async def _end(
+        self, status: StepStatus, result: StepResult, *, took_ns: int | None, reason: str = ""
+    ) -> None:
+        """Result on disk, then in memory; then the clock marks."""
+        run = self._run
+        ended_ns = run.now_ns()
+        await run.log.result(status.step, status.attempts, result, took_ns=took_ns, reason=reason)
+        status.take(result)
+        run.keep_output(status)
+        run.tell(status.step.id, status.state, status.detail, attempt=status.attempts)
+        await run.marks.write_first_change()
+        if status.state is StepState.SUCCEEDED and status.step.mark is not None:
+            await run.marks.write(status.step.mark, ended_ns)
+
+    # --- outcomes that are not known
+
+    async def _look(self, status: StepStatus, action: Action, result: StepResult) -> tuple[StepResult, str]:
+        """The result after a look at the effect. What is not there now may still come (P12): at a point of no
+        return, and for what can't be repeated, that stays unknown."""
+        seen = await self._check(status, action)
+        if seen.effect is Effect.DONE:
+            return StepResult(StepState.SUCCEEDED, seen.detail, seen.output), "reconciled"
+        harmless = status.kind.idempotent and not status.step.point_of_no_return
+        if seen.effect is Effect.NOT_DONE and harmless:
+            return StepResult.failed(f"{result.detail}; its effect is not there: {seen.detail}"), "reconciled"
+        return StepResult(StepState.UNKNOWN, f"{result.detail}; {seen.detail}", result.output), ""
+
+    async def _reconcile(self, status: StepStatus) -> str | None:
+        """Settles an outcome that the process before did not record. Returns why the step runs again, or None
+        if it has ended."""
+        if not status.kind.changing:
+            return "its result was not recorded"
+        self._run.require_lease()
+        seen = await self._check(status, bind_inputs(status.step, status.inputs).action)
+        left = f"attempt {status.attempts} left no result"
+        if seen.effect is Effect.DONE:
+            result = StepResult(StepState.SUCCEEDED, seen.detail, seen.output)
+        elif seen.effect is Effect.NOT_DONE and status.kind.idempotent:
+            return f"{left}, and its effect is not there: {seen.detail}"
+        elif status.step.on_failure is OnFailure.CONTINUE and status.kind.idempotent:
+            return f"{left}, and its effect can't be seen: {seen.detail}"
+        elif seen.effect is Effect.NOT_DONE:
+            result = StepResult.unknown(
+                f"{left}; its effect is not there, and it can't be repeated: {seen.detail}"
+            )
+        else:
+            result = StepResult.unknown(f"{left}, and its effect can't be seen: {seen.detail}")
+        await self._end(status, result, took_ns=None, reason="reconciled")
+        return None
+
+    async def _check(self, status: StepStatus, action: Action) -> Reconciled:
+        context = self._run.context_for(status)
+
+        def work(deadline_s: float) -> Coroutine[Any, Any, Reconciled]:
+            return action.check(context, deadline_s)
+
+        timeout_s = min(status.step.timeout, CHECK_TIMEOUT_S)
+        ended = await until_deadline(work, timeout_s=timeout_s, clock=context.ports.clock)
+        if ended.value is None:
+            why = _text(ended.error) if ended.error else f"no answer within {timeout_s:g} s"
+            return Reconciled.unknown(f"the check of its effect failed: {why}")
+        found = unjournalable(ended.value.output, "its output")
+        return (
+            Reconciled.unknown(f"the check of its effect can't be recorded: {found}")
+            if found
+            else ended.value
+        )
+
+    async def _write_missing_mark(self, status: StepStatus) -> None:
+        mark = status.step.mark
+        if mark is not None and status.state is StepState.SUCCEEDED and self._run.marks.missing(mark):
+            await self._run.marks.write(mark, self._run.now_ns(), "written when the execution was resumed")
+
+
+def _result_of(ended: Ended[StepResult], status: StepStatus) -> StepResult:
+    """What counts as the result of an attempt, however it ended."""
+    doubtful = StepResult.unknown if status.kind.changing else StepResult.failed
+    if ended.timed_out:
+        late = "; it did not let go when it was cancelled" if ended.runaway else ""
+        return StepResult.unknown(f"not ended within {status.step.timeout:g} s{late}")
+    if ended.value is None:
+        return doubtful(_text(ended.error))
+    if ended.value.outcome not in (StepState.SUCCEEDED, StepState.FAILED, StepState.UNKNOWN):
+        return doubtful(f"the action returned {ended.value.outcome.value!r}, which is no outcome")
+    found = unjournalable(ended.value.output, "its output")
+    return doubtful(f"the action returned what can't be recorded: {found}") if found else ended.value
+
+
+def _text(error: Exception | None) -> str:
+    if isinstance(error, BcmError):
+        return f"{error.where}: {error.what}" if error.where else error.what
+    return f"{type(error).__name__}: {error}"
