@@ -55,7 +55,7 @@ class DaemonProcess:
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PYTHONSAFEPATH": ""},
             )
         if wait:
-            self.wait(lambda status: _healthy(status), START_TIMEOUT_S, "see the service healthy")
+            self.wait(_healthy, START_TIMEOUT_S, "see the service healthy")
 
     def wait(
         self, condition: Callable[[dict[str, Any]], bool], timeout_s: float, what: str

@@ -11,7 +11,6 @@ from typing import Any
 
 from model import events as ev
 from model.decision import Decision
-from model.diagnosis import Diagnosis
 from model.events import Event
 from model.observation import Observation
 from model.ports import Journal
@@ -71,11 +70,6 @@ class IncidentDesk:
             service=self._service,
             incident=incident,
             execution=execution,
-        )
-
-    async def diagnosed(self, incident: str | None, diagnosis: Diagnosis) -> None:
-        await self._journal.append(
-            ev.DIAGNOSIS_CHANGED, diagnosis.to_json(), service=self._service, incident=incident
         )
 
     async def decided(self, incident: str | None, decision: Decision) -> None:

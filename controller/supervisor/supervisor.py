@@ -30,8 +30,10 @@ from controller.supervisor.judgement import (
     redundancy_missing,
 )
 from controller.supervisor.knowledge import Knowledge
-from controller.supervisor.ledger import HIGH_WATER_EVERY_S, Ledger
+from controller.supervisor.ledger import Ledger
 from controller.supervisor.mending import Mending
+from controller.supervisor.notes import Notes
+from controller.supervisor.pages import Told, held, warning
 from controller.supervisor.tap import TappedJournal
 from controller.views import CANARY
 from model import events as ev
@@ -94,11 +96,8 @@ class Supervisor:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
-        self._last_diagnosis: tuple[object, ...] = ()
         self._last_decision: tuple[object, ...] = ()
-        self._healths: dict[str, Health] = {}
-        self._noted_high_water_s: float | None = None
-        self._noted_settings = self.knowledge.settings.texts
+        self._notes = Notes(self.knowledge, self.append)
         self._unlisten = world.journal.listen(self._journaled)
 
     # --- seeing
@@ -203,62 +202,20 @@ class Supervisor:
         judged = self.judged = self.judge_now()
         if not self._world.lease.held():
             return  # S4: without leadership it observes, and whoever leads pages
-        await self._note_healths(judged)
+        await self._notes.healths(judged)
         if self.ledger.primary is None:
             await self._adopt(judged)
             return
-        await self._note_diagnosis(judged)
+        await self._notes.diagnosis(judged)
         await self._open_incident(judged)
         if self.busy or self.ledger.open_executions:
             return
         judged = self.judged = self.judge_now()
         await self._decide(judged)
         await self._recover(judged)
-        await self._note_knowledge(judged)
+        await self._notes.knowledge(judged, self.ledger.primary)
 
-    # --- what is noted
-
-    async def _note_healths(self, judged: Judged) -> None:
-        for member in judged.view.members:
-            state = member.pg
-            before = self._healths.get(member.name, Health.UNKNOWN)
-            if state.health is before:
-                continue
-            self._healths[member.name] = state.health
-            await self.append(
-                ev.HEALTH_CHANGED,
-                {
-                    "target": f"{self.service.name}/{member.name}",
-                    "probe": state.probe,
-                    "from": before.value,
-                    "to": state.health.value,
-                    "why": state.why,
-                },
-            )
-
-    async def _note_diagnosis(self, judged: Judged) -> None:
-        diagnosis = judged.diagnosis
-        key = (diagnosis.code, diagnosis.member, diagnosis.confirmed)
-        if key != self._last_diagnosis:
-            self._last_diagnosis = key
-            await self.desk.diagnosed(self._incident, diagnosis)
-
-    async def _note_knowledge(self, judged: Judged) -> None:
-        """Settings when they change (P2), high water now and then (P3)."""
-        history = self.knowledge.settings
-        if history.texts != self._noted_settings and history.current is not None:
-            previous = self._noted_settings[-1] if self._noted_settings else None
-            self._noted_settings = history.texts
-            data = {"member": self.ledger.primary, "value": history.current, "source": "read"}
-            await self.append(
-                ev.SYNC_SETTING, {**data, "previous": previous, "confirmed": not history.pending}
-            )
-        primary = judged.view.member(judged.view.primary)
-        due = self._noted_high_water_s is None or judged.at_s - self._noted_high_water_s >= HIGH_WATER_EVERY_S
-        if due and primary is not None and primary.fresh:
-            self._noted_high_water_s = judged.at_s
-            marks = {m: {"timeline": t, "lsn": lsn} for m, (t, lsn) in self.knowledge.high_water.items()}
-            await self.append(ev.HIGH_WATER, {"members": marks})
+    # --- the primary
 
     async def _adopt(self, judged: Judged) -> None:
         member = primary_to_adopt(judged.view)
@@ -318,7 +275,7 @@ class Supervisor:
             self._last_decision = key
             await self.desk.decided(self._incident, decision)
             if decision.verb is not Verb.ACT and self._incident is not None:
-                self._page_held(judged)
+                self._page(held(judged))
         if decision.verb is Verb.ASK:
             await self.approvals.ask(self.ledger, decision, self._incident)
         elif decision.verb is Verb.ACT and decision.runbook is not None and self._incident is not None:
@@ -339,22 +296,13 @@ class Supervisor:
         if key != self._last_decision:
             self._last_decision = key
             if diagnosis.info.stance is Stance.REFUSE and diagnosis.code != "PrimaryRestarting":
-                text = "; ".join(e.text for e in diagnosis.evidence)
-                self._world.page(
-                    "warning",
-                    f"{diagnosis.code}: {diagnosis.info.sentence}",
-                    detail=text,
-                    service=self.service.name,
-                )
+                self._page(warning(diagnosis))
 
-    def _page_held(self, judged: Judged) -> None:
-        decision, diagnosis = judged.decision, judged.diagnosis
-        what = "waits for approval" if decision.verb is Verb.ASK else "held"
-        would = "; mode observe: would have failed over" if decision.would else ""
+    def _page(self, told: Told) -> None:
         self._world.page(
-            "page",
-            f"{diagnosis.code}: {diagnosis.info.sentence} {what.capitalize()}: {decision.reason}{would}",
-            detail=f"gate {decision.stopped_by}; `bcm-failover explain {self.service.name}` shows every gate",
+            told.severity,
+            told.summary,
+            detail=told.detail,
             service=self.service.name,
             incident=self._incident,
         )
@@ -446,12 +394,7 @@ class Supervisor:
             return
         if not incident.recovered:
             await self.desk.recovered(incident.id, primary.name)
-            self._world.page(
-                "info",
-                f"recovered: {primary.name} accepts writes",
-                service=self.service.name,
-                incident=incident.id,
-            )
+            self._page(Told("info", f"recovered: {primary.name} accepts writes"))
         if redundancy_missing(self.service, self.ledger, judged.view):
             return
         await self.desk.mark(incident.id, "T9", judged.at_s)
