@@ -33,7 +33,8 @@ class SettingsHistory:
 
     @property
     def current(self) -> str | None:
-        return self.texts[-1] if self.texts else None
+        """The last one that was read."""
+        return self.pending[-1] if self.pending else self.confirmed
 
     def read(self, text: str, read_ns: int) -> SettingsHistory:
         """The server showed `text`, and nothing was committed under it yet as far as is known."""
