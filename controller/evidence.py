@@ -3,7 +3,7 @@
 Three verdicts and never a bare 0: `ZERO_PROVEN` only if the quorum arithmetic is complete (POSTGRESQL P1 to
 P4), or the old primary's clean stop is known to have reached the promoted member, *and* the newest
 acknowledged canary is there (P15) *and* nobody overrode the fence or the proof; `LOSS` with at least how
-many; otherwise `UNPROVEN` with every reason. What even a proof does not cover is part of the verdict (P2, P8).
+many; otherwise `UNPROVEN` with every reason. What even a proof does not cover is part of it (P2, P8).
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ class Profile:
     """The numbers of detection. `silence_s` is what a target may fall silent for without being `down`.
 
     refusals: consecutive refusals, `burst_interval_s` apart, that confirm a crash.
-    restart_grace_s: how long after an administrator's stop (57P01) or a start (57P03) nothing is concluded.
+    restart_grace_s: how long after an administrator's stop (57P01) or a start (57P03) nothing is concluded;
+    and for how long a refusal is no crash where no held connection has told how it ended.
     """
 
     name: str
@@ -38,6 +39,12 @@ class Profile:
     def stale_s(self) -> float:
         """Age at which a reading says nothing any more: two missed rounds and their time-out."""
         return 3 * self.interval_s + self.timeout_s + self.silence_s
+
+    @property
+    def gap_s(self) -> float:
+        """The longest pause between two attempts in which the target still counts as watched. What happened
+        in a longer one (this process was stopped, say) nobody saw: no silence is made of it (S6)."""
+        return self.interval_s + self.timeout_s
 
     @property
     def worst_detection_s(self) -> float:
@@ -61,10 +68,13 @@ PROFILES: dict[str, Profile] = {
 class ProbeState:
     """Detection's memory of one (target, probe): a fold over its observations. Times are monotonic seconds.
 
-    last_good_s: end of the last success. first_bad_s: start of the first attempt of the present run without
-    success. last_life_s: last moment at which anything answered. stopping_s: last sign of an administrator's
-    stop or of a start. closed_s: a held connection ended without a word since the last success (the mark of a
-    crash). refusals: refusals in a row.
+    last_good_s: end of the last success. last_life_s: last moment at which anything answered.
+    first_bad_s: start of the first attempt of the present run without success.
+    silent_from_s: start of the first attempt of the present run without any answer; None while it answers.
+    What follows is remembered until the next success. stopping_s: last sign of an administrator's stop
+    (57P01). starting_s: last answer that it is not ready (57P03). closed_s: a held connection ended without a
+    word and nothing answered since (the mark of a crash). disk_full_s: last 53100. refusals: refusals in a
+    row. slow: successes in a row that took more than half of the time-out.
     """
 
     target: str
@@ -74,10 +84,19 @@ class ProbeState:
     last_good_s: float | None = None
     last_life_s: float | None = None
     first_bad_s: float | None = None
+    silent_from_s: float | None = None
     stopping_s: float | None = None
+    starting_s: float | None = None
     closed_s: float | None = None
+    disk_full_s: float | None = None
     refusals: int = 0
     successes: int = 0
+    slow: int = 0
     why: str = "not observed yet"
     last: Observation | None = None
     last_good: Observation | None = None
+
+    @property
+    def restarting_s(self) -> float | None:
+        """Last sign that somebody stops or starts it."""
+        return max((s for s in (self.stopping_s, self.starting_s) if s is not None), default=None)

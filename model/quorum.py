@@ -27,7 +27,7 @@ class SyncSetting:
     @property
     def readable_needed(self) -> int:
         """n − k + 1 of n: any so many standbys contain every acknowledged write (P1)."""
-        return len(self.names) - self.k + 1
+        return max(1, len(self.names) - self.k + 1)
 
     def ambiguous(self) -> str | None:
         """Why the names do not each mean exactly one server, or None (P1)."""
@@ -35,7 +35,13 @@ class SyncSetting:
             return "`*` matches any receiver, also one that is no server"
         folded = [n.lower() for n in self.names]
         twice = sorted({n for n in folded if folded.count(n) > 1})
-        return f"{', '.join(twice)} named twice" if twice else None
+        if twice:
+            return f"{', '.join(twice)} named twice"
+        if self.k > len(self.names):
+            return (
+                f"{self.k} of {len(self.names)} names can only acknowledge where two receivers share a name"
+            )
+        return None
 
 
 ASYNCHRONOUS = SyncSetting("ANY", 0, ())
@@ -60,7 +66,7 @@ def parse_synchronous_standby_names(text: str) -> SyncSetting:
         raise ValueError(f"not a list of standby names: {text!r}")
     if count < 1:
         raise ValueError(f"the number of synchronous standbys must be 1 or more: {text!r}")
-    return SyncSetting(method, min(count, len(names)), names, text)
+    return SyncSetting(method, count, names, text)
 
 
 def _tokens(text: str) -> list[str]:
@@ -93,7 +99,7 @@ def format_names(method: str, k: int, names: Sequence[str]) -> str:
 def without(setting: SyncSetting, name: str) -> SyncSetting:
     """The setting without the primary's own name, which can never be its own standby (P1)."""
     names = tuple(n for n in setting.names if n.lower() != name.lower())
-    return SyncSetting(setting.method, min(setting.k, len(names)), names, setting.text)
+    return SyncSetting(setting.method, setting.k, names, setting.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,7 @@ def prove(settings: Sequence[SyncSetting], members: Sequence[MemberPosition]) ->
             False, "positions are of different lineages and can't be compared", needed, readable, furthest
         )
     for setting in settings:
-        reason = _short_of(setting, counted)
+        reason = _short_of(setting, counted, members)
         if reason:
             return Proof(False, reason, needed, readable, furthest)
     return Proof(
@@ -155,14 +161,17 @@ def prove(settings: Sequence[SyncSetting], members: Sequence[MemberPosition]) ->
     )
 
 
-def _short_of(setting: SyncSetting, counted: Sequence[MemberPosition]) -> str | None:
+def _short_of(
+    setting: SyncSetting, counted: Sequence[MemberPosition], members: Sequence[MemberPosition]
+) -> str | None:
     if not setting.synchronous:
         return "replication is asynchronous: no standby is certain to have the last acknowledged write"
     ambiguous = setting.ambiguous()
     if ambiguous:
         return f"synchronous_standby_names is ambiguous: {ambiguous}"
-    apps = [m.application_name.lower() for m in counted]
-    have = [n for n in setting.names if apps.count(n.lower()) == 1]
+    apps = [m.application_name.lower() for m in members]
+    read = {m.application_name.lower() for m in counted}
+    have = [n for n in setting.names if apps.count(n.lower()) == 1 and n.lower() in read]
     if len(have) < setting.readable_needed:
         return (
             f"{setting.method} {setting.k} of {len(setting.names)} needs {setting.readable_needed} readable "
@@ -181,24 +190,33 @@ class Choice:
 
 
 def choose(members: Sequence[MemberPosition], wanted: str | None = None) -> Choice:
-    """The preferred eligible member; one that lags catches up from the furthest first (P4)."""
-    counted = [m for m in members if m.position is not None]
+    """The preferred eligible member; one that lags catches up from the furthest first (P4).
+
+    Only members of the newest lineage that was read take part: positions of others can't be compared (P3).
+    """
+    counted = _newest_lineage(members)
     eligible = sorted((m for m in counted if m.not_candidate is None), key=lambda m: (m.preference, m.member))
     if wanted is not None:
         eligible = [m for m in eligible if m.member == wanted]
     if not eligible:
-        reasons = "; ".join(f"{m.member}: {m.not_candidate or m.why_not or 'not readable'}" for m in members)
+        asked = [m for m in members if wanted is None or m.member == wanted]
+        reasons = "; ".join(f"{m.member}: {m.not_candidate or m.why_not or 'not readable'}" for m in asked)
         return Choice(None, None, f"no member can be promoted ({reasons or 'none left'})")
     best = eligible[0]
-    furthest = max(counted, key=lambda m: (m.position.lsn if m.position else -1, m is best))
+    furthest = max(counted, key=lambda m: (_lsn(m), m is best))
     behind = _lsn(furthest) - _lsn(best)
     if behind > 0:
-        return Choice(
-            best.member,
-            furthest.member,
-            f"preferred; {behind} bytes behind {furthest.member}: streams them first",
-        )
+        text = f"preferred; {behind} bytes behind {furthest.member}: streams them first"
+        return Choice(best.member, furthest.member, text)
     return Choice(best.member, None, "preferred, and nobody is ahead of it")
+
+
+def _newest_lineage(members: Sequence[MemberPosition]) -> list[MemberPosition]:
+    """Those on the youngest timeline; none if that is of two systems, since nobody knows which is ours."""
+    read = [(m, m.position) for m in members if m.position is not None]
+    newest = max((p.timeline for _m, p in read), default=0)
+    systems = {p.system_identifier for _m, p in read if p.timeline == newest}
+    return [m for m, p in read if p.timeline == newest] if len(systems) == 1 else []
 
 
 def _lsn(member: MemberPosition) -> int:

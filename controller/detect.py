@@ -1,0 +1,188 @@
+"""Detection: observations of one target by one probe become a health. Pure: a fold, no clock of its own.
+
+How a probe failed decides how long that must last before it is believed (POSTGRESQL P13): refusals after a
+connection that ended without a word are a crash; silence must outlast every stall that the profile promises
+to ride out; an answer, whatever it says, is never death (S6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from model.health import Health, ProbeState, Profile
+from model.observation import ALIVE_FAILURES, Failure, Observation, Outcome
+
+# A held connection tells of its end; its observation may have begun hours ago, with the connection.
+_ENDS = frozenset({Failure.CLOSED, Failure.STOPPING})
+# An answer that takes longer than this share of the time-out is slow.
+_SLOW_SHARE = 0.5
+
+
+def fold(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
+    """The state after one more observation."""
+    match seen.outcome:
+        case Outcome.SUCCEEDED if seen.late:
+            return _late(state, seen)
+        case Outcome.SUCCEEDED:
+            return _good(state, seen, profile)
+        case Outcome.UNKNOWN:
+            return _unknown(state, seen)
+        case Outcome.FAILED:
+            return _bad(state, seen, profile)
+
+
+def _good(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
+    successes = state.successes + 1
+    recovering = state.health is Health.DOWN and successes < profile.rise
+    health = Health.DOWN if recovering else Health.UP
+    return replace(
+        state,
+        health=health,
+        since_s=_since(state, health, seen),
+        last_good_s=_later(state.last_good_s, seen.ended_s),
+        last_life_s=_later(state.last_life_s, seen.ended_s),
+        first_bad_s=None,
+        silent_from_s=None,
+        stopping_s=None,
+        starting_s=None,
+        closed_s=None,
+        disk_full_s=None,
+        refusals=0,
+        successes=successes,
+        slow=state.slow + 1 if seen.latency_s > _SLOW_SHARE * profile.timeout_s else 0,
+        why=f"answered {successes} of {profile.rise} times needed" if recovering else "answers",
+        last=seen,
+        last_good=seen,
+    )
+
+
+def _late(state: ProbeState, seen: Observation) -> ProbeState:
+    """An answer after its deadline: it lives, so the silence begins anew; good it is not."""
+    health = Health.SUSPECT if state.health is Health.DOWN else state.health
+    return replace(
+        state,
+        health=health,
+        since_s=_since(state, health, seen),
+        last_life_s=_later(state.last_life_s, seen.ended_s),
+        silent_from_s=None,
+        closed_s=None,
+        refusals=0,
+        why=f"answers, but late: after {seen.latency_s:.2f} s",
+        last=seen,
+    )
+
+
+def _unknown(state: ProbeState, seen: Observation) -> ProbeState:
+    """Nothing was learned of the target, except that what refused our credentials is alive."""
+    alive = seen.failure in ALIVE_FAILURES
+    return replace(
+        state,
+        health=Health.UNKNOWN,
+        since_s=_since(state, Health.UNKNOWN, seen),
+        last_life_s=_later(state.last_life_s, seen.ended_s) if alive else state.last_life_s,
+        # What we could not see is no silence of the target: its silence starts anew.
+        first_bad_s=None,
+        silent_from_s=None,
+        closed_s=None if alive else state.closed_s,
+        refusals=0,
+        successes=0,
+        slow=0,
+        why=seen.detail or "could not be found out",
+        last=seen,
+    )
+
+
+def _bad(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
+    failure = seen.failure
+    # An administrator's stop is announced by a server that answers, though it will not for long.
+    alive = failure in ALIVE_FAILURES or failure is Failure.STOPPING
+    began_s = _began_s(state, seen)
+    moved = replace(
+        state,
+        first_bad_s=state.first_bad_s if state.first_bad_s is not None else began_s,
+        silent_from_s=None if alive else _silent_from_s(state, seen, began_s, profile),
+        last_life_s=_later(state.last_life_s, seen.ended_s) if alive else state.last_life_s,
+        stopping_s=seen.ended_s if failure is Failure.STOPPING else state.stopping_s,
+        starting_s=seen.ended_s if failure is Failure.STARTING else state.starting_s,
+        closed_s=seen.ended_s if failure is Failure.CLOSED else (None if alive else state.closed_s),
+        disk_full_s=seen.ended_s if failure is Failure.DISK_FULL else state.disk_full_s,
+        refusals=state.refusals + 1 if failure is Failure.REFUSED else (0 if alive else state.refusals),
+        successes=0,
+        slow=0,
+        last=seen,
+    )
+    health, why = _verdict(moved, seen, profile)
+    if health is Health.SUSPECT and state.health is Health.DOWN and not alive:
+        health, why = Health.DOWN, state.why
+    return replace(moved, health=health, since_s=_since(state, health, seen), why=why)
+
+
+def _began_s(state: ProbeState, seen: Observation) -> float:
+    """From when on this failure speaks. Of an end, the moment at which it came; of an attempt, its start, but
+    not before the last sign of life: attempts overlap, and a younger one may have been answered."""
+    began_s = seen.ended_s if seen.failure in _ENDS else seen.started_s
+    return began_s if state.last_life_s is None else max(began_s, state.last_life_s)
+
+
+def _silent_from_s(state: ProbeState, seen: Observation, began_s: float, profile: Profile) -> float:
+    """Start of the run without an answer. It begins anew after a pause in which nobody looked, and after an
+    attempt whose verdict fell so late that this process itself must have slept."""
+    looked_s = seen.ended_s if seen.failure in _ENDS else seen.started_s
+    if seen.ended_s - looked_s > profile.timeout_s + profile.gap_s:
+        return seen.ended_s
+    if state.silent_from_s is None or state.last is None:
+        return began_s
+    unwatched = looked_s - state.last.ended_s > profile.gap_s
+    return began_s if unwatched else state.silent_from_s
+
+
+def _verdict(state: ProbeState, seen: Observation, profile: Profile) -> tuple[Health, str]:
+    failure, now_s = seen.failure, seen.ended_s
+    if failure in ALIVE_FAILURES:
+        return Health.SUSPECT, f"alive, but {failure}: {seen.detail}"
+    restarting_s = state.restarting_s
+    grace_s = profile.restart_grace_s
+    if restarting_s is not None and now_s - restarting_s < grace_s:
+        return Health.SUSPECT, f"being restarted: {now_s - restarting_s:.2f} s of {grace_s:.0f} s grace"
+    silent_s = now_s - (state.silent_from_s if state.silent_from_s is not None else now_s)
+    if failure is Failure.REFUSED:
+        return _refused(state, silent_s, profile)
+    if silent_s >= profile.silence_s:
+        return Health.DOWN, f"no answer for {silent_s:.2f} s ({failure})"
+    needed = f"{silent_s:.2f} s of {profile.silence_s:.2f} s needed"
+    return Health.SUSPECT, f"no answer for {needed} ({failure})"
+
+
+def _refused(state: ProbeState, silent_s: float, profile: Profile) -> tuple[Health, str]:
+    if state.refusals < profile.refusals:
+        return Health.SUSPECT, f"refused {state.refusals} of {profile.refusals} times needed"
+    if state.closed_s is None and silent_s < profile.restart_grace_s:
+        waited = f"{silent_s:.2f} s of {profile.restart_grace_s:.0f} s grace"
+        return (
+            Health.SUSPECT,
+            f"refused, but no held connection told how it ended, perhaps a restart: {waited}",
+        )
+    return Health.DOWN, f"{state.refusals} refusals in a row"
+
+
+def age(state: ProbeState, now_s: float, profile: Profile) -> ProbeState:
+    """Stale is unknown: without a fresh observation neither `up` nor `suspect` holds. `down` too: nobody
+    looks any more."""
+    if state.last is None or state.health is Health.UNKNOWN:
+        return state
+    if now_s - state.last.ended_s <= profile.stale_s:
+        return state
+    return replace(
+        state,
+        health=Health.UNKNOWN,
+        since_s=now_s,
+        why=f"not observed for {now_s - state.last.ended_s:.1f} s",
+    )
+
+
+def _since(state: ProbeState, health: Health, seen: Observation) -> float:
+    return state.since_s if health is state.health else seen.ended_s
+
+
+def _later(known_s: float | None, seen_s: float) -> float:
+    return seen_s if known_s is None else max(known_s, seen_s)

@@ -1,0 +1,127 @@
+"""The input of judgement: what is known of one service at one moment. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from model.health import Health, ProbeState, Profile
+from model.quorum import SyncSetting
+
+PG = "postgresql"
+CANARY = "postgresql-canary"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One member: what the estate says of it and what the probes say (`probes`: by type).
+
+    site_role: of its site; '' reads as the member's own role. mendable: its node can be reached by node
+    access, so that this product can bring it back by itself.
+    """
+
+    name: str
+    application_name: str
+    role: str
+    node: str
+    site: str
+    preference: int
+    excluded: bool
+    probes: Mapping[str, ProbeState]
+    node_probes: Mapping[str, ProbeState] = field(default_factory=dict)
+    # Advance of what the member received, seen between two readings that both began after the suspicion of
+    # the primary: a replica that still receives is an observer of a living primary (P14).
+    received_after_suspicion: bool = False
+    site_role: str = ""
+    mendable: bool = True
+
+    @property
+    def pg(self) -> ProbeState:
+        return self.probes.get(PG, ProbeState(self.name, PG))
+
+    @property
+    def canary(self) -> ProbeState | None:
+        return self.probes.get(CANARY)
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """Facts of the last good reading; empty if there was none."""
+        return self.pg.last_good.facts if self.pg.last_good else {}
+
+    @property
+    def fresh(self) -> bool:
+        return self.pg.health is Health.UP
+
+    @property
+    def at_dr(self) -> bool:
+        return (self.site_role or self.role) == "dr"
+
+    @property
+    def vetoes(self) -> bool:
+        """It is an observer that still hears the primary (P14). A receiver that has ended hears nothing more,
+        whatever came in before."""
+        return self.received_after_suspicion and self.facts.get("walreceiver") is not False
+
+    def free_bytes(self, what: str) -> tuple[int, int] | None:
+        """Free and whole size of the file system of `data` or `wal`, in bytes. A failed attempt knows it too:
+        it is read through the node, not through the server (P16)."""
+        newest = self.pg.last.facts if self.pg.last else {}
+        for facts in (newest, self.facts):
+            free, size = facts.get(f"{what}_free_bytes"), facts.get(f"{what}_size_bytes")
+            if isinstance(free, int) and isinstance(size, int):
+                return free, size
+        return None
+
+    def fact_int(self, key: str) -> int | None:
+        value = self.facts.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """One service. `primary` is the member that the journal says is primary, None before it was found.
+
+    observer_sane None: nothing is known of the observer's own network. settings: the synchronous settings of
+    which every one must be satisfied (P2), without the primary's own name. broken_dependencies: services
+    below that are out. moving: an execution that changes who is primary is open, so that two primaries are no
+    news. system_identifier: of the service's data, None while not known. high_water: member → furthest
+    (timeline, position in bytes) that it ever showed (P3).
+    """
+
+    name: str
+    profile: Profile
+    rpo_s: float
+    primary: str | None
+    members: Sequence[MemberView]
+    settings: tuple[SyncSetting, ...] = ()
+    intended_setting: str | None = None
+    observer_sane: bool | None = True
+    observer_why: str = ""
+    on_admin_stop: str = "hold"
+    manager: str = "none"
+    broken_dependencies: tuple[str, ...] = ()
+    moving: bool = False
+    system_identifier: str | None = None
+    high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def member(self, name: str | None) -> MemberView | None:
+        return next((m for m in self.members if m.name == name), None)
+
+    @property
+    def standbys(self) -> list[MemberView]:
+        return [m for m in self.members if m.name != self.primary]
+
+    @property
+    def identity(self) -> str | None:
+        """The system identifier: the recorded one, else the primary's last."""
+        if self.system_identifier is not None:
+            return self.system_identifier
+        primary = self.member(self.primary)
+        value = primary.facts.get("system_identifier") if primary else None
+        return value if isinstance(value, str) else None
+
+    @property
+    def timeline(self) -> int | None:
+        """The primary's, as it was last seen."""
+        primary = self.member(self.primary)
+        return primary.fact_int("timeline") if primary else None
