@@ -170,15 +170,22 @@ def _break_glass(
     take_over: bool,
     dry_run: bool,
 ) -> int:
-    from controller import breakglass
+    import os
 
+    from config.loader import load_estate
+    from controller import breakglass
+    from controller.api.people import resolve_caller
+
+    # Whoever may read the state directory could do it anyway; who it was lands in the evidence.
+    estate = load_estate(settings.config_path).estate
+    caller = resolve_caller(estate, os.getuid(), settings.person)
     return breakglass.failover(
         settings.config_path,
         service,
         to=to,
         overrides=override,
         reason=reason,
-        person=settings.person,
+        person=caller.person,
         take_over=take_over,
         dry_run=dry_run,
     )
