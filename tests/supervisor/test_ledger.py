@@ -1,0 +1,127 @@
+"""What a restarted daemon knows is what the journal says."""
+
+from __future__ import annotations
+
+from supervisor_events import SERVICE, event
+
+from controller.supervisor.ledger import SEEN_LATELY_NS, Ledger, automatic_failovers
+from model import events as ev
+
+FIRST_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
+
+
+def ledger(*events: object) -> Ledger:
+    return Ledger.read(SERVICE, events)  # type: ignore[arg-type]
+
+
+def test_events_of_other_services_change_nothing() -> None:
+    assert ledger(event(ev.SERVICE_PRIMARY, {"member": "x"}, service="other")) == Ledger(SERVICE)
+
+
+def test_the_last_primary_counts_and_is_no_longer_retired() -> None:
+    known = ledger(
+        event(ev.SERVICE_PRIMARY, {"member": "pg1", "timeline": 1, "system_identifier": "7"}),
+        event(ev.MEMBER_RETIRED, {"member": "pg1"}),
+        event(ev.SERVICE_PRIMARY, {"member": "pg2", "timeline": 2}),
+    )
+    assert (known.primary, known.timeline, known.system_identifier) == ("pg2", 2, "7")
+    assert known.retired == ("pg1",)
+    assert known.apply(event(ev.SERVICE_PRIMARY, {"member": "pg1", "timeline": 3})).retired == ()
+
+
+def test_a_retired_member_stays_retired_until_it_rejoined() -> None:
+    retired = ledger(event(ev.MEMBER_RETIRED, {"member": "pg1"}), event(ev.MEMBER_RETIRED, {"member": "pg1"}))
+    assert retired.retired == ("pg1",)
+    assert retired.apply(event(ev.MEMBER_REJOINED, {"member": "pg1"})).retired == ()
+
+
+def test_an_unconfirmed_setting_counts_beside_the_confirmed_one_after_a_restart() -> None:
+    known = ledger(
+        event(ev.SYNC_SETTING, {"value": "ANY 2 (pg2, pg3)", "confirmed": True}),
+        event(ev.SYNC_SETTING, {"value": "ANY 1 (pg2, pg3)", "confirmed": False}, seq=2),
+    )
+    assert known.history("boot").texts == ("ANY 2 (pg2, pg3)", "ANY 1 (pg2, pg3)")
+
+
+def test_the_age_of_a_setting_read_in_another_boot_is_not_known() -> None:
+    known = ledger(event(ev.SYNC_SETTING, {"value": "ANY 1 (pg2)"}, seq=5))
+    assert known.history("boot").read_ns == 5_000_000_000
+    assert known.history("another boot").read_ns is None
+    assert known.history("another boot").texts == ("ANY 1 (pg2)",)
+
+
+def test_a_pause_ends_by_the_clock_and_by_a_person() -> None:
+    paused = ledger(event(ev.SERVICE_PAUSED, {"until_wall_ns": FIRST_NS + 60_000_000_000, "reason": "disk"}))
+    assert paused.paused(FIRST_NS) == "paused for 60 s more: disk"
+    assert paused.paused(FIRST_NS + 60_000_000_000) is None
+    assert paused.apply(event(ev.SERVICE_RESUMED)).paused(FIRST_NS) is None
+
+
+def test_a_block_outlives_the_process_until_it_is_lifted() -> None:
+    blocked = ledger(event(ev.SERVICE_BLOCKED, {"reason": "EXE-9 failed over"}))
+    assert blocked.blocked == "EXE-9 failed over"
+    assert blocked.apply(event(ev.SERVICE_UNBLOCKED, {"reason": "fine"})).blocked is None
+
+
+def test_an_incident_is_open_until_it_is_closed_and_only_by_its_own_records() -> None:
+    opened = ledger(
+        event(ev.INCIDENT_OPENED, {"diagnosis": {"code": "PrimaryHung"}, "level": "III"}, incident="INC-1")
+    )
+    assert opened.incident is not None
+    assert (opened.incident.code, opened.incident.recovered) == ("PrimaryHung", False)
+    assert opened.apply(event(ev.INCIDENT_CLOSED, incident="INC-0")).incident == opened.incident
+    recovered = opened.apply(event(ev.INCIDENT_RECOVERED, incident="INC-1"))
+    assert recovered.incident is not None
+    assert recovered.incident.recovered
+    assert recovered.apply(event(ev.INCIDENT_CLOSED, incident="INC-1")).incident is None
+
+
+def test_open_executions_are_those_without_an_end() -> None:
+    known = ledger(
+        event(ev.EXECUTION_OPENED, execution="EXE-1"),
+        event(ev.EXECUTION_OPENED, execution="EXE-2"),
+        event(ev.EXECUTION_CLOSED, execution="EXE-1"),
+    )
+    assert known.open_executions == ("EXE-2",)
+
+
+def test_an_approval_is_given_once_and_expires() -> None:
+    asked = ledger(
+        event(
+            ev.APPROVAL_REQUESTED,
+            {"approval": "APR-1", "requester": "daemon", "expires_wall_ns": FIRST_NS},
+            incident="INC-1",
+        )
+    )
+    assert asked.waiting() is not None
+    assert asked.approved("INC-1") is None
+    given = asked.apply(event(ev.APPROVAL_GIVEN, {"approval": "APR-1", "person": "wang"}))
+    approval = given.approved("INC-1")
+    assert approval is not None
+    assert approval.given_by == ("wang",)
+    assert given.approved("INC-2") is None
+    expired = asked.apply(event(ev.APPROVAL_EXPIRED, {"approval": "APR-1"}))
+    assert expired.waiting() is None
+
+
+def test_a_primary_counts_as_seen_for_three_missed_records_and_no_longer() -> None:
+    known = ledger(event(ev.HIGH_WATER, {"members": {"pg1": {"timeline": 1, "lsn": 9}}}))
+    assert known.high_water == {"pg1": (1, 9)}
+    assert known.seen_lately(FIRST_NS + SEEN_LATELY_NS - 1)
+    assert not known.seen_lately(FIRST_NS + SEEN_LATELY_NS)
+    assert not Ledger(SERVICE).seen_lately(FIRST_NS)
+
+
+def test_the_budget_counts_automatic_failovers_of_the_window_in_the_whole_estate() -> None:
+    events = [
+        event(ev.EXECUTION_OPENED, {"kind": "failover", "trigger": "automatic"}, service="a"),
+        event(ev.EXECUTION_OPENED, {"kind": "failover", "trigger": "automatic"}, service="b"),
+        event(ev.EXECUTION_OPENED, {"kind": "failover", "trigger": "manual"}),
+        event(ev.EXECUTION_OPENED, {"kind": "rejoin", "trigger": "automatic"}),
+        event(
+            ev.EXECUTION_OPENED,
+            {"kind": "failover", "trigger": "automatic"},
+            wall="2025-12-31T00:00:00.000000Z",
+        ),
+    ]
+    assert automatic_failovers(events, FIRST_NS - 1) == 2
