@@ -30,9 +30,10 @@ class OwnError(OSError):
 
 def reading_of_os_error(error: OSError) -> Reading:
     """An errno that the target or the network caused is a failure; any other is our own: `unknown`."""
-    text = error.strerror or str(error)
+    text = error.strerror or str(error) or type(error).__name__
     ours = isinstance(error, socket.gaierror | OwnError)
-    failure = None if ours else _CONNECT_FAILURES.get(error.errno or 0)
+    number = error.errno or (errno.ECONNRESET if isinstance(error, ConnectionError) else 0)
+    failure = None if ours else _CONNECT_FAILURES.get(number)
     if failure is None:
         return Reading.unknown(Failure.LOCAL, f"on this host: {text}")
     return Reading.failed(failure, text)
