@@ -13,7 +13,6 @@ import yaml
 from controller.demo.cluster import Cluster
 from controller.demo.node import Node
 from controller.demo.settings import (
-    APP_DATABASE,
     CANARY_DATABASE,
     CONTROL_ROLE,
     LOOPBACK,
@@ -54,7 +53,8 @@ def demo_estate(
                 "profile": profile,
                 "endpoint": {"type": "dsn"},
                 "postgresql": {
-                    "database": APP_DATABASE,
+                    # Rights on functions are of one database: that in which roles_sql grants them.
+                    "database": "postgres",
                     "canary_database": CANARY_DATABASE,
                     "roles": {
                         kind: {"user": role, "password": {"file": str(cluster.secret_file(role))}}
@@ -91,6 +91,8 @@ def _member(node: Node) -> dict[str, Any]:
         "control": "pg_ctl",
         "os_user": node.account.name,
         "application_name": node.name,
+        "passfile": str(node.passfile),
+        "log_file": str(node.log_file),
     }
 
 

@@ -1,0 +1,120 @@
+"""What the actions read from an execution's variables, the estate and earlier steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from config.schema import Estate, Member, MemberRole, Service, SiteRole
+from model.errors import RunbookError
+from model.quorum import SyncSetting, parse_synchronous_standby_names, without
+from runbooks.actions.base import StepContext
+
+# A person who overrides by name: an unfenced old primary, an incomplete proof, a primary that still answers.
+OVERRIDE_FENCE: Final = "S2"
+OVERRIDE_PROOF: Final = "S3"
+OVERRIDE_ANSWERS: Final = "S6"
+
+_DR_RANK = 1
+
+
+def member_named(ctx: StepContext, name: str) -> Member:
+    """Raises RunbookError."""
+    member = ctx.service.members.get(name)
+    if member is None:
+        raise RunbookError(
+            f"{name!r} is no member of {ctx.service.name}",
+            hint=f"its members are {', '.join(ctx.service.members)}",
+        )
+    return member
+
+
+def variable(ctx: StepContext, name: str) -> str:
+    """A text variable. Raises RunbookError without it."""
+    value = ctx.vars.get(name)
+    if not isinstance(value, str) or not value:
+        raise RunbookError(
+            f"the variable {name!r} is not set", hint="declare it in the runbook and give its value"
+        )
+    return value
+
+
+def members_in(ctx: StepContext, name: str) -> list[str]:
+    """A variable that lists members; [] without it."""
+    value = ctx.vars.get(name)
+    return [str(m) for m in value] if isinstance(value, list | tuple) else []
+
+
+def overridden(ctx: StepContext, rule: str) -> bool:
+    return rule in members_in(ctx, "overrides")
+
+
+def settings_in_force(ctx: StepContext) -> tuple[SyncSetting, ...]:
+    """The settings that must all be satisfied, without the primary's own name (P1, P2).
+
+    Raises RunbookError for one that can't be parsed.
+    """
+    primary = ctx.service.members.get(str(ctx.vars.get("primary")))
+    found: list[SyncSetting] = []
+    for text in members_in(ctx, "settings"):
+        try:
+            setting = parse_synchronous_standby_names(text)
+        except ValueError as error:
+            raise RunbookError(str(error)) from error
+        found.append(without(setting, primary.application_name) if primary else setting)
+    return tuple(found)
+
+
+def shortfall(settings: Sequence[SyncSetting], members: Iterable[Member]) -> str | None:
+    """Why `members` can't have every acknowledged write between them (n − k + 1 of n, P1), or None.
+
+    For an asynchronous setting one member is enough here: the proof says what that is worth.
+    """
+    names = [m.application_name.lower() for m in members]
+    if not names:
+        return "no standby"
+    for setting in settings:
+        have = [n for n in setting.names if names.count(n.lower()) == 1]
+        if setting.synchronous and len(have) < setting.readable_needed:
+            return (
+                f"{len(have)} of {len(setting.names)} synchronous standbys, {setting.readable_needed} needed "
+                f"({setting.method} {setting.k} of {', '.join(setting.names)})"
+            )
+    return None
+
+
+def preference(estate: Estate, member: Member) -> tuple[int, int]:
+    """Lower is preferred: local members before the DR site (P4), then by the estate's own number."""
+    remote = member.role is MemberRole.DR or estate.site_of(member).role in (SiteRole.DR, SiteRole.WITNESS)
+    return (_DR_RANK if remote else 0, member.preference)
+
+
+def candidate_of(ctx: StepContext) -> str:
+    """Whom the proof (or, in a planned switch, the readiness check) chose. Raises RunbookError."""
+    for found in (ctx.output("prove").get("candidate"), ctx.output("ready").get("candidate")):
+        if isinstance(found, str) and found:
+            return found
+    return variable(ctx, "candidate")
+
+
+def shown_candidate(ctx: StepContext) -> str:
+    """The same for a plan, where the proof has not been made yet."""
+    try:
+        return candidate_of(ctx)
+    except RunbookError:
+        return "CANDIDATE"
+
+
+def people_named_candidate(ctx: StepContext) -> bool:
+    """Must it be `vars.candidate` and nobody else? True if a person named it: falling back to another would
+    not be what was asked for. An automatic run only prefers it."""
+    named = ctx.vars.get("candidate_named")
+    return bool(named) if isinstance(named, bool) else ctx.actor != "daemon"
+
+
+def role_user(service: Service, role: str) -> str:
+    return str(getattr(service.postgresql.roles, role).user)
+
+
+def as_int(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

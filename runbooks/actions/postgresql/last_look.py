@@ -1,0 +1,92 @@
+"""postgresql.last_look: whoever answers is not dead (POSTGRESQL P6, P13)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from model.errors import BcmError
+from model.execution import StepResult
+from model.ports import SqlError
+from runbooks.actions.base import Action, ActionOptions, StepContext
+from runbooks.actions.postgresql.glance import looking
+from runbooks.actions.postgresql.inputs import (
+    OVERRIDE_ANSWERS,
+    overridden,
+    role_user,
+    variable,
+)
+from runbooks.actions.postgresql.locks import locks_of
+from runbooks.actions.postgresql.state import read_state
+from runbooks.actions.postgresql.together import explain, on_each
+
+
+class LastLookOptions(ActionOptions):
+    """patience_ms: how long a silent server is waited for. A living one answers within a round trip and a
+    password exchange; a longer wait lengthens every failover from a hang.
+    still_detached: look again, too, whether the standbys of the proof are still detached."""
+
+    patience_ms: int = Field(200, ge=20, le=10_000)
+    still_detached: bool = False
+
+
+class LastLook(Action):
+    """Succeeds if the old primary does not answer a fresh connection. Output: `answer`, as `refused`,
+    `silent` or `alive` (the last only where a person overrides S6)."""
+
+    name: ClassVar[str] = "postgresql.last_look"
+    Options: ClassVar[type[ActionOptions]] = LastLookOptions
+    changing: ClassVar[bool] = False
+    outputs: ClassVar[tuple[str, ...] | None] = ("answer", "said")
+
+    def __init__(self, options: LastLookOptions) -> None:
+        super().__init__(options)
+        self._options = options
+
+    def describe(self, ctx: StepContext) -> list[str]:
+        member = variable(ctx, "primary")
+        user, patience_ms = role_user(ctx.service, "monitor"), self._options.patience_ms
+        return [f"{member}: a fresh session as {user} within {patience_ms} ms; any answer ends the failover"]
+
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        primary = variable(ctx, "primary")
+        if self._options.still_detached:
+            attached = await self._attached(ctx, deadline_s)
+            if attached:
+                return StepResult.failed(f"no longer detached: {attached}")
+        patience_s = min(ctx.ports.clock.monotonic_s() + self._options.patience_ms / 1000, deadline_s)
+        try:
+            answer, said = await _look(ctx, primary, patience_s)
+        except BcmError as error:
+            return StepResult.failed(f"{primary} can't be looked at: {error}")
+        if answer != "alive":
+            return StepResult.ok(f"{primary} does not answer: {said}", answer=answer, said=said)
+        if overridden(ctx, OVERRIDE_ANSWERS):
+            return StepResult.ok(f"{primary} answers ({said}); a person overrides", answer=answer, said=said)
+        return StepResult.failed(f"{primary} answers: {said}", answer=answer, said=said)
+
+    async def _attached(self, ctx: StepContext, deadline_s: float) -> str:
+        """Standbys that counted and are detached no more, '' if all are."""
+        counted = [str(m) for m in ctx.output("prove").get("readable", ())]
+        locks = locks_of(ctx)
+
+        async def detached(member: str) -> bool:
+            async with locks.session(member, deadline_s) as locked:
+                return (await read_state(locked)).detached
+
+        seen, failed = await on_each(counted, detached, clock=ctx.ports.clock, deadline_s=deadline_s)
+        lost = {m: "streams again" for m, is_detached in seen.items() if not is_detached} | failed
+        return ", ".join(f"{m} ({why})" for m, why in lost.items())
+
+
+async def _look(ctx: StepContext, member: str, deadline_s: float) -> tuple[str, str]:
+    """(`refused`, `silent` or `alive`, what was said). Raises BcmError if this side can't even try."""
+    try:
+        async with looking(ctx, member, deadline_s, role="monitor") as session:
+            [(recovery,)] = await session.query("SELECT pg_is_in_recovery()")
+    except SqlError as error:
+        if error.sqlstate is not None:
+            return "alive", explain(error)
+        return ("refused" if error.refused else "silent"), explain(error)
+    return "alive", "it took a session, as a " + ("standby" if recovery else "primary")

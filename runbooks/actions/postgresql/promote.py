@@ -1,0 +1,106 @@
+"""postgresql.promote: the candidate becomes the primary (POSTGRESQL P12).
+
+Once issued it can't be withdrawn: a time-out is UNKNOWN, never failed, and nobody else may be promoted.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from model.errors import BcmError
+from model.execution import Precheck, Reconciled, StepResult
+from model.lsn import format_lsn
+from model.ports import SqlError
+from runbooks.actions.base import Action, StepContext
+from runbooks.actions.postgresql.glance import precheck_standby
+from runbooks.actions.postgresql.inputs import candidate_of, role_user, shown_candidate
+from runbooks.actions.postgresql.locks import Locked, locks_of
+from runbooks.actions.postgresql.state import read_state
+from runbooks.actions.postgresql.together import explain
+
+_POLL_S: Final = 0.002
+# Not pg_promote(true): that looks only every 100 ms whether it is done.
+_PROMOTE: Final = "SELECT pg_promote(false)"
+_ALREADY: Final = "55000"  # "recovery is not in progress"
+
+
+class Promote(Action):
+    """Output: `member`, `timeline`, `lsn` (bytes, just after the promotion)."""
+
+    name: ClassVar[str] = "postgresql.promote"
+    promotes: ClassVar[bool] = True
+    outputs: ClassVar[tuple[str, ...] | None] = ("member", "timeline", "lsn")
+
+    def describe(self, ctx: StepContext) -> list[str]:
+        return [f"{shown_candidate(ctx)}: {_PROMOTE}; until pg_is_in_recovery() is false"]
+
+    def where(self, ctx: StepContext) -> str:
+        return f"{shown_candidate(ctx)} as {role_user(ctx.service, 'control')}"
+
+    async def precheck(self, ctx: StepContext) -> list[Precheck]:
+        candidate = shown_candidate(ctx)
+        return await precheck_standby(ctx, candidate) if candidate in ctx.service.members else []
+
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        issued = False
+        try:
+            candidate = candidate_of(ctx)
+            async with locks_of(ctx).session(candidate, deadline_s) as locked:
+                state = await read_state(locked)
+                if state.in_recovery and state.stuck is not None:
+                    return StepResult.failed(f"{candidate} would not get through: {state.stuck}")
+                if state.in_recovery:
+                    issued = True
+                    await _issue(locked)
+                return await _wait(locked, ctx)
+        except BcmError as error:
+            return StepResult.failed(str(error))
+        except SqlError as error:
+            if not issued:
+                return StepResult.failed(f"not issued: {explain(error)}")
+            if error.sqlstate is not None and not error.outcome_unknown:
+                return StepResult.failed(f"the server refused: {explain(error)}")
+            return StepResult.unknown(f"issued to {candidate}, and not seen to end: {explain(error)}")
+
+    async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
+        """In recovery: issuing it again to the same member is safe, to another one it never is."""
+        candidate = candidate_of(ctx)
+        async with locks_of(ctx).session(candidate, deadline_s) as locked:
+            state = await read_state(locked)
+            if state.in_recovery:
+                return Reconciled.not_done(f"{candidate} is in recovery")
+            result = await _wait(locked, ctx)
+        return Reconciled.done(result.detail, **result.output)
+
+
+async def _issue(locked: Locked) -> None:
+    try:
+        await locked.query(_PROMOTE)
+    except SqlError as error:
+        if error.sqlstate != _ALREADY:
+            raise
+
+
+async def _wait(locked: Locked, ctx: StepContext) -> StepResult:
+    """Until it takes writes. Raises SqlError at the deadline."""
+    while True:
+        [(recovery,)] = await locked.query("SELECT pg_is_in_recovery()")
+        if not recovery:
+            break
+        if locked.clock.monotonic_s() + _POLL_S >= locked.deadline_s:
+            return StepResult.unknown(
+                f"issued to {locked.member}, which is still in recovery: nobody else may be promoted",
+                member=locked.member,
+            )
+        await locked.clock.sleep(_POLL_S)
+    [(lsn, timeline)] = await locked.query(
+        "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint, "
+        "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
+    )
+    ctx.progress(f"{locked.member} is the primary, on timeline {timeline}")
+    return StepResult.ok(
+        f"{locked.member} is the primary, on timeline {timeline} from {format_lsn(int(lsn))}",
+        member=locked.member,
+        timeline=int(timeline),
+        lsn=int(lsn),
+    )

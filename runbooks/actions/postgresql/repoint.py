@@ -1,0 +1,154 @@
+"""postgresql.repoint: the other standbys follow the new primary.
+
+Until the first of them streams, commits on the new primary wait (POSTGRESQL P11): the step is done then; the
+others are waited for only briefly, and those that do not come are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+from model.errors import BcmError
+from model.execution import Reconciled, StepResult
+from model.ports import SqlError
+from runbooks.actions.base import Action, StepContext
+from runbooks.actions.postgresql.conninfo import conninfo_for
+from runbooks.actions.postgresql.detach import previous_of
+from runbooks.actions.postgresql.inputs import (
+    candidate_of,
+    member_named,
+    members_in,
+    role_user,
+    shown_candidate,
+)
+from runbooks.actions.postgresql.locks import Locked, locks_of
+from runbooks.actions.postgresql.settings import alter
+from runbooks.actions.postgresql.state import read_state
+from runbooks.actions.postgresql.together import on_each, reasons
+
+_POLL_S: Final = 0.003
+_NUDGE_S: Final = 0.1
+_OTHERS_S: Final = 0.1  # the first attempt of a second standby ends with the first's, give or take this
+# It streams, has what was there right after the promotion, and counts where commits wait for standbys.
+_STREAMING: Final = """
+SELECT lower(application_name) FROM pg_stat_replication
+WHERE state = 'streaming' AND flush_lsn >= '0/0'::pg_lsn + $1::numeric"""
+
+
+class Repoint(Action):
+    """Output: `attached`, and `missing` (member → why)."""
+
+    name: ClassVar[str] = "postgresql.repoint"
+    outputs: ClassVar[tuple[str, ...] | None] = ("attached", "missing")
+
+    def describe(self, ctx: StepContext) -> list[str]:
+        candidate = shown_candidate(ctx)
+        return [
+            f"{m}: ALTER SYSTEM SET primary_conninfo to {candidate}; pg_reload_conf(); until it streams"
+            for m in members_in(ctx, "standbys")
+            if m != candidate
+        ]
+
+    def where(self, ctx: StepContext) -> str:
+        return f"{', '.join(_others(ctx, shown_candidate(ctx)))} as {role_user(ctx.service, 'control')}"
+
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        try:
+            primary = candidate_of(ctx)
+            locks = locks_of(ctx)
+        except BcmError as error:
+            return StepResult.failed(str(error))
+        others = _others(ctx, primary)
+        if not others:
+            return StepResult.ok("there is no other standby", attached=[], missing={})
+        told, missing = await on_each(
+            locks.members_of(others),
+            lambda m: _tell(ctx, m, primary, deadline_s),
+            clock=ctx.ports.clock,
+            deadline_s=deadline_s,
+            enough=bool,
+        )
+        missing |= {m: "not locked" for m in others if m not in told and m not in missing}
+        try:
+            async with locks.session(primary, deadline_s) as locked:
+                attached = await _wait(locked, ctx, list(told))
+        except (BcmError, SqlError) as error:
+            return StepResult.failed(
+                f"{primary} can't be asked who streams from it: {error}", missing=missing
+            )
+        missing |= {m: "does not stream yet" for m in told if m not in attached}
+        if not attached:
+            return StepResult.failed(
+                f"no standby streams from {primary}{reasons(missing)}", attached=[], missing=missing
+            )
+        return StepResult.ok(
+            f"stream from {primary}: {', '.join(attached)}{reasons(missing)}",
+            attached=attached,
+            missing=missing,
+        )
+
+    async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
+        primary = candidate_of(ctx)
+        others = _others(ctx, primary)
+        async with locks_of(ctx).session(primary, deadline_s) as locked:
+            attached = await _attached(locked, ctx, others)
+        if others and not attached:
+            return Reconciled.not_done(f"no standby streams from {primary}")
+        missing = {m: "does not stream yet" for m in others if m not in attached}
+        return Reconciled.done(
+            f"stream from {primary}: {', '.join(attached)}", attached=attached, missing=missing
+        )
+
+
+def _others(ctx: StepContext, primary: str) -> list[str]:
+    return [m for m in members_in(ctx, "standbys") if m != primary]
+
+
+async def _tell(ctx: StepContext, name: str, primary: str, deadline_s: float) -> None:
+    member = member_named(ctx, name)
+    async with locks_of(ctx).session(name, deadline_s) as locked:
+        state = await read_state(locked)
+        if not state.in_recovery:
+            raise BcmError("it is no standby")
+        previous = state.conninfo or previous_of(ctx, name)
+        conninfo = conninfo_for(member, member_named(ctx, primary), ctx.service, previous)
+        await alter(locked, "primary_conninfo", conninfo)
+
+
+async def _wait(locked: Locked, ctx: StepContext, told: list[str]) -> list[str]:
+    """Those that stream: until all do, or `_OTHERS_S` after the first. [] at the deadline."""
+    nudged_s = locked.clock.monotonic_s()
+    end_s = locked.deadline_s - 0.05
+    attached: list[str] = []
+    while told and locked.clock.monotonic_s() < end_s:
+        now = await _attached(locked, ctx, told)
+        if now and not attached:
+            end_s = min(end_s, locked.clock.monotonic_s() + _OTHERS_S)
+        attached = now or attached
+        if len(attached) == len(told):
+            break
+        if not attached and locked.clock.monotonic_s() - nudged_s >= _NUDGE_S:
+            nudged_s = locked.clock.monotonic_s()
+            await _nudge(ctx, told, locked.deadline_s)
+        await locked.clock.sleep(_POLL_S)
+    return attached
+
+
+async def _attached(locked: Locked, ctx: StepContext, members: list[str]) -> list[str]:
+    promoted: Mapping[str, Any] = ctx.output("promote")
+    rows = await locked.query(_STREAMING, int(promoted.get("lsn") or 0))
+    names = {str(row[0]) for row in rows}
+    return [m for m in members if member_named(ctx, m).application_name.lower() in names]
+
+
+async def _nudge(ctx: StepContext, members: list[str], deadline_s: float) -> None:
+    """Their first attempt may have failed, and they would sleep for up to 5 s: see attach."""
+
+    async def reload(member: str) -> None:
+        async with locks_of(ctx).session(member, deadline_s) as locked:
+            await locked.query("SELECT pg_reload_conf()")
+
+    _done, failed = await on_each(members, reload, clock=ctx.ports.clock, deadline_s=deadline_s, enough=bool)
+    if failed:
+        ctx.progress(f"asked to try again{reasons(failed)}")
