@@ -14,8 +14,8 @@ from model.quorum import MemberPosition
 
 # What a new primary needs in its first seconds, before anybody can look: four WAL segments of 16 MiB.
 ROOM_BYTES = 64 * 1024 * 1024
-# WAL segments have 1 MiB or more. After a restart without its primary, a standby says that it received up to a
-# segment's start, above the data that it has (P3).
+# WAL segments have 1 MiB or more. After a restart without its primary, a standby says that it received up
+# to a segment's start, above the data that it has (P3).
 SMALLEST_SEGMENT = 1024 * 1024
 
 

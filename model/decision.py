@@ -48,6 +48,7 @@ class Decision:
             "reason": self.reason,
             "stopped_by": self.stopped_by,
             "gates": [
-                {"name": g.name, "passed": g.passed, "reason": g.reason, "rule": g.rule} for g in self.gates
+                {"name": g.name, "passed": g.passed, "reason": g.reason, "rule": g.rule, "asks": g.asks}
+                for g in self.gates
             ],
         }

@@ -1,0 +1,142 @@
+"""Diagnosis: what is wrong with a service. Pure; the first rule that matches wins, root causes first.
+
+Each rule is a function of the view that returns a finding or None; the order of RULES is the order of
+precedence and is part of the table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller import primary_rules as primary
+from controller import redundancy_rules as redundancy
+from controller.findings import Finding, Rule, first_bad_s, last_good_s, supports
+from controller.views import MemberView, ServiceView
+from model.diagnosis import Diagnosis
+from model.health import Health
+from model.observation import ALIVE_FAILURES, Failure
+
+# Failures by which a host, if not the server, answers: the way to it works.
+_REACHED: Final = ALIVE_FAILURES | {Failure.REFUSED, Failure.RESET, Failure.CLOSED, Failure.STOPPING}
+
+
+def diagnose(view: ServiceView, now_s: float) -> Diagnosis:
+    """The first rule that matches, with its evidence."""
+    found = next((f for f in (rule(view, now_s) for rule in RULES) if f is not None), None)
+    finding = found or Finding("Healthy", view.primary, True, ())
+    return Diagnosis(
+        service=view.name,
+        info=finding.info,
+        member=finding.member,
+        confirmed=finding.confirmed,
+        since_s=now_s,
+        last_good_s=last_good_s(finding.states),
+        first_bad_s=first_bad_s(finding.states),
+        evidence=finding.evidence,
+    )
+
+
+def other_manager(view: ServiceView, _now: float) -> Finding | None:
+    for member in view.members:
+        manager = member.facts.get("other_manager")
+        if manager and manager != view.manager:
+            text = supports(f"{member.name} shows signs of {manager}", member.pg)
+            return Finding("OtherManagerPresent", member.name, True, (text,))
+    return None
+
+
+def not_observed(view: ServiceView, _now: float) -> Finding | None:
+    member = view.member(view.primary)
+    if member is None or (member.pg.last is None and member.pg.health is Health.UNKNOWN):
+        return Finding("NotObservedYet", view.primary, True, ())
+    return None
+
+
+def observer_isolated(view: ServiceView, now_s: float) -> Finding | None:
+    """When everything looks dead, suspect yourself (S6): no member answers, not even by a refusal, and no
+    reference target has shown that the own network works."""
+    if view.observer_sane is True or any(m.fresh or _reached(m) for m in view.members):
+        return None
+    if view.observer_sane is None and not any(m.pg.health is Health.DOWN for m in view.members):
+        return None
+    why = view.observer_why or "no reference targets are configured: own network not judged"
+    evidence = [supports(why), *(supports(f"{m.name}: {m.pg.why}", m.pg, now_s) for m in view.members)]
+    return Finding("ObserverIsolated", None, True, tuple(evidence))
+
+
+def _reached(member: MemberView) -> bool:
+    states = (member.pg, member.canary)
+    if any(s is not None and s.last is not None and s.last.failure in _REACHED for s in states):
+        return True
+    return any(s.health is Health.UP for s in member.node_probes.values())
+
+
+def everything_unknown(view: ServiceView, now_s: float) -> Finding | None:
+    if any(m.pg.health is not Health.UNKNOWN for m in view.members):
+        return None
+    if any(m.pg.last is not None and m.pg.last.failure is Failure.CREDENTIALS for m in view.members):
+        return None
+    why = tuple(supports(f"{m.name}: {m.pg.why}", m.pg, now_s) for m in view.members)
+    return Finding("EverythingUnknown", view.primary, True, why)
+
+
+def second_primary(view: ServiceView, now_s: float) -> Finding | None:
+    """Another member answers as primary, on our timeline or a later one. While an execution of ours moves the
+    primary's role that is no news."""
+    mine = view.member(view.primary)
+    if view.moving or mine is None:
+        return None
+    others = [m for m in redundancy.rogue_primaries(view) if (m.fact_int("timeline") or 0) >= _timeline(mine)]
+    if not others:
+        return None
+    other = others[0]
+    theirs, ours = other.fact_int("timeline"), mine.fact_int("timeline")
+    seen = supports(f"{other.name} answers as primary on timeline {theirs}", other.pg, now_s)
+    if theirs == ours or (mine.fresh and mine.facts.get("in_recovery") is False):
+        also = supports(f"{mine.name} is primary on timeline {ours}: {mine.pg.why}", mine.pg, now_s)
+        return Finding("SplitBrain", other.name, True, (seen, also))
+    gone = supports(f"{mine.name}, the primary so far: {mine.pg.why}", mine.pg, now_s)
+    states = tuple(s for s in (mine.pg, mine.canary) if s is not None)
+    return Finding("SwitchedOutside", other.name, True, (seen, gone), states)
+
+
+def _timeline(member: MemberView) -> int:
+    return member.fact_int("timeline") or 0
+
+
+def dependency(view: ServiceView, now_s: float) -> Finding | None:
+    member = view.member(view.primary)
+    if not view.broken_dependencies or member is None or member.fresh:
+        return None
+    evidence = (
+        supports(f"out: {', '.join(view.broken_dependencies)}"),
+        supports(f"{member.name}: {member.pg.why}", member.pg, now_s),
+    )
+    return Finding("DependencyDown", member.name, True, evidence, (member.pg,))
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    other_manager,
+    not_observed,
+    observer_isolated,
+    everything_unknown,
+    second_primary,
+    primary.went_back,
+    dependency,
+    primary.disk_full,
+    primary.down,
+    redundancy.all_standbys_down,
+    primary.answers_with_trouble,
+    primary.suspect,
+    primary.read_only,
+    primary.writes_blocked,
+    redundancy.old_primary_returned,
+    redundancy.foreign_system,
+    redundancy.standby_down,
+    redundancy.standby_detached,
+    redundancy.credentials_rejected,
+    redundancy.drift,
+    redundancy.lagging,
+    redundancy.disk_filling,
+    primary.slow,
+)
