@@ -122,12 +122,7 @@ class DaemonControl:
 
     async def abort_execution(self, execution: str, *, reason: str, caller: Caller) -> Json:
         supervisor = self._of_execution(execution)
-        engine = supervisor.executor.engine_of(supervisor.service.name)
-        if engine is None:
-            raise HeldError(
-                f"{execution} is not running in this daemon", gate="execution", hint="resume it first"
-            )
-        await engine.request_abort(reason, actor=caller.person)
+        await supervisor.executor.engine.request_abort(execution, reason=reason, actor=caller.person)
         return {"service": supervisor.service.name, "execution": execution, "state": "aborting"}
 
     async def reload(self) -> Json:

@@ -94,7 +94,7 @@ class Station:
             secrets=self._secrets,
             node=self._nodes.access,
         )
-        self.executor = Executor(ports, lambda: self.estate)
+        self.executor = Executor(ports, estate)
         self.observer = ObserverHealth(estate.daemon.reference_targets)
         factory = ProbeFactory(estate, self.clock, self._secrets)
         self._watching = Watching(self.scheduler, factory, self._nodes.all())

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-
-from runbooks.engine import Engine, ExecutionResult
 
 from config.schema import Estate, Service
 from controller import fields
@@ -21,6 +19,7 @@ from model.execution import ExecutionState, Mode, StepState
 from model.ports import Journal
 from model.quorum import SyncSetting
 from runbooks.actions.base import ActionPorts
+from runbooks.engine import Engine, ExecutionResult, Opened
 from runbooks.library import load_runbook
 from runbooks.planner import Plan, make_plan
 from runbooks.recorded import recorded_from_events
@@ -76,12 +75,12 @@ class Order:
 
 
 class Executor:
-    """One per daemon; engines are made per run, since an estate may be reloaded."""
+    """One per estate."""
 
-    def __init__(self, ports: ActionPorts, estate: Callable[[], Estate]) -> None:
+    def __init__(self, ports: ActionPorts, estate: Estate) -> None:
         self._ports = ports
         self._estate = estate
-        self._engines: dict[str, Engine] = {}
+        self.engine = Engine(ports, estate)
 
     @property
     def _journal(self) -> Journal:
@@ -92,7 +91,7 @@ class Executor:
         runbook = load_runbook(order.runbook)
         known = order.vars(self._ports.lease.epoch)
         given = {name: known[name] for name in runbook.vars if known.get(name) is not None}
-        return make_plan(runbook, estate=self._estate(), service=order.service, vars=given, mode=mode)
+        return make_plan(runbook, estate=self._estate, service=order.service, vars=given, mode=mode)
 
     async def describe(self, order: Order, mode: Mode) -> dict[str, Any]:
         """The plan as people read it: commands, live prechecks, expected times against the RTO."""
@@ -101,30 +100,20 @@ class Executor:
         plan = self.plan(order, mode)
         return (await plan.describe(self._ports, expected=expected)).to_json()
 
-    async def run(self, order: Order) -> ExecutionResult:
-        """To its end, whatever that is."""
-        engine = Engine(self._ports, self._estate())
-        self._engines[order.service.name] = engine
-        try:
-            return await engine.run(
-                self.plan(order), incident=order.incident, actor=order.actor, trigger=order.trigger
-            )
-        finally:
-            self._engines.pop(order.service.name, None)
+    async def open(self, order: Order) -> Opened:
+        """Journal the execution; nothing is changed yet. Raises HeldError if one is running."""
+        return await self.engine.open(
+            self.plan(order), incident=order.incident, actor=order.actor, trigger=order.trigger
+        )
 
-    async def resume(self, service: Service, execution: str, actor: str) -> ExecutionResult:
+    async def execute(self, opened: Opened) -> ExecutionResult:
+        """To its end, whatever that is."""
+        return await self.engine.execute(opened)
+
+    async def resume(self, execution: str, reason: str) -> ExecutionResult:
         """One that a dead process left open (S5)."""
         recorded = recorded_from_events(self._journal.events(execution=execution), execution)
-        engine = Engine(self._ports, self._estate())
-        self._engines[service.name] = engine
-        try:
-            return await engine.resume(recorded, actor=actor)
-        finally:
-            self._engines.pop(service.name, None)
-
-    def engine_of(self, service: str) -> Engine | None:
-        """The engine that runs an execution of the service now."""
-        return self._engines.get(service)
+        return await self.engine.resume(recorded, reason=reason)
 
     # --- settling
 

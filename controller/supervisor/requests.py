@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +20,6 @@ from model.quorum import choose
 # Gates that no override opens: two executions at once, or a controller that does not lead, are two masters.
 _NEVER_OVERRIDDEN = frozenset({"leadership", "execution"})
 _RULES = ("S2", "S3", "S6", "S9")
-OPEN_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,17 +204,10 @@ class Requests:
 
     async def _launch(self, order: Order) -> dict[str, Any]:
         """Answers as soon as the execution is open: from then on the journal tells of it."""
-        supervisor = self._supervisor
-        task = supervisor.launch(order)
-        deadline_s = asyncio.get_running_loop().time() + OPEN_WITHIN_S
-        while not supervisor.ledger.open_executions and not task.done():
-            if asyncio.get_running_loop().time() > deadline_s:
-                break
-            await asyncio.sleep(0.002)
-        open_ = supervisor.ledger.open_executions
+        execution = await self._supervisor.launch(order)
         return {
-            "service": supervisor.service.name,
-            "execution": open_[0] if open_ else supervisor.last_execution,
+            "service": self._supervisor.service.name,
+            "execution": execution,
             "incident": order.incident,
             "state": "running",
             "approval": None,

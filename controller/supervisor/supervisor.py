@@ -44,6 +44,7 @@ from model.events import Event
 from model.health import Health
 from model.observation import Observation
 from model.ports import Clock, Lease
+from runbooks.engine import Opened
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,6 @@ class Supervisor:
         self.approvals = ApprovalDesk(service.name, world.journal, world.clock)
         self._mending = Mending(estate, service)
         self.judged: Judged | None = None
-        self.last_execution: str | None = None
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
@@ -116,10 +116,12 @@ class Supervisor:
 
     def resume_execution(self, execution: str, actor: str) -> None:
         """One that is open and that nobody runs, because its end could not be seen."""
-        self._running = self._spawn(self._resume(execution, actor), f"execution-{self.service.name}")
+        self._running = self._spawn(
+            self._resume(execution, f"resumed by {actor}"), f"execution-{self.service.name}"
+        )
 
-    async def _resume(self, execution: str, actor: str = "daemon") -> None:
-        await self._world.executor.resume(self.service, execution, actor)
+    async def _resume(self, execution: str, reason: str) -> None:
+        await self._world.executor.resume(execution, reason)
         await self.settle(execution)
 
     @property
@@ -154,8 +156,6 @@ class Supervisor:
 
     def _journaled(self, event: Event) -> None:
         self.ledger = self.ledger.apply(event)
-        if event.type == ev.EXECUTION_OPENED and event.service == self.service.name:
-            self.last_execution = event.execution
 
     # --- the loop
 
@@ -281,7 +281,7 @@ class Supervisor:
         elif decision.verb is Verb.ACT and decision.runbook is not None and self._incident is not None:
             await self.desk.mark(self._incident, "T3", self._world.clock.monotonic_s())
             approval = self.ledger.approved(self._incident)
-            self.launch(
+            await self.launch(
                 self.order(
                     decision.runbook,
                     candidate=None,
@@ -337,13 +337,14 @@ class Supervisor:
             overrides=overrides,
         )
 
-    def launch(self, order: Order) -> asyncio.Task[None]:
-        """Run it as a task of its own; the loop goes on observing."""
-        self._running = self._spawn(self._execute(order), f"execution-{self.service.name}")
-        return self._running
+    async def launch(self, order: Order) -> str:
+        """Open the execution and run it as a task of its own; the loop goes on observing. Returns its id."""
+        opened = await self._world.executor.open(order)
+        self._running = self._spawn(self._execute(opened), f"execution-{self.service.name}")
+        return opened.id
 
-    async def _execute(self, order: Order) -> None:
-        result = await self._world.executor.run(order)
+    async def _execute(self, opened: Opened) -> None:
+        result = await self._world.executor.execute(opened)
         await self.settle(result.id)
 
     async def settle(self, execution: str) -> None:
@@ -364,7 +365,7 @@ class Supervisor:
             return
         for execution in self.ledger.open_executions:
             log.warning("resuming", execution=execution, service=self.service.name)
-            await self._resume(execution)
+            await self._resume(execution, "the process that ran it is gone")
         last = self._world.executor.unsettled(self.service)
         if last is not None:
             await self.settle(last)
@@ -380,7 +381,7 @@ class Supervisor:
         if self.ledger.paused(int(self._world.clock.wall_s() * 1e9)) is not None:
             return
         order = self.order("postgresql-rejoin", candidate=None, trigger="automatic", actor="daemon")
-        self.launch(replace(order, member=member))
+        await self.launch(replace(order, member=member))
 
     async def _recover(self, judged: Judged) -> None:
         incident = self.ledger.incident
