@@ -163,9 +163,11 @@ class Scheduler:
             self._let_go(watch, attempt, now_s)
             self._conclude(watch, attempt, _late_ourselves(lag_s), now_s)
             return
-        watch.overdue.append(attempt)
-        if len(watch.overdue) > watch.most_overdue:
-            self._let_go(watch, watch.overdue.pop(0), now_s)
+        if len(watch.overdue) < watch.most_overdue:
+            watch.overdue.append(attempt)
+            self._time.at(now_s + watch.pace.overdue_s, lambda at_s: self._give_up(watch, attempt, at_s))
+        else:
+            self._let_go(watch, attempt, now_s)
         silent = Reading.failed(Failure.SILENT, f"no answer within {attempt.timeout_s:g} s")
         self._conclude(watch, attempt, silent, now_s)
 
@@ -179,6 +181,11 @@ class Scheduler:
         if reading.outcome is Outcome.SUCCEEDED:
             self._hold(watch, now_s)
         self._plan(watch, now_s)
+
+    def _give_up(self, watch: Watch, attempt: Attempt, now_s: float) -> None:
+        if not watch.removed and attempt in watch.overdue:
+            watch.overdue.remove(attempt)
+            self._let_go(watch, attempt, now_s)
 
     def _let_go(self, watch: Watch, attempt: Attempt, now_s: float) -> None:
         watch.cancelled.append(attempt)

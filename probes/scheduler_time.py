@@ -22,6 +22,7 @@ BUSY_TICK_S = 0.05
 IDLE_TICK_S = 0.25
 # Timers of the loop are rounded up to a millisecond, and a busy machine adds a few: that is no lag.
 NOISE_S = 0.005
+EARLY_S = 1e-6  # a sleep may end a rounding error before its time
 
 Event = Callable[[float], None]
 
@@ -77,8 +78,9 @@ class Timekeeper:
             now_s = self._clock.monotonic_s()
             self._late_sum_s = self.late_s(now_s)
             self._wake_s = now_s
-            while self._events and self._events[0][0] <= now_s:
-                self._call(heapq.heappop(self._events)[2], now_s)
+            while self._events and self._events[0][0] <= now_s + EARLY_S:
+                due_s, _number, event = heapq.heappop(self._events)
+                self._call(event, max(now_s, due_s))
             self.progress_s = now_s
             await self._sleep()
 

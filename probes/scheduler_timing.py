@@ -58,6 +58,12 @@ class Pace:
         """After so long without an answer a burst relaxes to the calm interval."""
         return BURST_WAITS * (self.profile.silence_s + self.profile.restart_grace_s)
 
+    @property
+    def overdue_s(self) -> float:
+        """How long a judged attempt may go on waiting: as long as detection rides out silence, for a server
+        that answers slower than any deadline must not be taken for dead."""
+        return self.profile.silence_s
+
     def next_start_s(self, now_s: float, last_start_s: float, unanswered: int, burst: bool) -> float | None:
         """When the next attempt begins, not before `now_s`; None: no room before one of the unanswered ends.
 

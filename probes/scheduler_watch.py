@@ -29,7 +29,7 @@ class Attempt:
 class Watch:
     """One probe of one target.
 
-    waiting: attempts without a verdict. overdue: judged, still running: their late answer shows life.
+    waiting: attempts without a verdict. overdue: judged, still running, so that a late answer is heard.
     cancelled: let go of, not ended yet. A new attempt needs a place among `waiting` and `cancelled`.
     due_s: start of the next attempt, None while there is no room. burst_since_s: when suspicion began, None
     without any.

@@ -1,0 +1,145 @@
+"""A stopped or overloaded observer sees no silence (S6)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from model.observation import Failure, Outcome
+from tests.scripted_probe import BALANCED, REFUSED, world
+
+FROZEN_OBSERVER = """
+import asyncio, json, sys
+from tests.virtual_clock import RealClock
+from model.health import PROFILES
+from probes.scheduler import Scheduler
+from probes.tcp import TcpOptions, TcpProbe
+from tests.scripted_probe import ports
+
+def told(seen):
+    print(json.dumps([seen.outcome, seen.failure, seen.detail]), flush=True)
+
+async def main():
+    clock = RealClock()
+    scheduler = Scheduler(clock, "ops1", told)
+    options = TcpOptions(host="127.0.0.1", port=int(sys.argv[1]), expect="hello")
+    scheduler.add("shop/web", TcpProbe("shop/web", options, ports(clock)), PROFILES["fast"])
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_an_attempt_during_which_this_process_was_stopped_is_unknown() -> None:
+    async with world() as w:
+        probe = w.watch()
+        await w.clock.advance(2.0)
+        probe.answer = probe.after(0.05)
+        await w.until(lambda: probe.running == 1)
+        known = len(w.seen)
+        await w.clock.freeze(5.0)
+        after = w.seen[known:]
+        assert [seen.outcome for seen in after] == [Outcome.UNKNOWN]
+        assert after[0].failure is Failure.LOCAL
+        assert after[0].detail.startswith("this process was late by 4")
+
+
+async def test_lateness_of_less_than_the_timeout_spoils_a_missing_answer() -> None:
+    async with world() as w:
+        probe = w.watch()
+        await w.clock.advance(2.0)
+        probe.answer = probe.never
+        await w.until(lambda: probe.running == 1)
+        known = len(w.seen)
+        await w.clock.freeze(0.8)
+        await w.until(lambda: len(w.seen) > known)
+        assert w.seen[known].outcome is Outcome.UNKNOWN
+
+
+async def test_many_short_delays_of_an_overloaded_process_add_up() -> None:
+    async with world() as w:
+        probe = w.watch()
+        await w.clock.advance(2.0)
+        probe.answer = probe.never
+        known = len(w.seen)
+        for _ in range(100):
+            await w.clock.freeze(0.15)
+            await w.clock.advance(0.001)
+        assert {seen.outcome for seen in w.seen[known + 1 :]} == {Outcome.UNKNOWN}
+
+
+async def test_a_little_lateness_does_not_hide_a_silent_target() -> None:
+    async with world() as w:
+        probe = w.watch()
+        await w.clock.advance(2.0)
+        probe.answer = probe.never
+        await w.until(lambda: probe.running == 1)
+        await w.clock.freeze(0.1)
+        await w.until(lambda: w.seen[-1].failure is Failure.SILENT, within_s=1.2)
+
+
+async def test_a_failure_seen_before_a_freeze_is_not_told_as_news_after_it() -> None:
+    async with world() as w:
+        probe = w.watch()
+        await w.clock.advance(2.0)
+        probe.answer = probe.after(0.01, REFUSED)
+        await w.until(lambda: probe.running == 1)
+        known = len(w.seen)
+        await w.clock.freeze(5.0)
+        assert w.seen[known].outcome is Outcome.UNKNOWN
+
+
+async def test_attempts_after_a_freeze_are_judged_as_ever() -> None:
+    async with world() as w:
+        probe = w.watch()
+        await w.clock.advance(2.0)
+        await w.clock.freeze(5.0)
+        probe.answer = probe.never
+        known = len(w.seen)
+        await w.until(lambda: w.seen[-1].failure is Failure.SILENT)
+        assert w.seen[-1].latency_s <= BALANCED.timeout_s + 0.001
+        assert len(w.seen) > known
+
+
+async def test_a_loop_kept_busy_by_other_work_counts_as_late() -> None:
+    async with world() as w:
+        probe = w.watch()
+        await w.clock.advance(2.0)
+        probe.answer = probe.never
+        await w.until(lambda: probe.running == 1)
+        known = len(w.seen)
+
+        asyncio.get_running_loop().call_soon(w.clock.work, 0.9)
+        await w.until(lambda: len(w.seen) > known)
+        assert w.seen[known].outcome is Outcome.UNKNOWN
+
+
+async def test_a_stopped_observer_process_sees_no_failure_of_a_healthy_server() -> None:
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.02)
+        writer.write(b"hello")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    observer = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FROZEN_OBSERVER, str(port), stdout=subprocess.PIPE, env={**os.environ}
+    )
+    assert observer.stdout is not None
+    try:
+        seen = [json.loads(await observer.stdout.readline()) for _ in range(5)]
+        for stop_s in (0.15, 0.4, 0.3, 1.5, 0.2, 0.7):
+            observer.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(stop_s)
+            observer.send_signal(signal.SIGCONT)
+            seen += [json.loads(await observer.stdout.readline()) for _ in range(4)]
+    finally:
+        observer.kill()
+        await observer.wait()
+        server.close()
+        await server.wait_closed()
+    assert [line for line in seen if line[0] == "failed"] == []
