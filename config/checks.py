@@ -49,21 +49,21 @@ def _time(service: Service, document: Document) -> Iterator[Finding]:
     if total > rto:
         parts = " + ".join(f"{name} {seconds:g}s" for name, seconds in EXPECTED_RUNBOOK_S.items())
         yield document.warning(
-            _nearest(document, ("services", service.name, "objectives", "rto")),
+            ("services", service.name, "objectives", "rto"),
             f"{service.name}: an outage may last {total:.2f}s, the RTO is {format_duration(rto)}",
             f"worst-case detection {detection:g}s (profile {service.profile}) + {parts} = {total:.2f}s",
             "a faster profile or a longer RTO",
         )
     if service.mode is ServiceMode.ASK and rto < 600:
         yield document.warning(
-            _nearest(document, ("services", service.name, "mode")),
+            ("services", service.name, "mode"),
             f"{service.name}: mode ask waits for a person, the RTO is {format_duration(rto)}",
             f"the machine's share is {total:.2f}s; the rest is all that a person has to answer a page",
         )
 
 
 def _proof(service: Service, estate: Estate, document: Document) -> Iterator[Finding]:
-    at = _nearest(document, ("services", service.name, "postgresql", "synchronous_standby_names"))
+    at = ("services", service.name, "postgresql", "synchronous_standby_names")
     if tolerance(service).synchronous:
         return
     if service.objectives.rpo == 0:
@@ -91,7 +91,7 @@ def _access(service: Service, estate: Estate, document: Document) -> Iterator[Fi
     without = [m.name for m in service.members.values() if estate.nodes[m.node].access == "none"]
     if without:
         yield document.warning(
-            _nearest(document, ("services", service.name, "mode")),
+            ("services", service.name, "mode"),
             f"{service.name}: mode act without node access to {', '.join(without)}",
             "an old primary there can't be stopped or rejoined, and its disk is not watched (P16, P17)",
             "access: ssh or local at their nodes",
@@ -141,13 +141,13 @@ def _people(estate: Estate, document: Document) -> Iterator[Finding]:
         return
     if estate.pager.alertmanager is None and estate.pager.exec is None:
         yield document.warning(
-            _nearest(document, ("pager",)), "nobody is paged", "a hold waits until someone looks",
-            "pager: {alertmanager: …} or {exec: …}",
+            ("pager",), "nobody is paged", "a hold waits until someone looks",
+            "pager: {alertmanager: …} or {exec: …}", key=True,
         )  # fmt: skip
     if not any(p.os_users for p in estate.people.values()):
         yield document.warning(
-            _nearest(document, ("people",)), "no account belongs to a person",
-            "nobody can request or approve", "people: {ID: {os_users: […]}}",
+            ("people",), "no account belongs to a person",
+            "nobody can request or approve", "people: {ID: {os_users: […]}}", key=True,
         )  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def _daemon(estate: Estate, document: Document) -> Iterator[Finding]:
     acting = any(s.mode is ServiceMode.ACT for s in estate.services.values())
     if acting and not estate.daemon.reference_targets:
         yield document.warning(
-            _nearest(document, ("daemon", "reference_targets")), "no reference targets",
+            ("daemon", "reference_targets"), "no reference targets",
             "this host can't tell its own network's failure from that of everything else (S6)",
             "daemon: {reference_targets: ['10.0.0.1:53']}",
         )  # fmt: skip
@@ -178,10 +178,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _nearest(document: Document, path: Path) -> Path:
-    """The path itself, or the entry around it that would have it; its warning stands there."""
-    while path and path not in document.marks:
-        path = path[:-1]
-    return path

@@ -175,7 +175,7 @@ def _connect_argument(database: str) -> str:
     if _PLAIN.fullmatch(database):
         return database
     escaped = database.replace("\\", "\\\\").replace("'", "\\'")
-    return '"' + f"dbname='{escaped}'".replace('"', '""') + '"'
+    return '-reuse-previous=on "' + f"dbname='{escaped}'".replace('"', '""') + '"'
 
 
 def quote_identifier(name: str) -> str:

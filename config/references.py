@@ -14,14 +14,14 @@ from config.findings import Finding, did_you_mean, one_of
 
 def reference_findings(document: Document) -> Iterator[Finding]:
     """Names that are declared nowhere, cycles, and what must be unique across the estate."""
-    sites = list(document.mapping("sites"))
-    nodes = list(document.mapping("nodes"))
-    services = list(document.mapping("services"))
-    for node in nodes:
+    sites = _declared(document, "sites")
+    nodes = _declared(document, "nodes")
+    services = _declared(document, "services")
+    for node in nodes or ():
         yield from _exists(document, ("nodes", node, "site"), "site", sites)
-    for service in services:
-        members = list(document.mapping("services", service, "members"))
-        for member in members:
+    for service in services or ():
+        members = _declared(document, "services", service, "members")
+        for member in members or ():
             yield from _exists(document, ("services", service, "members", member, "node"), "node", nodes)
         yield from _list_of(document, ("services", service, "depends_on"), "service", services)
         yield from _list_of(document, ("services", service, "endpoint", "order"), "member", members)
@@ -31,15 +31,21 @@ def reference_findings(document: Document) -> Iterator[Finding]:
     yield from _one_server_per_address(document)
 
 
-def _exists(document: Document, path: Path, kind: str, names: Sequence[str]) -> Iterator[Finding]:
+def _declared(document: Document, *path: str | int) -> list[str] | None:
+    """Names of a section; None where there is no such section: then nothing can be said of its names."""
+    section = document.at(path)
+    return list(section) if isinstance(section, dict) else None
+
+
+def _exists(document: Document, path: Path, kind: str, names: Sequence[str] | None) -> Iterator[Finding]:
     name = document.at(path)
-    if isinstance(name, str) and name not in names:
+    if names is not None and isinstance(name, str) and name not in names:
         yield document.error(
             path, f"{kind} {name!r} is not declared", did_you_mean(name, names), one_of(names)
         )
 
 
-def _list_of(document: Document, path: Path, kind: str, names: Sequence[str]) -> Iterator[Finding]:
+def _list_of(document: Document, path: Path, kind: str, names: Sequence[str] | None) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, name in enumerate(document.items(*path)):
         yield from _exists(document, (*path, index), kind, names)

@@ -44,9 +44,8 @@ def _finding(detail: Mapping[str, Any], document: Document, model: type[BaseMode
     description = _description(model, path)
     if kind == "missing":
         parent = dotted(path[:-1])
-        return document.error(
-            path, f"key {path[-1]!r} is missing in {parent}", "it has no default", description
-        )
+        why = f"it has no default; {path[-1]}: {description}" if description else "it has no default"
+        return document.error(path, f"key {path[-1]!r} is missing in {parent}", why)
     if kind == "extra_forbidden":
         return unknown_key(document, path, [] if model is None else _keys(model, path[:-1]))
     if at_key:
@@ -58,7 +57,8 @@ def _finding(detail: Mapping[str, Any], document: Document, model: type[BaseMode
         return _not_one_of(document, path, detail)
     what = _what(kind, detail, place)
     shown = _shown(path, detail) if _SHOWN.search(kind) else ""
-    return document.error(path, what + shown, "", description if kind != "value_error" else "")
+    allowed = description if "pattern" in kind else ""
+    return document.error(path, what + shown, "", allowed, key=kind == "too_short")
 
 
 def unknown_key(document: Document, path: Path, known: Sequence[str]) -> Finding:

@@ -29,7 +29,7 @@ _READ_AS_BOOL = frozenset({"yes", "no", "on", "off", "y", "n"})
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # What stands in quotes in a message of the parser comes from the file, and may be a secret (`password: *x`).
-_QUOTED = re.compile(r"""\s*(['"]).*\1""")
+_QUOTED = re.compile(r"""\s*(['"])[^'"\s]{2,}\1""")
 
 
 class _Stop(Exception):  # noqa: N818 - control flow: reading can't go on
@@ -122,8 +122,9 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             self._plain_tag(node, "seq")
             return [self.value(item, (*path, i), depth + 1) for i, item in enumerate(node.value)]
-        hidden = any(isinstance(e, str) and is_secret_key(e) for e in path)
-        return self._scalar(node, mark, "this" if hidden else node.value)
+        if node.tag != _TAG + "null" and any(isinstance(e, str) and is_secret_key(e) for e in path):
+            return node.value  # may be a secret: not looked at, not shown; the schema refuses what is inline
+        return self._scalar(node, mark)
 
     def _count(self, mark: Mark, depth: int) -> None:
         self._values += 1
@@ -181,25 +182,24 @@ class _Reader:
             self.report(mark, "a key is missing before the colon")
             return None
         if _is_bool_trap(node):
-            self._bool_trap(node, mark, node.value)
+            self._bool_trap(node, mark)
         elif node.tag != _TAG + "str":
             self.report(mark, f"key {node.value!r} is not text", "", f'"{node.value}", in quotes')
         return str(node.value)
 
-    def _bool_trap(self, node: Any, mark: Mark, shown: str) -> None:
+    def _bool_trap(self, node: Any, mark: Mark) -> None:
         truth = "true" if node.value.lower() in ("yes", "on", "y") else "false"
         self.report(
             mark,
-            f"{shown} without quotes is read as {truth} by YAML 1.1",
+            f"{node.value} without quotes is read as {truth} by YAML 1.1",
             "what was meant is not certain",
             f"text in quotes, or {truth}",
         )
 
-    def _scalar(self, node: Any, mark: Mark, shown: str) -> Any:
-        """shown: what messages call the value; not the value itself where it may be a secret."""
+    def _scalar(self, node: Any, mark: Mark) -> Any:
         text: str = node.value
         if _is_bool_trap(node):
-            self._bool_trap(node, mark, shown)
+            self._bool_trap(node, mark)
             return text.lower() in ("yes", "on") if node.tag == _TAG + "bool" else text
         match node.tag.removeprefix(_TAG):
             case "str" | "timestamp" | "merge" | "value":
@@ -209,24 +209,24 @@ class _Reader:
             case "bool":
                 return text.lower() == "true"
             case "int":
-                return self._integer(text, mark, shown)
+                return self._integer(text, mark)
             case "float":
-                return self._float(text, mark, shown)
+                return self._float(text, mark)
         self.report(mark, "tags are not supported", "the estate is plain data", "text in quotes")
         return text
 
-    def _integer(self, text: str, mark: Mark, shown: str) -> int | str:
+    def _integer(self, text: str, mark: Mark) -> int | str:
         if _DECIMAL.fullmatch(text) and len(text) <= _MAX_DIGITS:
             return int(text)
         self.report(
             mark,
-            f"{shown} is read as a number in another base by YAML 1.1",
+            f"{text} is read as a number in another base by YAML 1.1",
             "leading zeros, colons, underscores and more than 18 digits are not accepted",
             "a decimal number, or text in quotes",
         )
         return text
 
-    def _float(self, text: str, mark: Mark, shown: str) -> FileFloat | str:
+    def _float(self, text: str, mark: Mark) -> FileFloat | str:
         try:
             number = float(text)
         except ValueError:
@@ -234,7 +234,7 @@ class _Reader:
         if math.isfinite(number) and "_" not in text:
             return FileFloat(number)
         self.report(
-            mark, f"{shown} is not a number that can be used here", "", "a decimal number, or text in quotes"
+            mark, f"{text} is not a number that can be used here", "", "a decimal number, or text in quotes"
         )
         return text
 
