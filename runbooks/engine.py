@@ -6,9 +6,14 @@ only, and never acts before the journal says that it is about to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+import structlog
+from pydantic import ValidationError
 
 from config.schema import Estate
 from model import events as ev
@@ -25,6 +30,9 @@ from runbooks.resume import go_on, statuses
 from runbooks.run import Run
 from runbooks.run_state import RunState
 from runbooks.schema import Runbook
+
+_CLOSE_S: Final = 5.0  # sessions are closed by shutting their sockets: that takes no time
+_log = structlog.get_logger(__name__)
 
 __all__ = ["Engine", "ExecutionResult", "Opened", "Progress"]
 
@@ -111,24 +119,19 @@ class Engine:
     async def execute(self, opened: Opened) -> ExecutionResult:
         """Raises HeldError if one is running for the service."""
         run = self._make(opened, None)
-        return await self._drive(run, lambda: run.drive())
+        return await self._drive(run, run.drive)
 
     async def resume(
         self, recorded: RecordedExecution, *, reason: str = "the process that ran it is gone"
     ) -> ExecutionResult:
         """Goes on with an execution that was left open.
 
-        Raises UsageError if it is closed, RunbookError if its service or one of its actions is gone, HeldError
-        if one is running for the service.
+        Raises UsageError if it is closed, RunbookError if its service or one of its actions is gone,
+        HeldError if one is running for the service.
         """
         if recorded.closed is not None:
             raise UsageError(f"{recorded.id} is closed: it ended {recorded.closed.value}")
-        runbook = Runbook.from_definition(recorded.definition)
-        if runbook.digest != recorded.digest:
-            raise RunbookError(
-                f"the journaled runbook of {recorded.id} does not have the digest that was journaled with it",
-                hint="`bcm-failover journal verify` checks the journal; go on with the version that wrote it",
-            )
+        runbook = _journaled_runbook(recorded)
         if recorded.service not in self.estate.services:
             raise RunbookError(
                 f"{recorded.id} is for the service {recorded.service!r}, which the estate does not know",
@@ -196,15 +199,44 @@ class Engine:
         state.past_no_return = any(s.acted and s.step.point_of_no_return for s in steps.values())
         return Run(state)
 
-    async def _drive(self, run: Run, drive: Any) -> ExecutionResult:
+    async def _drive(self, run: Run, drive: Callable[[], Awaitable[ExecutionResult]]) -> ExecutionResult:
         """Sessions and locks of the run are closed with it, however it ends."""
         service = run.state.log.service
         self._require_free(service)
         self._runs[service] = run
         try:
-            async with run.state.context.stack:
-                run.state.tell(None, ExecutionState.RUNNING)
-                result: ExecutionResult = await drive()
-                return result
+            run.state.tell(None, ExecutionState.RUNNING)
+            return await drive()
         finally:
-            del self._runs[service]
+            try:
+                await _close_resources(run.state.context.stack)
+            finally:
+                del self._runs[service]
+
+
+async def _close_resources(stack: AsyncExitStack) -> None:
+    """What can't be closed is left to the end of the process: the execution has ended either way."""
+    task = asyncio.ensure_future(stack.aclose())
+    await asyncio.wait({task}, timeout=_CLOSE_S)
+    if not task.done():
+        task.cancel()
+        _log.warning("resources of an execution could not be closed in time", timeout_s=_CLOSE_S)
+    elif task.exception() is not None:
+        _log.warning("resources of an execution could not be closed", error=repr(task.exception()))
+
+
+def _journaled_runbook(recorded: RecordedExecution) -> Runbook:
+    """What was started is what goes on, whatever became of the file. Raises RunbookError."""
+    hint = "`bcm-failover journal verify` checks the journal; go on with the version that wrote it"
+    try:
+        runbook = Runbook.from_definition(recorded.definition)
+    except ValidationError as error:
+        raise RunbookError(
+            f"the journaled runbook of {recorded.id} is not valid: {error.error_count()} errors", hint=hint
+        ) from error
+    if runbook.digest != recorded.digest:
+        raise RunbookError(
+            f"the journaled runbook of {recorded.id} does not have the digest that was journaled with it",
+            hint=hint,
+        )
+    return runbook

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from model import events as ev
 from model.errors import JournalError, UsageError
 from model.events import Event
 from model.execution import ExecutionState, Mode, StepState
 
-ENDED: Final = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
-
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Monotonic nanoseconds within one boot of a host, and the place in the journal."""
+    """Monotonic nanoseconds within one boot of a host."""
 
     boot_id: str
     mono_ns: int
-    seq: int
 
     @classmethod
     def of(cls, event: Event) -> Moment:
-        return cls(event.boot_id, event.mono_ns, event.seq)
+        return cls(event.boot_id, event.mono_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +81,6 @@ class RecordedExecution:
 
     def step(self, step_id: str) -> RecordedStep:
         return self.steps.get(step_id, RecordedStep(step_id))
-
-    def first_intent(self, step_ids: Collection[str]) -> Moment | None:
-        """When the first of these steps was about to act."""
-        moments = [
-            attempt.intent
-            for step_id in step_ids
-            for attempt in self.step(step_id).attempts
-            if attempt.intent is not None
-        ]
-        return min(moments, key=lambda moment: moment.seq, default=None)
 
 
 def recorded_from_events(events: Sequence[Event], execution_id: str) -> RecordedExecution:

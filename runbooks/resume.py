@@ -56,19 +56,14 @@ async def _begin(state: RunState, recorded: RecordedExecution, reason: str) -> N
     event = await state.log.resumed(reason)
     for status in state.steps.values():
         state.keep_output(status)
-    changes = [s.step.id for s in state.steps.values() if s.kind.changing and not s.kind.per_process]
-    first = recorded.first_intent(changes)
-    if event is None or first is None:
+    if event is None:
         return
-    if first.boot_id == event.boot_id:
-        state.marks.changing(first.mono_ns)
-        await state.marks.write_first_change("written when the execution was resumed")
     for status in state.steps.values():
         last = recorded.step(status.step.id).last
         mark = status.step.mark
         ended = last.ended if last is not None and status.state is StepState.SUCCEEDED else None
         if mark is not None and ended is not None and ended.boot_id == event.boot_id:
-            await state.marks.write(mark, ended.mono_ns, "written when the execution was resumed")
+            state.marks.write(mark, ended.mono_ns, "written when the execution was resumed")
 
 
 async def _repeat_per_process(run: Run) -> StepStatus | None:

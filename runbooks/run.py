@@ -173,8 +173,8 @@ class Run:
         return self.unclosed(f"stopped: {error.what}")
 
     async def _without_journal(self, error: JournalError) -> ExecutionResult:
-        """What was tentative is taken back; nothing else is allowed (S4). Past the point of no return, or with
-        everything done, it is left open, for whoever has a journal that can be written."""
+        """What was tentative is taken back; nothing else is allowed (S4). Past the point of no return, or
+        with everything done, it is left open, for whoever has a journal that can be written."""
         self.state.halting.set()
         self.state.log.lenient = True
         await asyncio.gather(*self._beside.values(), return_exceptions=True)
@@ -210,6 +210,7 @@ class Run:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CANCELLED_S)
+        await self.state.log.drain(_CANCELLED_S)
 
     def _status(self, step: Step) -> StepStatus:
         return self.state.steps[step.id]

@@ -60,7 +60,9 @@ class StepStatus:
 
     @property
     def effect_unknown(self) -> bool:
-        return self.kind.changing and (self.open or self.state is StepState.UNKNOWN)
+        """It may have changed something, nobody knows, and the runbook does not put up with that."""
+        unknown = self.open or self.state is StepState.UNKNOWN
+        return unknown and self.kind.changing and self.step.on_failure is not OnFailure.CONTINUE
 
     def take(self, result: StepResult) -> None:
         self.state, self.detail, self.output = result.outcome, result.detail, result.output

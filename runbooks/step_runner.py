@@ -15,6 +15,7 @@ from runbooks.acting import Ended, until_deadline
 from runbooks.actions.base import Action
 from runbooks.binding import Bound, bind, bind_inputs
 from runbooks.logbook import Intent
+from runbooks.marks import FIRST_CHANGE
 from runbooks.run_state import RunState, StepStatus
 from runbooks.schema import OnFailure
 from runbooks.template import evaluate
@@ -34,7 +35,7 @@ class StepRunner:
         """
         why = ""
         if status.final:
-            await self._write_missing_mark(status)
+            self._write_missing_mark(status)
             return
         if status.open or status.state is StepState.UNKNOWN:
             again = await self._reconcile(status)
@@ -45,7 +46,7 @@ class StepRunner:
             if not self._may_retry(status):
                 return
             why = f"attempt {status.attempts} failed: {status.detail}"
-        elif not self._run.halting.is_set() and await self._skipped(status):
+        elif not self._run.halting.is_set() and self._skipped(status):
             return
         await self._attempts(status, why)
 
@@ -76,7 +77,7 @@ class StepRunner:
             await asyncio.wait({task}, timeout=seconds)
             task.cancel()
 
-    async def _skipped(self, status: StepStatus) -> bool:
+    def _skipped(self, status: StepStatus) -> bool:
         when = status.step.when
         if when is None:
             return False
@@ -88,7 +89,7 @@ class StepRunner:
         except BcmError as error:
             result = StepResult.failed(f"`when` can't be judged: {error.what}")
         status.attempts = max(status.attempts, 1)
-        await self._end(status, result, took_ns=None)
+        self._end(status, result, took_ns=None)
         return True
 
     # --- one attempt
@@ -102,7 +103,7 @@ class StepRunner:
             bound = bind(status.step, run.context.vars)
             commands = bound.action.describe(run.context_for(status))
         except Exception as error:  # noqa: BLE001 - nothing has been done yet: a plain failure
-            await self._end(status, StepResult.failed(f"not begun: {_text(error)}"), took_ns=None)
+            self._end(status, StepResult.failed(f"not begun: {_text(error)}"), took_ns=None)
             return
         status.inputs = bound.inputs
         intent = Intent(status.attempts, status.kind.changing, commands, bound.inputs, why)
@@ -114,18 +115,21 @@ class StepRunner:
         result, reason = _result_of(ended, status), ""
         if result.outcome is StepState.UNKNOWN and status.kind.changing and not ended.runaway:
             result, reason = await self._look(status, bound.action, result)
-        await self._end(status, result, took_ns=ended.took_ns, reason=reason)
+        self._end(status, result, took_ns=ended.took_ns, reason=reason)
 
     async def _change(self, status: StepStatus, bound: Bound, intent: Intent) -> Ended[StepResult]:
         """The intent is on disk before anything is changed, and leadership is looked at once more (S4)."""
         run = self._run
+        if status.kind.changing and not status.kind.per_process:
+            run.marks.write(FIRST_CHANGE, run.now_ns())
+        if status.step.point_of_no_return:
+            # This intent forbids to take anything back: it may not be on disk without all that precedes it.
+            await run.log.flush()
         await run.log.intent(status.step, intent)
         status.acted = status.open = True
         if status.step.point_of_no_return:
             run.past_no_return = True
         run.require_lease()
-        if status.kind.changing and not status.kind.per_process:
-            run.marks.changing(run.now_ns())
         return await self._act(status, bound.action)
 
     async def _read(self, status: StepStatus, bound: Bound, intent: Intent) -> Ended[StepResult]:
@@ -150,19 +154,16 @@ class StepRunner:
 
         return await until_deadline(work, timeout_s=status.step.timeout, clock=context.ports.clock)
 
-    async def _end(
-        self, status: StepStatus, result: StepResult, *, took_ns: int | None, reason: str = ""
-    ) -> None:
-        """Result on disk, then in memory; then the clock marks."""
+    def _end(self, status: StepStatus, result: StepResult, *, took_ns: int | None, reason: str = "") -> None:
+        """The result and its clock mark are handed to the journal, and kept for the steps that follow."""
         run = self._run
         ended_ns = run.now_ns()
-        await run.log.result(status.step, status.attempts, result, took_ns=took_ns, reason=reason)
+        run.log.result(status.step, status.attempts, result, took_ns=took_ns, reason=reason)
         status.take(result)
         run.keep_output(status)
         run.tell(status.step.id, status.state, status.detail, attempt=status.attempts)
-        await run.marks.write_first_change()
         if status.state is StepState.SUCCEEDED and status.step.mark is not None:
-            await run.marks.write(status.step.mark, ended_ns)
+            run.marks.write(status.step.mark, ended_ns)
 
     # --- outcomes that are not known
 
@@ -197,7 +198,7 @@ class StepRunner:
             )
         else:
             result = StepResult.unknown(f"{left}, and its effect can't be seen: {seen.detail}")
-        await self._end(status, result, took_ns=None, reason="reconciled")
+        self._end(status, result, took_ns=None, reason="reconciled")
         return None
 
     async def _check(self, status: StepStatus, action: Action) -> Reconciled:
@@ -218,10 +219,10 @@ class StepRunner:
             else ended.value
         )
 
-    async def _write_missing_mark(self, status: StepStatus) -> None:
+    def _write_missing_mark(self, status: StepStatus) -> None:
         mark = status.step.mark
         if mark is not None and status.state is StepState.SUCCEEDED and self._run.marks.missing(mark):
-            await self._run.marks.write(mark, self._run.now_ns(), "written when the execution was resumed")
+            self._run.marks.write(mark, self._run.now_ns(), "written when the execution was resumed")
 
 
 def _result_of(ended: Ended[StepResult], status: StepStatus) -> StepResult:

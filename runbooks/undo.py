@@ -60,7 +60,7 @@ async def _undo(run: RunState, status: StepStatus) -> None:
     run.require_lease()
     began_ns = run.now_ns()
     result = await _attempts(run, status)
-    await run.log.undo_result(status.step, result, took_ns=run.now_ns() - began_ns)
+    run.log.undo_result(status.step, result, took_ns=run.now_ns() - began_ns)
     status.undone = result.outcome
     if result.outcome is StepState.SUCCEEDED:
         status.state, status.open = StepState.UNDONE, False
