@@ -21,7 +21,8 @@ def services(ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
 
 def members(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Of the service that is on the command line already; of all, if there is none yet."""
-    wanted = ctx.params.get("service")
+    # An option without its value yet (`SERVICE --to `) leaves what was read so far in `args`.
+    wanted = ctx.params.get("service") or next(iter(ctx.args), None)
     found = (
         member.get("name")
         for service in _items(ctx, "services", "status")

@@ -1,0 +1,92 @@
+"""Commands that need no daemon: check, schema, init, probe, runbook."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Shell
+
+
+def test_the_starter_passes_its_own_check(alone: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "estate.yaml"
+    assert alone("init", str(file)).code == 0
+    said = alone("check", str(file))
+    assert said.code == 0
+    assert f"{file}: ok" in said.out
+    assert alone("-c", str(file), "check").code == 0
+
+
+def test_a_file_that_is_there_is_not_replaced(alone: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "estate.yaml"
+    file.write_text("precious")
+    assert alone("init", str(file)).code == 2
+    assert file.read_text() == "precious"
+    assert alone("init", str(file), "--force").code == 0
+
+
+def test_every_error_is_told_at_once_with_its_place(alone: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "estate.yaml"
+    alone("init", str(file))
+    file.write_text(file.read_text().replace("role: dr}", "role: moon}").replace("node: db3", "node: db9"))
+    said = alone("check", str(file))
+    assert said.code == 1
+    assert said.out.count(f"{file}:") >= 3
+    assert "moon" in said.out
+    assert "db9" in said.out
+    body = json.loads(alone("check", str(file), "-o", "json").out)
+    assert body["usable"] is False
+    assert all(f["line"] > 0 for f in body["findings"])
+
+
+def test_an_estate_that_is_not_there_is_a_clear_error(alone: Shell) -> None:
+    said = alone("check", "/nonexistent/estate.yaml")
+    assert said.code == 1
+    assert "/nonexistent/estate.yaml" in said.out + said.err
+
+
+def test_a_daemon_does_not_start_on_a_broken_estate(alone: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "estate.yaml"
+    file.write_text("configVersion: 1\nsites: 7\n")
+    said = alone.really("run", "-c", str(file))
+    assert said.code == 1
+    assert f"{file}:2:" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_the_schema_is_json(alone: Shell) -> None:
+    assert json.loads(alone("schema").out)["properties"]["services"]
+
+
+@pytest.mark.parametrize(("version", "code"), [("15", 0), ("18", 0), ("9", 2)])
+def test_grants_are_printed_for_supported_versions(alone: Shell, version: str, code: int) -> None:
+    said = alone("init", "--grants", "postgresql", "--version", version)
+    assert said.code == code
+    assert ("pg_monitor" in said.out) is (code == 0)
+
+
+def test_grants_take_their_names_from_a_service(alone: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "estate.yaml"
+    alone("init", str(file))
+    file.write_text(file.read_text().replace("user: bcm_monitor", "user: watcher"))
+    said = alone("init", "--grants", "postgresql", "-c", str(file), "--service", "orders")
+    assert "watcher" in said.out
+    assert alone("init", "--grants", "postgresql", "-c", str(file), "--service", "nope").code == 2
+
+
+def test_probe_types_are_listed(alone: Shell) -> None:
+    body = json.loads(alone("probe", "list", "-o", "json").out)
+    assert "postgresql" in {item["type"] for item in body["items"]}
+    assert "postgresql" in alone("probe", "list").out
+
+
+def test_runbooks_are_listed_and_shown(alone: Shell) -> None:
+    body = json.loads(alone("runbook", "list", "-o", "json").out)
+    names = {item["name"] for item in body["items"]}
+    assert {"postgresql-failover", "postgresql-switchover"} <= names
+    assert all(not item["problem"] for item in body["items"])
+    shown = alone("runbook", "show", "postgresql-failover")
+    assert (shown.code, "promote" in shown.out) == (0, True)
+    assert alone("runbook", "show", "nope").code != 0
