@@ -69,22 +69,41 @@ def reading(files: StateFiles) -> Iterator[sqlite3.Connection]:
     """A connection that only reads, with the owner alive or dead; no file is created in the directory.
 
     Without a write-ahead log nobody has the database open and the file alone is the truth. With one, its
-    index is needed too; where that is missing (a copied directory), a private copy is read.
+    index is needed too; where that is missing or can't be used (a copied directory, a full disk), a private
+    copy is read. Raises FileNotFoundError, sqlite3.Error or OSError.
     """
     if not files.database.exists():
         raise FileNotFoundError(files.database)
     if not files.wal.exists():
         with closing(_open(files.database, "mode=ro&immutable=1")) as connection:
             yield connection
-    elif files.shm.exists():
-        with closing(_open(files.database, "mode=ro")) as connection:
+        return
+    shared = _open_shared(files)
+    if shared is not None:
+        with closing(shared):
+            yield shared
+        return
+    with tempfile.TemporaryDirectory(prefix="bcm-failover-read-") as copies:
+        for path in (files.database, files.wal):
+            shutil.copyfile(path, Path(copies) / path.name)
+        with closing(_open(Path(copies) / files.database.name, "mode=ro")) as connection:
             yield connection
-    else:
-        with tempfile.TemporaryDirectory(prefix="bcm-failover-read-") as copies:
-            for path in (files.database, files.wal):
-                shutil.copyfile(path, Path(copies) / path.name)
-            with closing(_open(Path(copies) / files.database.name, "mode=ro")) as connection:
-                yield connection
+
+
+def _open_shared(files: StateFiles) -> sqlite3.Connection | None:
+    """Beside a living owner, through its log's index; None where there is no index that can be used."""
+    if not files.shm.exists():
+        return None
+    connection = _open(files.database, "mode=ro")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        return None
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _open(path: Path, options: str) -> sqlite3.Connection:
