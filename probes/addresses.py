@@ -84,7 +84,11 @@ def _numeric(host: str, port: int) -> list[Address]:
 
 
 def _addresses(host: str, port: int, flags: int = 0) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    """Raises OSError."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError as exc:  # an empty label, or one of more than 63 characters
+        raise OSError(errno.EINVAL, f"{host}: no valid name: {exc}") from exc
     return list(dict.fromkeys(Address(entry[0], entry[4]) for entry in found))
 
 
@@ -106,8 +110,6 @@ def _begin_lookup(host: str, port: int) -> asyncio.Future[list[Address]]:
             found = _addresses(host, port)
         except OSError as exc:
             found = exc
-        except UnicodeError as exc:  # a label of more than 63 characters
-            found = OSError(errno.EINVAL, f"{host}: no valid name: {exc}")
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
             loop.call_soon_threadsafe(settle, found)
 
