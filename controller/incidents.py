@@ -1,0 +1,280 @@
+"""Incidents as the journal tells them: a fold over its events, the same with the daemon alive or dead.
+
+An incident is `open` until the service works again, then `recovered`, and `closed` once redundancy is back or
+a person closed it. Its level only rises. What its executions, approvals and pages wrote belongs to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from controller import fields
+from controller.evidence import RpoVerdict
+from controller.phases import Instant, Timings, read_timings
+from model import events as ev
+from model.errors import UsageError
+from model.events import Event
+
+OPEN: Final = "open"
+RECOVERED: Final = "recovered"
+CLOSED: Final = "closed"
+
+# From the lowest to the highest.
+LEVELS: Final = ("III", "II", "I")
+_MACHINES: Final = frozenset({"", "daemon"})
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSeen:
+    """A diagnosis of the incident, from `at` on."""
+
+    code: str
+    member: str | None
+    confirmed: bool
+    at: Instant
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    rule: str
+    reason: str
+    person: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page and what became of it. `delivered`, `failed`: channels, each once."""
+
+    id: str
+    severity: str
+    summary: str
+    queued: Instant | None
+    delivered: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One outage, or one switch by hand. `diagnosis` is the one that opened it; `frozen` its frozen facts.
+    verdicts: of each execution that moved the service, the newest last. people: who did anything in it."""
+
+    id: str
+    service: str | None
+    opened: Instant
+    opened_seq: int
+    state: str
+    level: str
+    manual: bool
+    diagnosis: Mapping[str, Any]
+    frozen: Mapping[str, Any]
+    timings: Timings
+    codes: tuple[CodeSeen, ...] = ()
+    recovered: Instant | None = None
+    closed: Instant | None = None
+    close_reason: str = ""
+    primary: str | None = None
+    executions: tuple[str, ...] = ()
+    verdicts: tuple[tuple[str | None, RpoVerdict], ...] = ()
+    overrides: tuple[Override, ...] = ()
+    pages: tuple[Page, ...] = ()
+    people: tuple[str, ...] = ()
+    events: tuple[Event, ...] = field(default=(), repr=False)
+
+    @property
+    def code(self) -> str:
+        return fields.text(self.diagnosis, "code")
+
+    @property
+    def verdict(self) -> RpoVerdict | None:
+        return self.verdicts[-1][1] if self.verdicts else None
+
+
+def fold_incidents(events: Iterable[Event]) -> dict[str, Incident]:
+    """All incidents by id, in the order in which they were opened. events: of the whole journal, in order."""
+    grouped: dict[str, list[Event]] = {}
+    incident_of_execution: dict[str, str] = {}
+    incident_of_page: dict[str, str] = {}
+    for event in events:
+        incident = event.incident
+        if event.type == ev.INCIDENT_OPENED and incident is not None:
+            grouped.setdefault(incident, [])
+        if event.type == ev.EXECUTION_OPENED and event.execution and incident:
+            incident_of_execution[event.execution] = incident
+        page = fields.text(event.data, "page")
+        if event.type == ev.PAGE_QUEUED and incident and page:
+            incident_of_page[page] = incident
+        if incident is None:
+            incident = incident_of_execution.get(event.execution or "") or incident_of_page.get(page)
+        if incident in grouped:
+            grouped[incident].append(event)
+    return {key: _fold(key, records) for key, records in grouped.items()}
+
+
+def list_incidents(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """One JSON-ready row per incident, the newest first."""
+    return [_row(i) for i in reversed(fold_incidents(events).values())]
+
+
+def show_incident(events: Iterable[Event], incident_id: str) -> dict[str, Any]:
+    """One incident, JSON-ready. Raises UsageError if the journal knows no such one."""
+    return incident_json(find_incident(fold_incidents(events), incident_id))
+
+
+def find_incident(incidents: Mapping[str, Incident], incident_id: str) -> Incident:
+    """Raises UsageError if there is no such one."""
+    found = incidents.get(incident_id)
+    if found is None:
+        raise UsageError(
+            f"no incident {incident_id!r} in the journal",
+            hint="`bcm-failover incident list` prints those that there are",
+        )
+    return found
+
+
+def incident_json(incident: Incident) -> dict[str, Any]:
+    """The row of `list_incidents` with codes, clock, verdicts, overrides, pages and people."""
+    return {
+        **_row(incident),
+        "diagnosis": dict(incident.diagnosis),
+        "codes": [
+            {"code": c.code, "member": c.member, "confirmed": c.confirmed, "at_utc": c.at.wall_utc}
+            for c in incident.codes
+        ],
+        "timings": incident.timings.to_json(),
+        "verdicts": [{"execution": e, "label": v.label, **v.to_json()} for e, v in incident.verdicts],
+        "overrides": [
+            {"rule": o.rule, "reason": o.reason, "person": o.person, "at_utc": o.at.wall_utc}
+            for o in incident.overrides
+        ],
+        "pages": [
+            {
+                "page": p.id,
+                "severity": p.severity,
+                "summary": p.summary,
+                "queued_utc": p.queued.wall_utc if p.queued else None,
+                "delivered": list(p.delivered),
+                "failed": list(p.failed),
+            }
+            for p in incident.pages
+        ],
+        "people": list(incident.people),
+        "frozen": dict(incident.frozen),
+        "close_reason": incident.close_reason,
+    }
+
+
+def _row(incident: Incident) -> dict[str, Any]:
+    verdict = incident.verdict
+    return {
+        "id": incident.id,
+        "service": incident.service,
+        "state": incident.state,
+        "level": incident.level,
+        "code": incident.code,
+        "sentence": fields.text(incident.diagnosis, "sentence"),
+        "sentence_zh": fields.text(incident.diagnosis, "sentence_zh"),
+        "manual": incident.manual,
+        "primary": incident.primary,
+        "opened_utc": incident.opened.wall_utc,
+        "recovered_utc": incident.recovered.wall_utc if incident.recovered else None,
+        "closed_utc": incident.closed.wall_utc if incident.closed else None,
+        "rto_s": incident.timings.rto.seconds,
+        "rpo": verdict.label if verdict else None,
+        "executions": list(incident.executions),
+        "overridden": [o.rule for o in incident.overrides],
+    }
+
+
+def higher_level(first: str, second: str) -> str:
+    """The graver of two; a text that is no level counts for nothing."""
+    known = [level for level in (first, second) if level in LEVELS]
+    return max(known, key=LEVELS.index, default=first)
+
+
+def _fold(incident_id: str, records: Sequence[Event]) -> Incident:
+    opened = records[0]
+    diagnosis = fields.mapping(opened.data, "diagnosis")
+    incident = Incident(
+        id=incident_id,
+        service=opened.service,
+        opened=Instant.of(opened),
+        opened_seq=opened.seq,
+        state=OPEN,
+        level=fields.text(opened.data, "level", "III"),
+        manual=opened.data.get("manual") is True,
+        diagnosis=diagnosis,
+        frozen=fields.mapping(opened.data, "frozen"),
+        timings=read_timings(records),
+        codes=(_code(diagnosis, opened),),
+        events=tuple(records),
+    )
+    pages: dict[str, Page] = {}
+    for event in records:
+        incident = _apply(incident, event)
+        _page(pages, event)
+    return replace(incident, pages=tuple(pages.values()), people=_people(records))
+
+
+def _apply(incident: Incident, event: Event) -> Incident:
+    data = event.data
+    match event.type:
+        case ev.DIAGNOSIS_CHANGED:
+            level = higher_level(incident.level, fields.text(data, "level"))
+            return replace(incident, level=level, codes=(*incident.codes, _code(data, event)))
+        case ev.INCIDENT_RECOVERED:
+            primary = fields.optional_text(data, "primary")
+            state = CLOSED if incident.state == CLOSED else RECOVERED
+            return replace(incident, state=state, recovered=Instant.of(event), primary=primary)
+        case ev.INCIDENT_CLOSED:
+            reason = fields.text(data, "reason")
+            return replace(incident, state=CLOSED, closed=Instant.of(event), close_reason=reason)
+        case ev.EXECUTION_OPENED if event.execution is not None:
+            return replace(incident, executions=(*incident.executions, event.execution))
+        case ev.RPO_VERDICT:
+            verdict = (event.execution, RpoVerdict.from_json(data))
+            return replace(incident, verdicts=(*incident.verdicts, verdict))
+        case ev.OVERRIDE_RECORDED:
+            rule, reason, person = (fields.text(data, k) for k in ("rule", "reason", "person"))
+            override = Override(rule, reason, person or event.actor, Instant.of(event))
+            return replace(incident, overrides=(*incident.overrides, override))
+        case _:
+            return incident
+
+
+def _code(diagnosis: Mapping[str, Any], event: Event) -> CodeSeen:
+    return CodeSeen(
+        fields.text(diagnosis, "code"),
+        fields.optional_text(diagnosis, "member"),
+        diagnosis.get("confirmed") is True,
+        Instant.of(event),
+        event.seq,
+    )
+
+
+def _page(pages: dict[str, Page], event: Event) -> None:
+    """What the event says of a page, written into `pages`."""
+    key = fields.text(event.data, "page")
+    if event.type == ev.PAGE_QUEUED:
+        severity, summary = fields.text(event.data, "severity"), fields.text(event.data, "summary")
+        pages[key] = Page(key, severity, summary, Instant.of(event))
+    elif event.type in (ev.PAGE_DELIVERED, ev.PAGE_FAILED):
+        page = pages.get(key) or Page(key, "", "", None)
+        channel = fields.text(event.data, "channel")
+        if event.type == ev.PAGE_DELIVERED:
+            pages[key] = replace(page, delivered=tuple(dict.fromkeys((*page.delivered, channel))))
+        else:
+            pages[key] = replace(page, failed=tuple(dict.fromkeys((*page.failed, channel))))
+
+
+def _people(records: Sequence[Event]) -> tuple[str, ...]:
+    """Everyone who wrote a record or is named in one as the person who did it, in order."""
+    named: dict[str, None] = {}
+    for event in records:
+        for person in (event.actor, fields.text(event.data, "person")):
+            if person not in _MACHINES:
+                named[person] = None
+    return tuple(named)
