@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from config.schema import Service
+from controller.decide import would_text
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
 from controller.supervisor.supervisor import Supervisor
@@ -101,7 +102,7 @@ def explanation(supervisor: Supervisor) -> Json:
         "service": supervisor.service.name,
         "diagnosis": judged.diagnosis.to_json(),
         "decision": judged.decision.to_json(),
-        "would": would(judged),
+        "would": would_text(judged.decision),
         "proof": {
             "complete": judged.outlook.proof.complete,
             "reason": judged.outlook.proof.reason,
@@ -121,24 +122,6 @@ def explanation(supervisor: Supervisor) -> Json:
             },
         },
     }
-
-
-def would(judged: Judged) -> str:
-    """One sentence on what the daemon does about it."""
-    decision = judged.decision
-    match decision.verb.value:
-        case "none":
-            return "nothing is to be done"
-        case "act" if decision.runbook:
-            to = f" to {decision.candidate}" if decision.candidate else ""
-            return f"acts: {decision.runbook}{to}"
-        case "act":
-            return "restores redundancy"
-        case "ask":
-            return f"asks a person: {decision.reason}"
-        case _:
-            also = "; would act if the mode were act" if decision.would else ""
-            return f"holds: {decision.reason}{also}"
 
 
 def _current_lsn(view: ServiceView) -> int | None:

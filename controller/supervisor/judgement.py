@@ -69,9 +69,15 @@ class Judged:
 
 def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
     knowledge, ledger = case.knowledge, case.ledger
-    view = knowledge.view(ledger.primary, now_s, around.broken_dependencies)
+    view = knowledge.view(
+        ledger.primary,
+        now_s,
+        broken_dependencies=around.broken_dependencies,
+        moving=bool(ledger.open_executions),
+        system_identifier=ledger.system_identifier,
+    )
     diagnosis = diagnose(view, now_s)
-    members = tuple(positions(view, high_water=knowledge.high_water))
+    members = tuple(positions(view))
     proof = prove(view.settings, members)
     choice = choose(members)
     outlook = Outlook(view, diagnosis, members, choice, proof)

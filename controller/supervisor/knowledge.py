@@ -91,7 +91,16 @@ class Knowledge:
 
     # --- the view
 
-    def view(self, primary: str | None, now_s: float, broken_dependencies: Iterable[str] = ()) -> ServiceView:
+    def view(
+        self,
+        primary: str | None,
+        now_s: float,
+        *,
+        broken_dependencies: Iterable[str] = (),
+        moving: bool = False,
+        system_identifier: str | None = None,
+    ) -> ServiceView:
+        """moving: an execution that changes who is primary is open. system_identifier: as journaled."""
         postgresql = self.service.postgresql
         return ServiceView(
             name=self.service.name,
@@ -106,6 +115,9 @@ class Knowledge:
             on_admin_stop=postgresql.on_admin_stop,
             manager=self.service.manager,
             broken_dependencies=tuple(broken_dependencies),
+            moving=moving,
+            system_identifier=system_identifier,
+            high_water=dict(self.high_water),
         )
 
     def counted_settings(self, primary: str | None) -> tuple[SyncSetting, ...]:
@@ -131,6 +143,8 @@ class Knowledge:
             node_probes=self._aged(node, now_s),
             received_after_suspicion=member.name != primary
             and self._still_receives(member.name, now_s, profile.interval_s),
+            site_role=self.estate.site_of(member).role.value,
+            mendable=self.estate.nodes[member.node].access != "none",
         )
 
     def _aged(self, target: str, now_s: float) -> Mapping[str, ProbeState]:

@@ -210,6 +210,8 @@ class Supervisor:
         await self._open_incident(judged)
         if self.busy or self.ledger.open_executions:
             return
+        if await self._adopt_outside(judged):
+            return
         judged = self.judged = self.judge_now()
         await self._decide(judged)
         await self._recover(judged)
@@ -221,6 +223,17 @@ class Supervisor:
         member = primary_to_adopt(judged.view)
         if member is not None:
             await self.set_primary(member, "the only member that accepts writes; the others are its standbys")
+
+    async def _adopt_outside(self, judged: Judged) -> bool:
+        """Somebody made another member primary by hand: said by the incident, and followed, not fought."""
+        member, old = judged.diagnosis.member, self.ledger.primary
+        if judged.diagnosis.code != "SwitchedOutside" or member != primary_to_adopt(judged.view):
+            return False
+        await self.append(
+            ev.MEMBER_RETIRED, {"member": old, "why": f"{member} was promoted by somebody else"}
+        )
+        await self.set_primary(str(member), "promoted outside this product")
+        return True
 
     async def set_primary(self, member: str, why: str) -> None:
         seen = self.judge_now().view.member(member)
