@@ -44,7 +44,7 @@ Hook = Callable[[int, str], None]
 
 
 class MemoryJournal:
-    """Journal and Lease of one process. before, after: hooks around the moment at which a record is on disk."""
+    """Journal and Lease of one process. before, after: hooks around the moment when a record is on disk."""
 
     def __init__(self, store: MemoryStore, epoch: int, boot_id: str) -> None:
         self.store = store
@@ -80,7 +80,7 @@ class MemoryJournal:
         incident: str | None = None,
         execution: str | None = None,
         actor: str = "daemon",
-        anchor: bool = False,  # noqa: ARG002
+        anchor: bool = False,
     ) -> Event:
         self.appends += 1
         number = self.appends

@@ -59,12 +59,12 @@ class Stage:
         """A new process takes over."""
         journal = self.store.open(boot_id=boot_id)
         process = Process(journal.epoch, self.world, journal)
-        none = cast(Any, None)
+        none = cast("Any", None)
         ports = ActionPorts(
             clock=self.clock,
             journal=journal,
             lease=journal,
-            sql=cast(Any, process),
+            sql=cast("Any", process),
             secrets=none,
             node=none,
         )
@@ -92,3 +92,27 @@ class Life:
         execution = next(e.execution for e in self.stage.store.events if e.type == "execution.opened")
         assert execution is not None
         return await self.engine.resume(recorded_from_events(self.stage.store.events, execution))
+
+
+LOCK = "  - {id: lock, action: test.lock, timeout: 1s}\n"
+
+
+def set_step(id_: str, more: str = "", cell: str | None = None, value: str = "1") -> str:
+    with_ = f"cell: {cell or id_}, value: {value}"
+    return (
+        f"  - {{id: {id_}, action: test.set, timeout: 1s, with: {{{with_}}}{', ' + more if more else ''}}}\n"
+    )
+
+
+def behave(id_: str, how: str, more: str = "", timeout: str = "1s", action: str = "test.behave") -> str:
+    extra = ", " + more if more else ""
+    return (
+        f"  - {{id: {id_}, action: {action}, timeout: {timeout}, with: {{how: {how}, gate: {id_}}}{extra}}}\n"
+    )
+
+
+async def until(condition: object, deadline_s: float = 5.0) -> None:
+    """Waits for a condition of the test."""
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.001)

@@ -1,7 +1,7 @@
 """A small world that runbooks of the tests act on, and the actions that act on it.
 
-The world outlives the processes; each process has a name, holds locks while it lives, and can be killed before
-or after any of its effects. The world refuses a change by a process that does not hold the lock (P7).
+The world outlives the processes; each process has a number, holds the lock while it lives, and can be killed
+before or after any of its effects. A change without the lock is noted as a violation (P7).
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class Process:
 
 
 def process_of(ctx: StepContext) -> Process:
-    return cast(Process, ctx.ports.sql)
+    return cast("Process", ctx.ports.sql)
 
 
 class _WorldAction(Action):
-    def describe(self, ctx: StepContext) -> list[str]:  # noqa: ARG002
+    def describe(self, ctx: StepContext) -> list[str]:
         return [f"{self.name} {self.options.model_dump(mode='json')}"]
 
 
@@ -73,7 +73,7 @@ class Lock(_WorldAction):
     per_process: ClassVar[bool] = True
     outputs = ("holder",)
 
-    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:  # noqa: ARG002
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         process = process_of(ctx)
         process.journal.dead and process.journal.die()
         if process.world.locked_by is not None and process.world.locked_by > process.number:
@@ -90,7 +90,7 @@ class Lock(_WorldAction):
         ctx.resources["lock"] = process.number
         return StepResult.ok(holder=process.number)
 
-    async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:  # noqa: ARG002
+    async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
         held = process_of(ctx).world.locked_by == process_of(ctx).number
         return Reconciled.done("held") if held else Reconciled.not_done("not held")
 
@@ -113,8 +113,8 @@ class Set(_WorldAction):
     Options = SetOptions
     outputs = ("was",)
 
-    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:  # noqa: ARG002
-        options = cast(SetOptions, self.options)
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        options = cast("SetOptions", self.options)
         process = process_of(ctx)
         process.world.seen.append(options.cell)
         if process.world.seen.count(options.cell) <= options.fail_first:
@@ -129,14 +129,14 @@ class Set(_WorldAction):
             await process.world.gate(options.gate).wait()
         return StepResult.ok("set", was=was)
 
-    async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:  # noqa: ARG002
-        options = cast(SetOptions, self.options)
+    async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
+        options = cast("SetOptions", self.options)
         if process_of(ctx).world.cells.get(options.cell) == options.value:
             return Reconciled.done("it is set", was=None)
         return Reconciled.not_done("it is not set")
 
-    async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:  # noqa: ARG002
-        options = cast(SetOptions, self.options)
+    async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        options = cast("SetOptions", self.options)
         process = process_of(ctx)
         process.world.change(
             process,
@@ -161,20 +161,20 @@ class Once(_WorldAction):
     Options = TokenOptions
     idempotent: ClassVar[bool] = False
 
-    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:  # noqa: ARG002
-        token = cast(TokenOptions, self.options).token
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        token = cast("TokenOptions", self.options).token
         process = process_of(ctx)
         process.world.change(process, f"token {token}", lambda: process.world.tokens.append(token))
         return StepResult.ok(token=token)
 
-    async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:  # noqa: ARG002
-        token = cast(TokenOptions, self.options).token
+    async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
+        token = cast("TokenOptions", self.options).token
         if token in process_of(ctx).world.tokens:
             return Reconciled.done("the token is there", token=token)
         return Reconciled.not_done("no token")
 
-    async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:  # noqa: ARG002
-        token = cast(TokenOptions, self.options).token
+    async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        token = cast("TokenOptions", self.options).token
         process = process_of(ctx)
 
         def remove() -> None:
@@ -193,7 +193,7 @@ class Promote(Once):
     promotes: ClassVar[bool] = True
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
-        token = cast(TokenOptions, self.options).token
+        token = cast("TokenOptions", self.options).token
         if token in process_of(ctx).world.tokens:
             return StepResult.ok(token=token)
         return await super().run(ctx, deadline_s)
@@ -211,8 +211,8 @@ class Blind(_WorldAction):
     Options = TokenOptions
     idempotent: ClassVar[bool] = False
 
-    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:  # noqa: ARG002
-        token = cast(TokenOptions, self.options).token
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        token = cast("TokenOptions", self.options).token
         process = process_of(ctx)
         process.world.change(process, f"token {token}", lambda: process.world.tokens.append(token))
         return StepResult.ok()
@@ -229,15 +229,15 @@ class Read(_WorldAction):
     changing: ClassVar[bool] = False
     outputs = ("value", "list")
 
-    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:  # noqa: ARG002
-        options = cast(ReadOptions, self.options)
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        options = cast("ReadOptions", self.options)
         process_of(ctx).world.seen.append(f"read {options.cell}")
         value = process_of(ctx).world.cells.get(options.cell)
         if options.expect is not None and value != options.expect:
             return StepResult.failed(f"{options.cell} is {value}, not {options.expect}")
         return StepResult.ok(value=value, list=["a", "b"])
 
-    async def precheck(self, ctx: StepContext) -> list[Precheck]:  # noqa: ARG002
+    async def precheck(self, ctx: StepContext) -> list[Precheck]:
         return [Precheck("cell", "read", True, "there", "it is read", "set it")]
 
 
@@ -253,8 +253,8 @@ class Behave(_WorldAction):
     name = "test.behave"
     Options = BehaveOptions
 
-    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:  # noqa: ARG002
-        options = cast(BehaveOptions, self.options)
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        options = cast("BehaveOptions", self.options)
         world = process_of(ctx).world
         world.seen.append(options.how)
         match options.how:
@@ -280,8 +280,8 @@ class Behave(_WorldAction):
                 await world.gate(options.gate).wait()
         return StepResult.ok("behaved")
 
-    async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:  # noqa: ARG002
-        process_of(ctx).world.seen.append(f"undo {cast(BehaveOptions, self.options).how}")
+    async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        process_of(ctx).world.seen.append(f"undo {cast('BehaveOptions', self.options).how}")
         return StepResult.ok()
 
 

@@ -1,4 +1,4 @@
-"""The controller dies at every record and around every effect; whoever resumes leaves no half-done world (S5)."""
+"""The controller dies at every record and around every effect; whoever resumes leaves a whole world (S5)."""
 
 from __future__ import annotations
 

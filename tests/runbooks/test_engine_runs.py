@@ -1,4 +1,4 @@
-"""What an execution does and journals: order, outputs, conditions, groups, steps beside, retries, time-outs."""
+"""What an execution does and journals: order, outputs, conditions, groups, retries, time-outs."""
 
 from __future__ import annotations
 
@@ -12,23 +12,7 @@ from model.errors import HeldError, UsageError
 from model.execution import Mode
 from runbooks.planner import make_plan
 from runbooks.progress import Progress
-from tests.runbooks.runbook_stage import Stage, runbook_of
-
-LOCK = "  - {id: lock, action: test.lock, timeout: 1s}\n"
-
-
-def set_step(id_: str, more: str = "", cell: str | None = None, value: str = "1") -> str:
-    with_ = f"cell: {cell or id_}, value: {value}"
-    return (
-        f"  - {{id: {id_}, action: test.set, timeout: 1s, with: {{{with_}}}{', ' + more if more else ''}}}\n"
-    )
-
-
-def behave(id_: str, how: str, more: str = "", timeout: str = "1s", action: str = "test.behave") -> str:
-    extra = ", " + more if more else ""
-    return (
-        f"  - {{id: {id_}, action: {action}, timeout: {timeout}, with: {{how: {how}, gate: {id_}}}{extra}}}\n"
-    )
+from tests.runbooks.runbook_stage import LOCK, Stage, behave, runbook_of, set_step, until
 
 
 def told(stage: Stage) -> list[tuple[str, str | None]]:
@@ -95,7 +79,8 @@ async def test_a_step_whose_condition_is_false_is_skipped_and_that_is_recorded(s
 
 async def test_steps_of_a_group_are_at_work_at_the_same_time(stage: Stage) -> None:
     steps = LOCK + "".join(
-        f"  - {{id: {i}, action: test.set, timeout: 5s, with: {{cell: {i}, value: 1, gate: {i}}}, parallel: g}}\n"
+        f"  - {{id: {i}, action: test.set, timeout: 5s, parallel: g, "
+        f"with: {{cell: {i}, value: 1, gate: {i}}}}}\n"
         for i in ("a", "b")
     )
     run = asyncio.create_task(stage.process().run(runbook_of(steps + set_step("c"))))
@@ -291,10 +276,3 @@ async def test_an_output_that_is_not_there_fails_the_step_before_it_acts(stage: 
     assert (result.state, result.step) == ("failed", "a")
     assert "'value'" in result.reason
     assert not any(e.data["step"] == "a" for e in stage.store.of(ev.STEP_INTENT))
-
-
-async def until(condition: object, deadline_s: float = 5.0) -> None:
-    """Waits for a condition of the test."""
-    async with asyncio.timeout(deadline_s):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.001)
