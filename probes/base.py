@@ -25,6 +25,10 @@ class ProbeOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+# Named here: inside a probe class `type` is its name, not the builtin.
+OptionsType = type[ProbeOptions]
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one attempt saw. Facts are JSON values, documented by the type."""
@@ -72,7 +76,7 @@ class Probe(abc.ABC):
     API_VERSION: ClassVar[int] = API_VERSION
     type: ClassVar[str]
     layer: ClassVar[Layer]
-    Options: ClassVar[type[ProbeOptions]]
+    Options: ClassVar[OptionsType]
     concurrent: ClassVar[int] = 1
 
     def __init__(self, target: str, options: ProbeOptions, ports: ProbePorts) -> None:

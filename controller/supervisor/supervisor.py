@@ -404,7 +404,9 @@ class Supervisor:
         if primary is None or not primary.fresh or primary.facts.get("in_recovery") is not False:
             return
         canary = self.knowledge.state(primary.name, CANARY)
-        if canary is None or canary.health is not Health.UP:
+        if self.knowledge.last_acked_canary is not None and (
+            canary is None or canary.health is not Health.UP
+        ):
             return
         if not incident.recovered:
             await self.desk.recovered(incident.id, primary.name)
