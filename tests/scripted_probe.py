@@ -33,7 +33,7 @@ class ScriptedProbe(Probe):
 
     type: ClassVar[str] = "scripted"
     layer: ClassVar[Layer] = Layer.APPLICATION
-    Options: ClassVar[type[ProbeOptions]] = ProbeOptions
+    Options = ProbeOptions
     concurrent: ClassVar[int] = 4
 
     def __init__(self, clock: VirtualClock, target: str = "shop/pg1") -> None:
