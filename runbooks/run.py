@@ -40,6 +40,7 @@ class Run:
         self.state = state
         self.steps = StepRunner(state)
         self._beside: dict[str, asyncio.Task[None]] = {}
+        self._reached: list[StepStatus] = []
 
     async def drive(self, *, back: str | None = None) -> ExecutionResult:
         """To the end, which is journaled. back: a reason to take everything back, instead of going on.
@@ -81,6 +82,7 @@ class Run:
 
     async def _forward(self) -> Ending:
         for batch in self.state.plan.runbook.batches():
+            self._reached += [self._status(step) for step in batch]
             for step in batch:
                 if step.beside:
                     self._beside[step.id] = asyncio.ensure_future(self.steps.settle(self._status(step)))
@@ -119,7 +121,8 @@ class Run:
         await _raise_from(tasks if wait else [task for task in tasks if task.done()])
 
     def _stopped_by(self) -> StepStatus | None:
-        return next((s for s in self._statuses() if s.stops), None)
+        """Among the steps that were reached: a resumed execution comes to the others with their past."""
+        return next((s for s in self._reached if s.stops), None)
 
     async def _stop_at(self, status: StepStatus) -> Ending:
         reason = f"step {status.step.id} {status.state.value}: {status.detail}"
