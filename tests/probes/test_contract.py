@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import uvloop
 
 from model.health import PROFILES
 from model.observation import Failure, Observation, Outcome
@@ -62,6 +64,16 @@ PEERS: dict[str, tuple[Peer, set[Failure]]] = {
 }
 
 
+def on_the_daemons_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """uvloop; the types' own tests run on asyncio's."""
+
+    @functools.wraps(test)
+    def run(**arguments: Any) -> None:
+        uvloop.run(test(**arguments))
+
+    return run
+
+
 def probe_of(name: str, port: int) -> Probe:
     cls = load_probe_type(name)
     return cls("shop/m1", cls.Options(**OPTIONS[name](port)), ports(RealClock()))
@@ -104,6 +116,7 @@ def test_every_registered_type_is_under_this_contract() -> None:
 
 @pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.parametrize("name", OPTIONS)
+@on_the_daemons_loop
 async def test_the_verdict_falls_by_the_deadline_and_nothing_is_left(name: str, peer: str) -> None:
     start, expected = PEERS[peer]
     clock = RealClock()
@@ -120,6 +133,7 @@ async def test_the_verdict_falls_by_the_deadline_and_nothing_is_left(name: str, 
 
 
 @pytest.mark.parametrize("name", OPTIONS)
+@on_the_daemons_loop
 async def test_an_attempt_that_is_cancelled_ends_at_once_and_closes_its_socket(name: str) -> None:
     async with serving(silent) as port, nothing_left():
         probe = probe_of(name, port)
