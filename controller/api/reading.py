@@ -1,9 +1,12 @@
-"""What has happened, read from the journal: executions and events. The same with any daemon: the journal is
-the truth, not the memory of a process."""
+"""What has happened, read from the journal: incidents, executions, events.
+
+The journal is the truth, not the memory of a process: any daemon on it tells the same.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,6 +14,9 @@ from aiohttp import web
 from controller.api.answers import UnknownNameError, answer, answer_list
 from controller.api.feed import JournalFeed
 from controller.executions import list_executions, show_execution
+from controller.incidents import list_incidents, show_incident
+from controller.report import report_json, report_markdown
+from controller.report.words import LANGUAGES
 from model import events as ev
 from model.errors import UsageError
 from model.execution import ExecutionState
@@ -34,17 +40,51 @@ _OF_EXECUTIONS: Final = (
 
 
 class Reading:
-    """Handlers of `GET /v1/executions…` and `GET /v1/events`."""
+    """Handlers of `GET /v1/incidents…`, `/v1/executions…` and `/v1/events`."""
 
     def __init__(self, feed: JournalFeed) -> None:
         self._feed = feed
 
     def routes(self) -> list[web.RouteDef]:
         return [
+            web.get("/v1/incidents", self.incidents),
+            web.get("/v1/incidents/{incident}", self.incident),
+            web.get("/v1/incidents/{incident}/report", self.report),
             web.get("/v1/executions", self.executions),
             web.get("/v1/executions/{execution}", self.execution),
             web.get("/v1/events", self.events),
         ]
+
+    async def incidents(self, _request: web.Request) -> web.Response:
+        events = await self._feed.read()
+        return answer_list("IncidentList", await asyncio.to_thread(list_incidents, events))
+
+    async def incident(self, request: web.Request) -> web.Response:
+        incident = await self._known_incident(request)
+        events = await self._feed.read()
+        return answer("Incident", await asyncio.to_thread(show_incident, events, incident))
+
+    async def report(self, request: web.Request) -> web.Response:
+        """`format`: json, or md for a page of text in `lang`."""
+        incident = await self._known_incident(request)
+        format_ = _choice(request, "format", ("md", "json"))
+        language = _choice(request, "lang", LANGUAGES)
+        events = await self._feed.read()
+        if format_ == "json":
+            return answer("IncidentReport", await asyncio.to_thread(report_json, events, incident))
+        text = await asyncio.to_thread(report_markdown, events, incident, language)
+        return answer(
+            "IncidentReportPage", {"id": incident, "format": format_, "lang": language, "text": text}
+        )
+
+    async def _known_incident(self, request: web.Request) -> str:
+        incident = request.match_info["incident"]
+        if not await self._feed.read(incident=incident):
+            raise UnknownNameError(
+                f"no incident {incident!r} in the journal",
+                hint="`bcm-failover incident list` prints those that there are",
+            )
+        return incident
 
     async def executions(self, _request: web.Request) -> web.Response:
         events = await self._feed.read(types=_OF_EXECUTIONS)
@@ -95,6 +135,16 @@ class Reading:
                 f"{execution} is closed ({body['state']}): there is nothing left to do",
                 hint=f"`bcm-failover execution show {execution}` prints how it went",
             )
+
+
+def _choice(request: web.Request, key: str, allowed: Sequence[str]) -> str:
+    """The first is the default. Raises UsageError."""
+    text = request.query.get(key, allowed[0])
+    if text not in allowed:
+        raise UsageError(
+            f"{key}={text!r} is not known", where=request.path, hint=f"one of {', '.join(allowed)}"
+        )
+    return text
 
 
 def integer(request: web.Request, key: str, default: int) -> int:

@@ -53,6 +53,16 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         line(f"  {body['would']}")
     for gate in decision.get("gates", []):
         print_gate(line, gate)
+    proof = body.get("proof") or {}
+    if proof:
+        word = "complete" if proof.get("complete") else "NOT complete"
+        line(
+            f"proof of every acknowledged write, if the primary were lost now: {word}: {proof.get('reason')}"
+        )
+    for ready in body.get("readiness") or []:
+        word = {True: "pass", False: "fail"}.get(ready.get("ok"), "unknown")
+        hint = f" ({ready['hint']})" if ready.get("hint") and word != "pass" else ""
+        line(f"  {mark_of(word)} {ready.get('what')}: {ready.get('text')}{hint}", style_of(word))
 
 
 def print_gate(line: Any, gate: Mapping[str, Any]) -> None:

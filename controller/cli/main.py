@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Final
 
@@ -93,6 +92,8 @@ def _run(args: Sequence[str] | None, settings: Settings) -> int:
         raise
     except Exception as error:  # noqa: BLE001 the last line of defence: the user gets a sentence
         if os.environ.get("BCM_DEBUG") == "1":
+            import traceback
+
             traceback.print_exc()
         click.echo(
             f"{PROGRAM}: an error of its own: {type(error).__name__}: {' '.join(str(error).split())}\n"

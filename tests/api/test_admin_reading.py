@@ -134,3 +134,30 @@ async def test_the_daemons_stop_ends_every_wait(fake: FakeDaemon, tmp_path: Any)
             assert answer.status == 200
             answer.release()
     assert not fake.socket.exists()
+
+
+async def test_incidents_are_told_with_their_report(fake: FakeDaemon, ask: Ask) -> None:
+    diagnosis = {"code": "PrimaryHung", "cause": "server", "level": "II", "sentence": "It answers nobody."}
+    opened = {"t0_ns": 1, "first_bad_ns": 2, "diagnosis": diagnosis, "level": "II", "frozen": {}}
+    fake.journal.append(ev.INCIDENT_OPENED, opened, incident="INC-1")
+    rows = (await ask("GET", "/v1/incidents"))[1]["items"]
+    assert [(r["id"], r["code"], r["rpo"]) for r in rows] == [("INC-1", "PrimaryHung", None)]
+    assert (await ask("GET", "/v1/incidents/INC-1"))[1]["sentence"] == "It answers nobody."
+    data = (await ask("GET", "/v1/incidents/INC-1/report?format=json"))[1]
+    assert (data["kind"], data["incident"]["id"]) == ("IncidentReport", "INC-1")
+    pages = [
+        (await ask("GET", f"/v1/incidents/INC-1/report?lang={lang}"))[1]["text"] for lang in ("en", "zh")
+    ]
+    assert "Incident report" in pages[0]
+    assert "事件报告" in pages[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("INC-9", 404), ("INC-9/report", 404), ("INC-1/report?format=pdf", 400), ("INC-1/report?lang=fr", 400)],
+)
+async def test_an_unknown_incident_or_form_is_refused(
+    fake: FakeDaemon, ask: Ask, path: str, code: int
+) -> None:
+    fake.journal.append(ev.INCIDENT_OPENED, {"diagnosis": {}}, incident="INC-1")
+    assert (await ask("GET", f"/v1/incidents/{path}"))[0] == code

@@ -1,0 +1,185 @@
+"""`incident`: what happened, how long it took, what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from controller.cli import completing
+from controller.cli.base import BcmGroup, command
+from controller.cli.client import Client
+from controller.cli.exits import ExitCode
+from controller.cli.records import as_list, daemon_or_store
+from controller.cli.settings import Settings, current_settings
+from controller.cli.terminal import clean, console, emit, seconds
+from controller.incidents import list_incidents, show_incident
+from model.events import Event
+
+_INCIDENT = click.argument("incident_id", metavar="ID", shell_complete=completing.incidents)
+_STATE_STYLES = {"open": "bold red", "recovered": "yellow", "closed": "green"}
+
+
+@click.group(
+    "incident",
+    cls=BcmGroup,
+    examples=("bcm-failover incident list", "bcm-failover incident report INC-12 > INC-12.md"),
+)
+def incident() -> None:
+    """Incidents and their reports.
+
+    They read the store where no daemon answers.
+    """
+
+
+@command("list", examples=("bcm-failover incident list", "bcm-failover incident list --limit 5 -o json"))
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The newest N.")
+def list_(limit: int) -> int:
+    """List the newest incidents, the newest first."""
+    settings = current_settings()
+    body = daemon_or_store(
+        settings,
+        lambda: Client.of(settings).get("incidents"),
+        lambda events: as_list("IncidentList", list_incidents(events)),
+    )
+    emit(settings, {**body, "items": body["items"][:limit]}, lambda found: _print_list(settings, found))
+    return ExitCode.OK
+
+
+@command("show", examples=("bcm-failover incident show INC-12", "bcm-failover incident show INC-12 -o json"))
+@_INCIDENT
+def show(incident_id: str) -> int:
+    """Show an incident: diagnosis, clock, verdict on lost data, executions, people."""
+    settings = current_settings()
+    body = daemon_or_store(
+        settings,
+        lambda: Client.of(settings).get("incidents", incident_id),
+        lambda events: {"kind": "Incident", **show_incident(events, incident_id)},
+    )
+    emit(settings, body, lambda found: _print(settings, found))
+    return ExitCode.OK
+
+
+@command(
+    "report",
+    examples=(
+        "bcm-failover incident report INC-12 > INC-12.md",
+        "bcm-failover incident report INC-12 --lang zh",
+        "bcm-failover incident report INC-12 --format json",
+    ),
+)
+@_INCIDENT
+@click.option("--format", "format_", type=click.Choice(["md", "json"]), help="md (default) or json.")
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    show_default=True,
+    help="Of the page's own words.",
+)
+def report(incident_id: str, format_: str | None, lang: str) -> int:
+    """Print an incident's report: a page for people, or everything as data.
+
+    Overrides first; then target against actual, diagnosis with the evidence for and against, every decision
+    with its gates, each step, the frozen facts, and the head of the journal.
+    """
+    settings = current_settings()
+    data = format_ == "json" or (format_ is None and settings.structured)
+    form = "json" if data else "md"
+    body = daemon_or_store(
+        settings,
+        lambda: Client.of(settings).get("incidents", incident_id, "report", format=form, lang=lang),
+        lambda events: _made_here(events, incident_id, data, lang),
+    )
+    if data:
+        # --format json alone asks for data too, whatever -o says.
+        settings.output = "yaml" if settings.output == "yaml" else "json"
+        emit(settings, body, lambda _body: None)
+    else:
+        click.echo(body["text"], nl=False)
+    return ExitCode.OK
+
+
+incident.add_command(list_)
+incident.add_command(show)
+incident.add_command(report)
+
+
+def _made_here(events: Sequence[Event], incident_id: str, data: bool, lang: str) -> dict[str, Any]:
+    from controller.report import report_json, report_markdown
+
+    if data:
+        return report_json(events, incident_id)
+    return {"text": report_markdown(events, incident_id, lang)}
+
+
+def _print_list(settings: Settings, body: Mapping[str, Any]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    if not body["items"]:
+        click.echo("no incidents")
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("ID", "SERVICE", "LEVEL", "STATE", "DIAGNOSIS", "OPENED", "RTO", "RPO"):
+        table.add_column(heading, no_wrap=True)
+    for row in body["items"]:
+        state = str(row["state"])
+        table.add_row(
+            clean(row["id"]),
+            clean(row["service"]),
+            clean(row["level"]),
+            Text(clean(state), style=_STATE_STYLES.get(state, "")),
+            clean(row["code"]) + (" (by hand)" if row["manual"] else ""),
+            clean(str(row["opened_utc"])[:19]),
+            seconds(row["rto_s"]),
+            clean(row["rpo"] or "-"),
+        )
+    console(settings).print(table)
+
+
+def _print(settings: Settings, body: Mapping[str, Any]) -> None:
+    from rich.text import Text
+
+    out = console(settings)
+
+    def line(text: str, style: str = "") -> None:
+        out.print(Text(clean(text), style=style), soft_wrap=True)
+
+    state = str(body["state"])
+    line(f"{body['id']}: {body['service']}: {body['code']} (level {body['level']})", "bold")
+    line(f"  {body['sentence']}")
+    line(f"state: {state}, opened {body['opened_utc']}", _STATE_STYLES.get(state, ""))
+    for key in ("recovered_utc", "closed_utc"):
+        if body.get(key):
+            line(f"  {key.removesuffix('_utc')} {body[key]}")
+    for override in body["overrides"]:
+        line(f"OVERRIDDEN: {override['rule']} by {override['person']}: {override['reason']}", "bold red")
+    _print_clock(line, body["timings"])
+    for verdict in body["verdicts"]:
+        line(f"data: {verdict['label']}: {verdict['reason']}", "bold")
+        for text in verdict["not_covered"]:
+            line(f"  not covered: {text}")
+    for execution in body["executions"]:
+        line(f"execution: bcm-failover execution show {execution}")
+    for page in body["pages"]:
+        failed = f", FAILED by {', '.join(page['failed'])}" if page["failed"] else ""
+        reached = ", ".join(page["delivered"]) or "nobody yet"
+        line(f"page: {page['summary']}: delivered to {reached}{failed}")
+    if body["people"]:
+        line(f"people: {', '.join(body['people'])}")
+    line(f"report: bcm-failover incident report {body['id']}")
+
+
+def _print_clock(line: Any, timings: Mapping[str, Any]) -> None:
+    about = " (estimated)" if timings["estimated"] else ""
+    line(f"time: outage to verified recovery {_observed(timings['rto_s'])}{about}", "bold")
+    phases = (f"{k.removesuffix('_s')} {_observed(v)}" for k, v in timings["phases"].items() if v is not None)
+    line(f"  {', '.join(phases) or 'no phase observed'}")
+
+
+def _observed(value: float | None) -> str:
+    """What was not observed is said so, and never 0."""
+    return "not observed" if value is None else seconds(value)
