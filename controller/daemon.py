@@ -173,7 +173,7 @@ class Daemon:
         return health_report(
             self._station.supervisors,
             leads=store.held(),
-            problem=None if store.problem is None else str(store.problem),
+            problem=store.problem,
             progress_age_s=self._progress_age_s(),
             stuck_after_s=STUCK_S,
         )
@@ -186,11 +186,11 @@ class Daemon:
             "name": station.estate.daemon.name,
             "version": VERSION,
             "leader": leads,
-            "why_not_leader": None if leads or store.problem is None else str(store.problem),
+            "why_not_leader": None if leads else store.problem,
             "epoch": store.epoch,
             "estate_digest": station.loaded.digest,
             "estate_error": self._estate_error,
-            "journal_ok": store.problem is None,
+            "journal_ok": leads and not store.problem,
             "uptime_s": int(station.clock.monotonic_s() - self._started_s),
             "http_port": self._public.port,
         }

@@ -17,6 +17,7 @@ from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
+from controller.store.hostclock import boot_id
 from controller.store.sqlite import SqliteStore
 from controller.supervisor.executor import Executor
 from controller.supervisor.ledger import automatic_failovers
@@ -124,7 +125,7 @@ class Station:
             executor=self.executor,
             page=self.pager.page,
             sign=self.store.sign_head,
-            boot_id=self.store.boot_id,
+            boot_id=boot_id(),
             version=VERSION,
             digest=self.loaded.digest,
             state_dir=self.estate.daemon.state_dir,

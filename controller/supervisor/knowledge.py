@@ -86,6 +86,10 @@ class Knowledge:
         at_s = next((at for n, at in reversed(self._acked) if n <= canary_n), None)
         return None if at_s is None else max(0.0, now_s - at_s)
 
+    def states(self) -> list[ProbeState]:
+        """Of every probe that concerns the service."""
+        return list(self._states.values())
+
     def state(self, member: str, probe: str) -> ProbeState | None:
         return self._states.get((f"{self.service.name}/{member}", probe))
 

@@ -97,6 +97,7 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
         self._last_decision: tuple[object, ...] = ()
+        self._told: tuple[str, str] | None = None
         self._notes = Notes(self.knowledge, self.append)
         self._unlisten = world.journal.listen(self._journaled)
 
@@ -167,9 +168,9 @@ class Supervisor:
                 try:
                     await self._turn()
                 except LeadershipLostError as error:
-                    log.warning("another controller leads: observing only", error=str(error))
+                    self._tell_once("another controller leads: observing only", str(error))
                 except JournalError as error:
-                    log.error("journal can't be written: observing only", error=str(error))  # noqa: TRY400
+                    self._tell_once("the journal can't be written: observing only", str(error))
                 except BcmError as error:
                     log.error("turn failed", service=self.service.name, error=str(error))  # noqa: TRY400
                 except Exception:
@@ -420,6 +421,13 @@ class Supervisor:
         self._last_decision = ()
 
     # --- small things
+
+    def _tell_once(self, what: str, why: str) -> None:
+        """A state that lasts is said when it begins, not with every turn."""
+        if self._told != (what, why):
+            self._told = (what, why)
+            log.error(what, service=self.service.name, why=why)
+            self._page(Told("page", f"{what}: {why}"))
 
     async def append(self, type_: str, data: dict[str, Any], actor: str = "daemon") -> Event:
         return await self._world.journal.append(
