@@ -171,3 +171,16 @@ async def test_the_epoch_is_checked_inside_the_inserting_transaction(
     assert [e.type for e in store.events()] == [ev.EPOCH_TAKEN, ev.EPOCH_TAKEN], "it goes on observing"
     await taker.append("step.intent", {"by": "taker"})
     assert store.events()[-1].data == {"by": "taker"}
+
+
+async def test_an_owner_that_thaws_between_commit_and_anchor_does_not_disturb_the_takers_anchors(
+    open_store: OpenStore, state_dir: Path
+) -> None:
+    frozen = open_store(owner="frozen")
+    last = await frozen.append("step.intent", {}, anchor=True)
+    taker = open_store(owner="li.wei", take_over=True)
+    mine = await taker.append("step.intent", {"by": "taker"}, anchor=True)
+    assert frozen._session is not None
+    frozen._session._anchor_head(last, sync=True)  # what it was about to do when it was stopped
+    lines = [line.split()[0] for line in (state_dir / "anchor").read_text().splitlines() if line.strip()]
+    assert lines[-2:] == [str(mine.seq - 1), str(mine.seq)]
