@@ -93,6 +93,7 @@ def repair(reason: str, yes: bool) -> int:
     Nothing is deleted: the old files are moved aside and stay evidence. The daemon must not be running.
     --person says who does it.
     """
+    from controller.cli.ownership import become_owner_of
     from controller.store.repair import seal_and_restart
 
     settings = current_settings()
@@ -101,6 +102,7 @@ def repair(reason: str, yes: bool) -> int:
     _must_be_there(settings.state_path)
     if not yes:
         click.confirm(f"Seal the journal in {settings.state_path} and begin a new one?", abort=True)
+    become_owner_of(settings.state_path)
     first = seal_and_restart(settings.state_path, settings.person, reason)
     body = {"kind": "JournalRepair", **first.to_json()}
     emit(settings, body, lambda _body: _print_repair(settings.state_path, first.data))

@@ -175,10 +175,12 @@ def _break_glass(
     from config.loader import load_estate
     from controller import breakglass
     from controller.api.people import resolve_caller
+    from controller.cli.ownership import become_owner_of
 
     # Whoever may read the state directory could do it anyway; who it was lands in the evidence.
     estate = load_estate(settings.config_path).estate
     caller = resolve_caller(estate, os.getuid(), settings.person)
+    become_owner_of(estate.daemon.state_dir)
     return breakglass.failover(
         settings.config_path,
         service,

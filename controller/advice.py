@@ -1,0 +1,210 @@
+"""What a person does about a gate that holds and about a diagnosis.
+
+Printed in docs/operations/when-it-holds.md by `controller.report.holding_page`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class GateAdvice:
+    guards: str
+    todo: str
+
+
+GATE_ADVICE: Final[dict[str, GateAdvice]] = {
+    "mode": GateAdvice(
+        guards=(
+            "Mode `observe` does nothing by itself. Mode `act` is refused where the synchronous names are "
+            "not each exactly one member, or where another manager runs the service."
+        ),
+        todo=(
+            "In `observe`: run `bcm-failover failover SERVICE` if you want it done. Refused `act`: mend "
+            "what the reason names; `check` and the setting on the primary must agree."
+        ),
+    ),
+    "pause": GateAdvice(
+        guards="Somebody has paused the service; the reason and the end are shown.",
+        todo="Ask whoever paused it, or end it: `bcm-failover resume SERVICE`.",
+    ),
+    "leadership": GateAdvice(
+        guards=(
+            "This process does not hold the state directory, or its journal can't be trusted or written. "
+            "It observes and pages only."
+        ),
+        todo=(
+            "`bcm-failover status` says why. A second daemon on the same directory: stop one. Disk full: "
+            "make room. Journal damaged: `bcm-failover journal verify`, then see "
+            "[break-glass](break-glass.md#a-damaged-journal)."
+        ),
+    ),
+    "observer": GateAdvice(
+        guards="The reference targets do not answer either: the trouble may be this host's own network.",
+        todo="Mend this host's network, or decide from another place.",
+    ),
+    "observers": GateAdvice(
+        guards=(
+            "A replica still holds a fresh canary of the primary: the primary lives, the path from here to "
+            "it does not."
+        ),
+        todo=(
+            "Mend the path. If clients can't reach the primary either, use `switchover` or stop the "
+            "primary yourself."
+        ),
+    ),
+    "diagnosis": GateAdvice(
+        guards="What was found is nothing that a failover mends, or a person must confirm it.",
+        todo="See the diagnosis in the table below.",
+    ),
+    "confirmed": GateAdvice(
+        guards="Not confirmed for long enough, or this controller never saw the primary up.",
+        todo=(
+            "Wait for the profile's time. After a fresh start on a primary that is down already: "
+            "`bcm-failover failover SERVICE`."
+        ),
+    ),
+    "blocked": GateAdvice(
+        guards=(
+            "An automatic failover has happened, and redundancy is not restored. A second one could be a "
+            "loop."
+        ),
+        todo=(
+            "Bring the missing copy back, or `bcm-failover acknowledge SERVICE --comment …` when the cause "
+            "is known."
+        ),
+    ),
+    "budget": GateAdvice(
+        guards=(
+            "More automatic failovers in the window than `daemon.failover_budget` allows: a common cause "
+            "is likely."
+        ),
+        todo="Look for the common cause (network, storage, an upgrade). A failover by hand is not counted.",
+    ),
+    "execution": GateAdvice(
+        guards=(
+            "An execution is open for the service. Two at once would be two masters; nothing overrides this."
+        ),
+        todo=(
+            "`bcm-failover execution list`, `execution show ID`; then `execution resume ID` or `execution "
+            "abort ID`."
+        ),
+    ),
+    "candidate": GateAdvice(
+        guards="No member can be promoted; the reason says of each why not.",
+        todo="Bring a standby back, end its delay or paused replay, or take `excluded` off it.",
+    ),
+    "rpo": GateAdvice(
+        guards=(
+            "Not enough members can be read to prove that no acknowledged write is lost, or the newest "
+            "canary is older than the RPO."
+        ),
+        todo=(
+            "Bring back as many members as the reason asks for. If the data is known to be lost or "
+            'expendable: `bcm-failover failover SERVICE --override S3 --reason "…"`; the verdict then is '
+            "not `ZERO_PROVEN`."
+        ),
+    ),
+    "dr": GateAdvice(
+        guards="The candidate is at the DR site, and nobody observes from a third place.",
+        todo=(
+            "A person decides: `bcm-failover approve APR-…`, or `bcm-failover failover SERVICE --to MEMBER`."
+        ),
+    ),
+    "approval": GateAdvice(
+        guards=(
+            "Mode `ask`: everything is prepared and waits for a person. An approval that is not given in "
+            "15 minutes means no; the situation is then judged anew."
+        ),
+        todo="`bcm-failover approve APR-…` (`status` lists what waits). Whoever asked can't approve.",
+    ),
+    "primary": GateAdvice(
+        guards="Switchover only: the primary does not answer, so this is no planned move.",
+        todo="`bcm-failover failover SERVICE`.",
+    ),
+}
+
+CODE_ADVICE: Final[dict[str, str]] = {
+    "Healthy": "Nothing.",
+    "NotObservedYet": (
+        "Wait for the first round of probes. If it stays: credentials, pg_hba.conf, address, firewall."
+    ),
+    "PrimarySuspect": "Wait: it is settled within the profile's time.",
+    "PrimaryProcessDown": (
+        "A failover follows where the gates let it. Find out why it died: server log, kernel log (OOM)."
+    ),
+    "PrimaryHung": ("A failover follows where the gates let it. Look at storage and at the host's console."),
+    "PrimaryNodeDown": (
+        "A failover follows where the gates let it. Keep the host from coming back as primary if you can."
+    ),
+    "PrimaryDiskFull": (
+        "A failover follows to a candidate with room. Free space; a full pg_wal stops the server."
+    ),
+    "SiteDown": "A failover follows where the gates let it; to the DR site it is asked for.",
+    "PrimaryRestarting": ("Wait. If it does not come up, it becomes PrimaryNotReady or PrimaryProcessDown."),
+    "PrimaryNotReady": (
+        "Look at the server log: a long recovery or a shutdown that waits. To switch all the same: "
+        "`failover --override S6 --reason …`."
+    ),
+    "PrimaryShutDownByAdmin": (
+        "Ask who stopped it. Meant: `pause` next time. Not meant: start it, or `failover --override S6 "
+        "--reason …`. `on_admin_stop: failover` makes it automatic."
+    ),
+    "PrimaryConnectionsExhausted": (
+        "Find who holds the connections; keep `superuser_reserved_connections` and a pooler. A failover "
+        "would move the crowd along."
+    ),
+    "ProbeCredentialsRejected": (
+        "Mend the monitor's password (secret in the estate, `\\password` on the primary) or pg_hba.conf. "
+        "Nothing is concluded until then."
+    ),
+    "OtherManagerPresent": "Stop the other manager for this service, or leave the service to it.",
+    "PrimaryReadOnly": (
+        "Look for `default_transaction_read_only` (set by a fence?) and for recovery mode. `incident list` "
+        "shows whether it was fenced."
+    ),
+    "PrimarySyncBlocked": (
+        "Bring a synchronous standby back. Loosening `synchronous_standby_names` ends the wait and ends "
+        "the proof."
+    ),
+    "PrimaryWritesBlocked": "Look for locks on the canary's table and for storage that hangs.",
+    "PrimaryListenerHung": (
+        "The postmaster is stopped or starved. Node access settles it; a person approves or not."
+    ),
+    "PrimaryPartitioned": "Mend the network between here and the primary.",
+    "PrimaryWentBack": (
+        "A restored snapshot or an empty disk. Keep it stopped; then `failover --override S6 --reason …` "
+        "to a member that has the data."
+    ),
+    "SplitBrain": (
+        "Stop the member that is not the recorded primary, at once. What it acknowledged is on it alone: "
+        "keep its data directory as evidence."
+    ),
+    "SwitchedOutside": (
+        "Somebody promoted another member by hand. Check that the old primary is stopped; the incident "
+        "tells what was seen."
+    ),
+    "EverythingUnknown": "Look at the daemon's host first: network, DNS, open files, load.",
+    "PrimaryUnknown": "Look at the reason of the member in `status`: it says what could not be judged.",
+    "ObserverIsolated": "Mend the daemon's own network. Nothing is done from here meanwhile.",
+    "DependencyDown": "See the service that it names.",
+    "AllStandbysDown": (
+        "Bring a standby back. Until then writes wait (`when_single_copy: block`) or are on one copy."
+    ),
+    "OldPrimaryReturned": (
+        "It is fenced and rejoined by itself (`rejoin: auto`). Without node access: stop it by hand."
+    ),
+    "NodeDown": "Bring the host back; the standby follows by itself.",
+    "StandbyDown": "Start the standby. Its server log says why it stopped.",
+    "StandbyDetached": (
+        "It is re-attached or rejoined by itself; without node access check its `primary_conninfo`."
+    ),
+    "ForeignSystem": "Wrong address, or a new `initdb`. Build the member again from the primary.",
+    "RedundancyLost": "Build the member again (base backup); then the block ends.",
+    "ConfigDrift": "Somebody loosened the setting. Put it back, or change the estate and reload.",
+    "StandbyLagging": "Network, storage or a long query on the standby.",
+    "DiskFilling": "Make room, or enlarge the volume, before it is PrimaryDiskFull.",
+    "LatencyDegraded": "Look at storage and load; nothing is done by itself.",
+}
