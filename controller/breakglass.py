@@ -60,7 +60,8 @@ async def _failover(loaded: LoadedEstate, service: str, wish: Wish, *, take_over
             raise HeldError(
                 str(store.problem),
                 gate="leadership",
-                hint="with a daemon that works use `failover` without --no-daemon; with a frozen one add --take-over",
+                hint="a daemon that works takes `failover` without --no-daemon; against a frozen one "
+                "add --take-over",
             )
         station = Station(loaded, store, clock)
         station.start()
@@ -85,7 +86,7 @@ async def _act(station: Station, supervisor: Supervisor, wish: Wish, *, dry_run:
 
 
 async def _look(station: Station, supervisor: Supervisor) -> None:
-    """Until the diagnosis is confirmed or as long as the profile needs for it: nothing is known at the start."""
+    """Until the diagnosis is confirmed, or for as long as that may take: at the start it knows nothing."""
     profile = supervisor.service.detection
     deadline_s = station.clock.monotonic_s() + profile.worst_detection_s + profile.restart_grace_s + 1.0
     sys.stderr.write(f"looking at {supervisor.service.name} before anything is done…\n")
