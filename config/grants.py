@@ -13,10 +13,8 @@ VERSIONS = range(14, 19)
 # What the product sets on members; ALTER SYSTEM can be granted for each parameter from 15 on.
 CONTROLLED_PARAMETERS = (
     "primary_conninfo",
-    "primary_slot_name",
     "synchronous_standby_names",
     "default_transaction_read_only",
-    "recovery_min_apply_delay",
 )
 CONTROL_FUNCTIONS = (
     "pg_promote(boolean, integer)",

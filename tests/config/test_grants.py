@@ -78,8 +78,7 @@ def test_the_printed_sql_lets_each_role_do_its_work(pair: PgPair) -> None:
 
     with session(pair.primary, CONTROL) as control:
         for parameter in CONTROLLED_PARAMETERS:
-            value = "0" if parameter == "recovery_min_apply_delay" else ""
-            value = "off" if parameter == "default_transaction_read_only" else value
+            value = "off" if parameter == "default_transaction_read_only" else ""
             control.execute(f"alter system set {parameter} = '{value}'")
             control.execute(f"alter system reset {parameter}")
         control.execute("select pg_reload_conf()")
@@ -126,6 +125,12 @@ def test_another_engine_or_version_is_a_usage_error() -> None:
     for version in (13, 19):
         with pytest.raises(UsageError, match="not supported"):
             grants_sql(version=version)
+
+
+def test_what_may_be_set_is_what_the_actions_set() -> None:
+    from runbooks.actions.postgresql.settings import OWNED
+
+    assert set(CONTROLLED_PARAMETERS) == set(OWNED)
 
 
 def test_the_demo_has_the_same_rights_as_the_printed_script() -> None:

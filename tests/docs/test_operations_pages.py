@@ -88,7 +88,7 @@ def test_the_sudoers_lines_allow_what_is_run(systemctl: str) -> None:
 @pytest.mark.skipif(shutil.which("visudo") is None, reason="sudo is not installed")
 def test_the_sudoers_lines_are_accepted(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "operations" / "install.md").read_text(encoding="utf-8")
-    (block,) = [b for b in re.findall(r"```\n(.*?)```", page, re.DOTALL) if "NOPASSWD" in b]
+    (block,) = [b for b in re.findall(r"```\w*\n(.*?)```", page, re.DOTALL) if "NOPASSWD" in b]
     file = tmp_path / "sudoers"
     file.write_text(block)
     done = subprocess.run(["visudo", "-cf", file], capture_output=True, text=True, timeout=30, check=False)
