@@ -126,7 +126,9 @@ class Run:
 
     async def _stop_at(self, status: StepStatus) -> Ending:
         reason = f"step {status.step.id} {status.state.value}: {status.detail}"
-        if status.step.on_failure is OnFailure.UNDO:
+        # What is to happen at a point of no return is said for the time after it.
+        not_begun = status.step.point_of_no_return and not self.state.past_no_return
+        if status.step.on_failure is OnFailure.UNDO or not_begun:
             return await self._back(reason, status)
         return await self._halt(reason, status)
 

@@ -11,7 +11,15 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from config.document import Document
 from config.durations import Seconds, format_duration
@@ -61,6 +69,12 @@ class Variable(_Model):
     default: Any = None
     description: str = ""
 
+    @field_validator("default")
+    @classmethod
+    def _can_be_journaled(cls, value: Any) -> Any:
+        refuse_unjournalable(value, "default")
+        return value
+
 
 class Step(_Model):
     """`timeout` is of one attempt. Options that have no effect where they stand are errors of the linter."""
@@ -85,10 +99,11 @@ class Step(_Model):
         None, description="The incident's clock is marked when the step has succeeded."
     )
 
-    @model_validator(mode="after")
-    def _options_can_be_journaled(self) -> Self:
-        refuse_unjournalable(self.with_, "with")
-        return self
+    @field_validator("with_")
+    @classmethod
+    def _can_be_journaled(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        refuse_unjournalable(value, "with")
+        return value
 
     @property
     def attempts(self) -> int:
@@ -120,8 +135,6 @@ class Runbook(_Model):
             if step.id in seen:
                 raise ValueError(f"two steps have the id {step.id!r}; an id names one step")
             seen.add(step.id)
-        for name, variable in self.vars.items():
-            refuse_unjournalable(variable.default, f"vars.{name}.default")
         return self
 
     def definition(self) -> dict[str, Any]:
