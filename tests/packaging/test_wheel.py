@@ -61,7 +61,7 @@ def test_the_command_runs_from_the_wheel_and_not_from_the_checkout(installed: Ru
 
 def test_the_starter_file_of_the_wheel_passes_its_own_check(installed: Run, tmp_path: Path) -> None:
     estate = tmp_path / "estate.yaml"
-    starter = installed("bcm-failover", "init")
+    starter = installed("bcm-failover", "init", "-")
     assert starter.returncode == 0, starter.stderr
     estate.write_text(starter.stdout, encoding="utf-8")
     checked = installed("bcm-failover", "check", str(estate))
