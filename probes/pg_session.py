@@ -134,9 +134,12 @@ class PgSession:
         return end
 
     def ended(self) -> SessionEnd | None:
-        """Has the peer ended the idle session? Looks at what has come, and never waits."""
+        """Has the peer ended the idle session? Looks at what has come, and never waits. None while somebody
+        waits on the session: it is that one's to find out."""
         if self._conn is None:
             return SessionEnd()
+        if self._watch is not None:
+            return None
         self.notices.clear()
         with contextlib.suppress(psycopg.Error):
             self._consume()

@@ -60,7 +60,7 @@ _CANARY = """
 create table canary (id int primary key, n bigint not null, token text, written timestamptz)
   with (fillfactor = 10);
 insert into canary values (1, 0, null, null);
-grant select on canary to monitor;
+grant select, update on canary to monitor;
 grant select, update on canary to writer
 """
 
