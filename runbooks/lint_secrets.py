@@ -49,9 +49,13 @@ def _secrets(path: Path, value: Any) -> Iterator[Path]:
     elif isinstance(value, list | tuple):
         for number, item in enumerate(value):
             yield from _secrets((*path, number), item)
-    elif isinstance(value, str) and value:
-        if _IN_TEXT.search(value) or (_named_secret(path) and not is_template(value)):
-            yield path
+    elif isinstance(value, str) and _is_secret(path, value):
+        yield path
+
+
+def _is_secret(path: Path, value: str) -> bool:
+    named = bool(value) and not is_template(value) and _named_secret(path)
+    return named or _IN_TEXT.search(value) is not None
 
 
 def _named_secret(path: Path) -> bool:
