@@ -16,7 +16,7 @@ from typing import Any
 
 from controller.demo import processes
 from controller.demo.cluster import Cluster
-from controller.demo.estate import SERVICE, demo_estate
+from controller.demo.estate import SERVICE, demo_estate, invoking_user
 from model.errors import BcmError
 
 START_TIMEOUT_S = 20.0
@@ -35,6 +35,7 @@ class DaemonProcess:
         self.log = base / "daemon.log"
         text = demo_estate(cluster, state_dir=self.state_dir, socket=self.socket, profile=profile, mode=mode)
         self.config.write_text(text, encoding="utf-8")
+        self.program = [sys.executable, "-m", "controller.cli.main"]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +47,7 @@ class DaemonProcess:
         """Raises BcmError with the end of its log if it is not ready in time."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "controller.cli.main", "run", "-c", str(self.config)],
+                [*self.program, "run", "-c", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -104,9 +105,11 @@ class DaemonProcess:
 
     def person(self) -> str:
         """Root acts for the one person of the demo's estate."""
-        from controller.demo.estate import invoking_user  # noqa: PLC0415
-
         return invoking_user()
+
+    def ended(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return None if self._process is None else self._process.poll()
 
     def kill(self) -> None:
         """SIGKILL."""

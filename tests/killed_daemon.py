@@ -1,0 +1,41 @@
+"""The real daemon, which dies at the nth record of its incident: `after` it is on disk, or just `before`.
+
+    python killed_daemon.py before|after N run -c estate.yaml
+
+Records are counted from the opening of the incident (0). `before` models a death between an effect and its
+record, `after` one between a record and the next act.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from controller.cli.main import main
+from controller.supervisor.tap import TappedJournal
+from model import events as ev
+
+
+def arm(when: str, point: int) -> None:
+    real = TappedJournal.append
+    seen = {"count": -1}
+
+    async def append(self: TappedJournal, type_: str, data: Any, **where: Any) -> Any:
+        if type_ == ev.INCIDENT_OPENED or seen["count"] >= 0:
+            seen["count"] += 1
+        if when == "before" and seen["count"] == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+        event = await real(self, type_, data, **where)
+        if when == "after" and seen["count"] == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return event
+
+    TappedJournal.append = append  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1], int(sys.argv[2]))
+    sys.argv = [sys.argv[0], *sys.argv[3:]]
+    main()
