@@ -44,7 +44,7 @@ def check(file: Path | None, strict: bool) -> int:
             "file": str(path),
             "digest": examined.digest,
             "usable": examined.estate is not None,
-            "findings": [_finding(f) for f in examined.findings],
+            "findings": [finding_json(f) for f in examined.findings],
         }
         click.echo(structured(settings, body))
         usable, findings = examined.estate is not None, bool(examined.findings)
@@ -72,7 +72,8 @@ def schema() -> int:
     return ExitCode.OK
 
 
-def _finding(finding: Any) -> Mapping[str, Any]:
+def finding_json(finding: Any) -> Mapping[str, Any]:
+    """Of a `config.findings.Finding`."""
     return {
         "severity": finding.severity.value,
         "line": finding.line,

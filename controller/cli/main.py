@@ -12,7 +12,7 @@ import click
 from controller.cli.base import PROGRAM, BcmGroup, PipeClosedError
 from controller.cli.exits import ApiError, ExitCode, error_json, exit_code_of
 from controller.cli.settings import Settings, settings_of
-from model.errors import BcmError, EstateError, HeldError
+from model.errors import BcmError, HeldError
 
 _HERE: Final = "controller.cli"
 _COMMANDS: Final = {
@@ -109,9 +109,9 @@ def _show(error: BcmError, settings: Settings) -> None:
 
     if settings.structured:
         click.echo(structured(settings, {"error": error_json(error)}))
-    if isinstance(error, EstateError | ApiError):
-        for problem in error.problems:
-            click.echo(clean(problem), err=True)
+    # `problems` of an estate, `findings` of a runbook: each with its line.
+    for problem in (*getattr(error, "problems", ()), *getattr(error, "findings", ())):
+        click.echo(clean(problem), err=True)
     gate = error.gate if isinstance(error, HeldError | ApiError) else None
     held = f"held by the gate `{gate}`: " if gate else ""
     where = f"{error.where}: " if error.where else ""

@@ -90,3 +90,38 @@ def test_runbooks_are_listed_and_shown(alone: Shell) -> None:
     shown = alone("runbook", "show", "postgresql-failover")
     assert (shown.code, "promote" in shown.out) == (0, True)
     assert alone("runbook", "show", "nope").code != 0
+
+
+BROKEN_RUNBOOK = """
+apiVersion: 1
+name: mine
+kind: failover
+engine: postgresql
+description: Promotes without asking
+steps:
+  - id: promote
+    action: no.such.action
+    timeout: 5s
+"""
+
+
+def test_a_runbook_is_judged_before_it_is_needed(alone: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(BROKEN_RUNBOOK)
+    said = alone("runbook", "lint", str(file))
+    assert said.code == 1
+    assert f"{file}:" in said.out
+    assert "no.such.action" in said.out
+    items = json.loads(alone("runbook", "lint", str(file), "-o", "json").out)["items"]
+    assert any(item["severity"] == "error" for item in items)
+    assert alone("runbook", "lint", str(tmp_path / "nope.yaml")).code == 1
+
+
+def test_shipped_runbooks_have_no_findings(alone: Shell, tmp_path: Path) -> None:
+    estate = tmp_path / "estate.yaml"
+    alone("init", str(estate))
+    for item in json.loads(alone("runbook", "list", "-o", "json").out)["items"]:
+        said = alone("runbook", "lint", item["name"], "--strict")
+        assert (said.code, said.out) == (0, f"{item['name']}: 0 findings\n")
+        assert alone("runbook", "lint", item["name"], "-c", str(estate), "--service", "orders").code == 0
+    assert alone("runbook", "lint", "x", "-c", str(estate), "--service", "nope").code == 2
