@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from controller.advice import GATE_ADVICE
 from controller.cli import completing
 from controller.cli.base import command
 from controller.cli.client import Client
@@ -53,6 +55,8 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         line(f"  {body['would']}")
     for gate in decision.get("gates", []):
         print_gate(line, gate)
+        if gate.get("passed") is False and gate.get("name") in GATE_ADVICE:
+            line(f"      what to do: {_without_links(GATE_ADVICE[gate['name']].todo)}")
     proof = body.get("proof") or {}
     if proof:
         word = "complete" if proof.get("complete") else "NOT complete"
@@ -63,6 +67,11 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         word = {True: "pass", False: "fail"}.get(ready.get("ok"), "unknown")
         hint = f" ({ready['hint']})" if ready.get("hint") and word != "pass" else ""
         line(f"  {mark_of(word)} {ready.get('what')}: {ready.get('text')}{hint}", style_of(word))
+
+
+def _without_links(text: str) -> str:
+    """The advice is written for a page; its links lead nowhere on a terminal."""
+    return re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", text)
 
 
 def print_gate(line: Any, gate: Mapping[str, Any]) -> None:

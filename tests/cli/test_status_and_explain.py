@@ -140,6 +140,7 @@ def test_explain_prints_every_gate_and_the_evidence_on_both_sides(daemon: FakeDa
             "verb": "hold", "reason": "the RPO can't be proven",
             "gates": [
                 {"name": "mode", "passed": True, "reason": "act", "rule": "S7"},
+                {"name": "leadership", "passed": False, "reason": "held by 7", "rule": "S4"},
                 {"name": "rpo_provable", "passed": False, "reason": "1 of 2 readable", "rule": "S3"},
                 {"name": "approval", "passed": None, "reason": "not judged", "rule": ""},
             ],
@@ -153,10 +154,13 @@ def test_explain_prints_every_gate_and_the_evidence_on_both_sides(daemon: FakeDa
         "  - pg2 still receives",
         "decision: hold: the RPO can't be proven",
         "  pass mode [S7]: act",
+        "  FAIL leadership [S4]: held by 7",
         "  FAIL rpo_provable [S3]: 1 of 2 readable",
         "  unknown approval: not judged",
     ):
         assert line in out.splitlines()
+    assert "      what to do: `bcm-failover status` says why." in out
+    assert ".md" not in out
 
 
 def on_terminal(command: list[str], environ: dict[str, str]) -> str:
