@@ -40,6 +40,7 @@ class Run:
         self.state = state
         self.steps = StepRunner(state)
         self._beside: dict[str, asyncio.Task[None]] = {}
+        self._group: list[asyncio.Task[None]] = []
         self._reached: list[StepStatus] = []
 
     async def drive(self, *, back: str | None = None) -> ExecutionResult:
@@ -109,11 +110,8 @@ class Run:
             await self.steps.settle(self._status(steps[0]))
             return
         tasks = [asyncio.ensure_future(self.steps.settle(self._status(step))) for step in steps]
-        try:
-            await _raise_from(tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        self._group = tasks
+        await _raise_from(tasks)
 
     async def _look_beside(self, *, wait: bool) -> None:
         """Raises what ends the execution. Steps that failed stop it at this point too."""
@@ -210,7 +208,8 @@ class Run:
         )
 
     async def _cancel_all(self) -> None:
-        tasks = [task for task in self._beside.values() if not task.done()]
+        """What is still at work; a task that ends by this has let go of what it did."""
+        tasks = [task for task in (*self._beside.values(), *self._group) if not task.done()]
         for task in tasks:
             task.cancel()
         if tasks:

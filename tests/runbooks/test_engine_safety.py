@@ -230,6 +230,18 @@ async def test_a_cancelled_execution_is_left_open_and_lets_go_of_its_locks(stage
     assert (await stage.process().resume()).state == "undone"
 
 
+async def test_a_cancelled_group_lets_go_before_the_locks_do(stage: Stage) -> None:
+    life = stage.process()
+    group = behave("p", "wait", "parallel: g", "30s") + behave("q", "wait", "parallel: g", "30s")
+    run = asyncio.create_task(life.run(runbook_of(LOCK + group)))
+    await until(lambda: stage.world.seen.count("wait") == 2)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
+    assert stage.world.open_sessions == 0
+
+
 async def test_an_undo_that_does_not_work_is_said_and_asks(stage: Stage) -> None:
     steps = LOCK + behave("x", "ok", "undo: true") + behave("bad", "fail", "on_failure: undo")
     life = stage.process()
