@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _WAIT_S: Final = 10.0
 # A daemon that was restarted resumes what was open; after this long somebody has to look.
 _PATIENCE_S: Final = 15.0
+_LOOK_AGAIN_S: Final = 0.5
 _ENDED: Final = frozenset({"succeeded", "failed", "unknown", "skipped", "undone"})
 _EXIT_BY_STATE: Final = {"succeeded": ExitCode.OK, "unknown": ExitCode.UNKNOWN}
 
@@ -52,21 +53,28 @@ class Follower:
         return exit_code_of_execution(body)
 
     def _to_the_end(self, execution: str, status: Status | None) -> dict[str, Any]:
-        body: dict[str, Any] = {"last_seq": 0, "closed_utc": None}
+        last_seq, lost_since_s = 0, None
         while True:
-            body = self._next(execution, int(body.get("last_seq", 0)))
+            body = self._next(execution, last_seq, _WAIT_S if lost_since_s is None else _LOOK_AGAIN_S)
             self._print_new(body)
-            if body.get("closed_utc") is not None or body.get("state") == "unknown":
+            news, last_seq = int(body["last_seq"]) > last_seq, int(body["last_seq"])
+            if body.get("closed_utc") is not None:
+                return body
+            # Whoever ran it is gone. A daemon that starts resumes it: waited for, though not for ever.
+            lost = body.get("state") == "unknown"
+            if not lost or news or lost_since_s is None:
+                lost_since_s = time.monotonic() if lost else None
+            elif time.monotonic() - lost_since_s > _PATIENCE_S:
                 return body
             running = [step["id"] for step in body.get("steps", []) if step.get("state") == "running"]
             if status is not None:
                 status.update(clean(", ".join(running) or "…"))
 
-    def _next(self, execution: str, after: int) -> dict[str, Any]:
+    def _next(self, execution: str, after: int, wait_s: float) -> dict[str, Any]:
         until = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                return self._client.get("executions", execution, wait_s=_WAIT_S, after=after)
+                return self._client.get("executions", execution, wait_s=wait_s, after=after)
             except UnreachableError as error:
                 if time.monotonic() > until:
                     raise OutcomeUnknownError(

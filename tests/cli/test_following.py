@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from model import events as ev
 from tests.cli.conftest import Shell
 from tests.fake_daemon import FakeDaemon
 
@@ -104,6 +105,39 @@ def test_a_daemon_that_goes_away_leaves_the_outcome_unknown(
     said = bcm("switchover", "orders")
     assert said.code == 4
     assert "bcm-failover execution show EXE-1" in said.err
+
+
+def test_an_execution_that_a_new_daemon_resumes_is_followed_to_its_end(
+    daemon: FakeDaemon, bcm: Shell
+) -> None:
+    def die_and_resume() -> None:
+        daemon.journal.begin_step("EXE-1", "lock")
+        daemon.journal.append(ev.DAEMON_STARTED, {}, service=None)
+        threading.Timer(1.0, resume).start()
+
+    def resume() -> None:
+        daemon.journal.append(ev.EXECUTION_RESUMED, {"reason": "the daemon died"}, execution="EXE-1")
+        two_steps(daemon)()
+
+    daemon.control.answers["failover"] = launch(daemon, die_and_resume)
+    said = bcm("failover", "orders")
+    assert said.code == 0
+    assert "EXE-1 succeeded" in said.out
+
+
+def test_an_execution_that_nobody_resumes_is_unknown(
+    daemon: FakeDaemon, bcm: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die() -> None:
+        daemon.journal.begin_step("EXE-1", "lock")
+        daemon.journal.append(ev.DAEMON_STARTED, {}, service=None)
+
+    monkeypatch.setattr("controller.cli.follow._PATIENCE_S", 0.3)
+    monkeypatch.setattr("controller.cli.follow._LOOK_AGAIN_S", 0.1)
+    daemon.control.answers["failover"] = launch(daemon, die)
+    said = bcm("failover", "orders")
+    assert said.code == 4
+    assert "the effect of lock can't be seen" in said.err
 
 
 def test_an_aborted_execution_that_was_taken_back_is_a_success(daemon: FakeDaemon, bcm: Shell) -> None:
