@@ -81,7 +81,11 @@ def test_a_stray_or_forged_reply_answers_nothing() -> None:
         while not icmp_socket._PINGERS:
             await asyncio.sleep(0)
         (pinger,) = icmp_socket._PINGERS.values()
-        for packet in (b"", b"\x45", bytes(8), bytes(64), b"\x45" + bytes(19) + bytes(8) + b"?" * 16):
+        ip_header = b"\x45" + bytes(19)
+        (token,) = pinger._waiting
+        own_request = ip_header + b"\x08" + bytes(7) + token
+        forged = ip_header + bytes(8) + b"?" * 16
+        for packet in (b"", b"\x45", bytes(8), bytes(64), own_request, forged):
             pinger._take(packet)
         assert not any(waiter.done() for waiter in pinger._waiting.values())
         attempt.cancel()

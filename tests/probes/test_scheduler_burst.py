@@ -65,7 +65,10 @@ async def test_a_server_that_answers_with_an_error_is_not_hammered() -> None:
     async with world() as w:
         probe = w.watch()
         for failure in (Failure.SATURATED, Failure.STARTING):
+            probe.answer = probe.after(0.001, REFUSED)
+            await w.clock.advance(1.0)
             probe.answer = probe.after(0.001, Reading.failed(failure, "no room"))
+            await w.clock.advance(0.1)
             asked = len(probe.starts)
             await w.clock.advance(5.0)
             assert len(probe.starts) - asked <= 11

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 
-from model.observation import Failure, Outcome
-from tests.scripted_probe import BALANCED, REFUSED, world
+from model.observation import Failure, Observation, Outcome
+from probes.scheduler import Scheduler
+from tests.scripted_probe import BALANCED, FAST, REFUSED, ScriptedProbe, world
+from tests.virtual_clock import VirtualClock
 
 FROZEN_OBSERVER = """
 import asyncio, json, sys
@@ -116,6 +118,30 @@ async def test_a_loop_kept_busy_by_other_work_counts_as_late() -> None:
         asyncio.get_running_loop().call_soon(w.clock.work, 0.9)
         await w.until(lambda: len(w.seen) > known)
         assert w.seen[known].outcome is Outcome.UNKNOWN
+
+
+async def test_a_listener_that_takes_long_counts_as_late() -> None:
+    """The answers of all other targets wait while one observation is taken in."""
+    clock = VirtualClock()
+    seen: list[Observation] = []
+
+    def listener(observation: Observation) -> None:
+        seen.append(observation)
+        if observation.target == "shop/pg2" and probe.running:
+            clock.work(0.9)
+
+    scheduler = Scheduler(clock, "ops1", listener)
+    probe, other = ScriptedProbe(clock), ScriptedProbe(clock, "shop/pg2")
+    probe.answer = probe.never
+    other.answer = other.never  # its verdict falls in a round of the timekeeper
+    scheduler.add("shop/pg2", other, FAST)
+    scheduler.add("shop/pg1", probe, BALANCED, interval_s=5.0)
+    for _ in range(200):
+        await clock.advance(0.05)
+    await clock.finish(scheduler.aclose())
+    judged = [observation for observation in seen if observation.target == "shop/pg1"]
+    assert judged
+    assert {observation.outcome for observation in judged} == {Outcome.UNKNOWN}
 
 
 async def test_a_stopped_observer_process_sees_no_failure_of_a_healthy_server() -> None:

@@ -21,6 +21,7 @@ from probes.addresses import Address
 from probes.scheduler import Scheduler
 from probes.tcp import TcpOptions, TcpProbe
 from tests.bad_servers import LOOPBACK, closes, garbage, nobody, reset, serving
+from tests.network_namespace import in_namespace
 from tests.scripted_probe import ports
 from tests.virtual_clock import RealClock
 
@@ -119,6 +120,15 @@ async def test_no_file_left_is_our_own_trouble() -> None:
 async def test_a_name_that_does_not_exist_is_unknown_and_not_down() -> None:
     reading = await tcp(1, host="no-such-host.invalid").check()
     assert (reading.outcome, reading.failure) == (Outcome.UNKNOWN, Failure.LOCAL)
+
+
+def test_no_route_from_here_is_our_own_trouble() -> None:
+    async def main() -> None:
+        reading = await tcp(80, host="192.0.2.1").check()
+        assert (reading.outcome, reading.failure) == (Outcome.UNKNOWN, Failure.LOCAL)
+        assert "Network is unreachable" in reading.detail
+
+    in_namespace(main, {})
 
 
 async def test_each_address_of_a_name_is_tried() -> None:
