@@ -27,8 +27,16 @@ def fold(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
             return _good(state, seen, profile)
         case Outcome.UNKNOWN:
             return _unknown(state, seen)
+        case Outcome.FAILED if _outlived(state, seen):
+            return state
         case Outcome.FAILED:
             return _bad(state, seen, profile)
+
+
+def _outlived(state: ProbeState, seen: Observation) -> bool:
+    """The silence of an attempt says nothing if a younger one was answered: attempts overlap."""
+    answered = state.last_good
+    return seen.failure is Failure.SILENT and answered is not None and answered.started_s >= seen.started_s
 
 
 def _good(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:

@@ -37,7 +37,9 @@ class Decision:
 
     @property
     def stopped_by(self) -> str | None:
-        return next((g.name for g in self.gates if not g.passed), None)
+        """The first gate that stops it; one that only asks a person comes after all that stop."""
+        failed = sorted((g for g in self.gates if not g.passed), key=lambda g: g.asks)
+        return failed[0].name if failed else None
 
     def to_json(self) -> dict[str, Any]:
         return {

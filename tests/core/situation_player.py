@@ -1,0 +1,233 @@
+"""Plays a situation (tests/core/situations/*.yaml) through fold → view → diagnose → decide.
+
+A situation is written for people who run databases: what each probe saw when, and what is made of it.
+
+    what: one sentence
+    rule: P13                      # the rules and lessons that it stands for
+    calm: true                     # the default: all answer for 3 s before 0.0; false: nothing was seen
+    service: {profile: fast, …}    # fields of ServiceView, where they are not the default
+    members: {pg3: {site_role: dr, facts: {…}}}   # fields of MemberView; facts of every good reading
+    around: {mode: observe, …}     # fields of DecisionInput
+    seen:
+      - 0.00 pg1 closed
+      - 0.02..0.08/0.02 pg1 refused            # several: first..last/step
+      - 0.00..2.00/0.25+0.50 pg1 silent        # +how long each took (5 ms, if not given)
+      - 0.50 pg1/canary sync_blocked           # the canary's probe; pg1/icmp is the host's
+      - 0.60 pg1 ok timeline=2 late            # facts of this reading; `late`: after its deadline
+    expect:
+      - {at: 0.09, code: PrimaryProcessDown, verb: act, candidate: pg2}
+
+Members that `seen` does not name go on answering until the moment that is judged; a primary that it names has
+no canary but the one that is written down. Times are seconds; 0.0 is when the trouble begins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from controller.candidates import positions
+from controller.decide import DecisionInput, decide
+from controller.detect import age, fold
+from controller.diagnose import diagnose
+from controller.views import CANARY, PG, MemberView, ServiceView
+from model.decision import Decision
+from model.diagnosis import Diagnosis
+from model.health import PROFILES, ProbeState, Profile
+from model.observation import Failure, Observation, Outcome
+from model.quorum import choose, parse_synchronous_standby_names, prove
+
+ORIGIN_S = 1000.0
+_LINE = re.compile(
+    r"(?P<first>[\d.]+?)(?:\.\.(?P<last>[\d.]+)/(?P<step>[\d.]+))?(?:\+(?P<took>[\d.]+))?"
+    r"\s+(?P<member>[\w.-]+?)(?:/(?P<probe>\w+))?\s+(?P<result>\w+)(?P<rest>.*)"
+)
+_PROBES = {None: PG, "canary": CANARY, "icmp": "icmp"}
+# What the probes report as "could not find out".
+_UNKNOWN = {"local", "credentials", "lock_blocked"}
+SYSTEM = "7000000000000000001"
+AT = 16 << 20  # where everybody is
+
+
+@dataclass(frozen=True)
+class Judged:
+    view: ServiceView
+    diagnosis: Diagnosis
+    decision: Decision
+
+
+def load(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+class Situation:
+    def __init__(self, described: Mapping[str, Any]) -> None:
+        self.described = described
+        service = dict(described.get("service", {}))
+        self.profile: Profile = PROFILES[service.pop("profile", "balanced")]
+        self.primary: str | None = service.pop("primary", "pg1")
+        texts = service.pop("settings", ["ANY 1 (pg2, pg3)"])
+        self.view_fields: dict[str, Any] = {
+            "settings": tuple(parse_synchronous_standby_names(t) for t in texts),
+            "intended_setting": "ANY 1 (pg1, pg2, pg3)",
+            "observer_sane": True,
+            "rpo_s": 0.0,
+            "system_identifier": SYSTEM,
+            **service,
+        }
+        marks = self.view_fields.get("high_water", {})
+        self.view_fields["high_water"] = {m: tuple(mark) for m, mark in marks.items()}
+        told = described.get("members", {})
+        self.members = {
+            name: dict(told.get(name) or {}) for name in dict.fromkeys(["pg1", "pg2", "pg3", *told])
+        }
+        for name in described.get("without", []):
+            del self.members[name]
+
+    def judge(self, expected: Mapping[str, Any]) -> Judged:
+        now_s = ORIGIN_S + expected["at"]
+        view = self.view(now_s, expected.get("vetoes", []))
+        diagnosis = diagnose(view, now_s)
+        members = positions(view)
+        around = {**self.described.get("around", {}), **expected.get("around", {})}
+        given = _decision_input(view, diagnosis, members, around)
+        return Judged(view, diagnosis, decide(given))
+
+    def view(self, now_s: float, vetoes: list[str]) -> ServiceView:
+        states: dict[tuple[str, str], ProbeState] = {}
+        for seen in sorted(self._observations(now_s), key=lambda o: o.ended_s):
+            key = (seen.target, seen.probe)
+            before = states.get(key, ProbeState(seen.target, seen.probe))
+            states[key] = fold(before, seen, self.profile)
+        aged = {key: age(state, now_s, self.profile) for key, state in states.items()}
+        return ServiceView(
+            name="orders",
+            profile=self.profile,
+            primary=self.primary,
+            members=[self._member(name, aged, name in vetoes) for name in self.members],
+            **self.view_fields,
+        )
+
+    def _member(self, name: str, states: Mapping[tuple[str, str], ProbeState], vetoes: bool) -> MemberView:
+        allowed = {f.name for f in fields(MemberView)}
+        told = {k: v for k, v in self.members[name].items() if k in allowed}
+        view = MemberView(
+            name=name,
+            application_name=name,
+            role="primary" if name == self.primary else "standby",
+            node=f"db{name[-1]}",
+            site={"pg1": "a", "pg2": "a"}.get(name, "b"),
+            preference=100,
+            excluded=False,
+            probes={p: s for (m, p), s in states.items() if m == name and p != "icmp"},
+            node_probes={p: s for (m, p), s in states.items() if m == name and p == "icmp"},
+            received_after_suspicion=vetoes,
+        )
+        return replace(view, **told)
+
+    # --- observations
+
+    def _observations(self, now_s: float) -> Iterator[Observation]:
+        lines = [m for text in self.described.get("seen", []) for m in [_LINE.fullmatch(str(text))]]
+        if None in lines:
+            raise ValueError(f"a line of `seen` can't be read in {self.described.get('what')!r}")
+        told = {(m["member"], m["probe"]) for m in lines if m}
+        named = {member for member, _probe in told}
+        if self.described.get("calm", True):
+            yield from self._calm(now_s, told, named)
+        for match in lines:
+            if match is not None:
+                yield from (o for o in self._line(match) if o.ended_s <= now_s + 1e-9)
+
+    def _calm(
+        self, now_s: float, told: set[tuple[str, str | None]], named: set[str]
+    ) -> Iterator[Observation]:
+        """Everybody answers for 3 s, and goes on answering where nothing else is told."""
+        for member in self.members:
+            until_s = ORIGIN_S if (member, None) in told else now_s
+            yield from (self._good(member, PG, at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
+            if (member, "icmp") in told or self.members[member].get("ping"):
+                until_s = ORIGIN_S if (member, "icmp") in told else now_s
+                yield from (self._good(member, "icmp", at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
+        if self.primary in self.members:
+            until_s = ORIGIN_S if self.primary in named else now_s
+            times = _times(ORIGIN_S - 3, until_s, self.profile.canary_interval_s)
+            yield from (self._good(self.primary, CANARY, at) for at in times)
+
+    def _good(
+        self, member: str, probe: str, at_s: float, facts: Mapping[str, Any] = {}, took_s: float = 0.005
+    ):
+        known = {**self._facts(member), **facts} if probe == PG else dict(facts)
+        return Observation(
+            member, probe, "test", Outcome.SUCCEEDED, at_s, at_s + took_s, at_s, None, "", known
+        )
+
+    def _facts(self, member: str) -> dict[str, Any]:
+        primary = member == self.primary
+        facts: dict[str, Any] = {
+            "in_recovery": not primary,
+            "system_identifier": SYSTEM,
+            "timeline": 1,
+            "position": AT,
+            "walreceiver": not primary,
+        }
+        if primary:
+            facts["current_lsn"] = AT
+        return {**facts, **self.members[member].get("facts", {})}
+
+    def _line(self, match: re.Match[str]) -> Iterator[Observation]:
+        end = match["result"] in ("closed", "stopping")
+        took_s = float(match["took"] or (0.0 if end else 0.005))
+        first = float(match["first"])
+        last, step = float(match["last"] or first), float(match["step"] or 1)
+        words = match["rest"].split()
+        facts = {k: yaml.safe_load(v) for k, _, v in (w.partition("=") for w in words if "=" in w)}
+        detail = " ".join(w for w in words if "=" not in w and w != "late")
+        for at_s in _times(ORIGIN_S + first, ORIGIN_S + last, step):
+            seen = self._good(match["member"], _PROBES[match["probe"]], at_s, facts, took_s)
+            if match["result"] != "ok":
+                failure = Failure(match["result"])
+                outcome = Outcome.UNKNOWN if match["result"] in _UNKNOWN else Outcome.FAILED
+                seen = replace(seen, outcome=outcome, failure=failure, detail=detail, facts=facts)
+            yield replace(seen, late="late" in words)
+
+
+def _times(first_s: float, last_s: float, step_s: float) -> Iterator[float]:
+    number = 0
+    while (at_s := first_s + number * step_s) <= last_s + 1e-9:
+        yield at_s
+        number += 1
+
+
+def _decision_input(
+    view: ServiceView, diagnosis: Diagnosis, members: list[Any], around: Mapping[str, Any]
+) -> DecisionInput:
+    choice = choose(members)
+    candidate = view.member(choice.candidate)
+    given: dict[str, Any] = {
+        "service": view.name,
+        "diagnosis": diagnosis,
+        "mode": "act",
+        "paused": None,
+        "leader": True,
+        "epoch": 7,
+        "observer_sane": view.observer_sane,
+        "observer_why": view.observer_why,
+        "blocked": None,
+        "budget_left": 3,
+        "open_execution": None,
+        "choice": choice,
+        "proof": prove(view.settings, members),
+        "rpo_s": view.rpo_s,
+        "canary_age_ms": None,
+        "candidate_site_role": "dr" if candidate and candidate.at_dr else "standby",
+        "third_observer": False,
+        **around,
+    }
+    given["auto_refusals"] = tuple(given.get("auto_refusals", ()))
+    return DecisionInput(**given)

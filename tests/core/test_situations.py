@@ -1,0 +1,92 @@
+"""Every situation of tests/core/situations: observations in; code, decision and gate out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from situation_player import ORIGIN_S, Judged, Situation, load
+
+from controller.codes import CODES
+
+SITUATIONS = sorted((Path(__file__).parent / "situations").glob("*.yaml"))
+# Codes for which no situation can be told: none.
+_KEYS = frozenset(
+    {"at", "code", "member", "confirmed", "level", "verb", "runbook", "candidate", "gate", "would", "t0"}
+    | {"first_bad", "vetoes", "around", "against", "reason"}
+)
+
+
+def _said(judged: Judged, key: str) -> Any:
+    diagnosis, decision = judged.diagnosis, judged.decision
+    match key:
+        case "code":
+            return diagnosis.code
+        case "member":
+            return diagnosis.member
+        case "confirmed":
+            return diagnosis.confirmed
+        case "level":
+            return diagnosis.info.level
+        case "verb":
+            return decision.verb.value
+        case "runbook":
+            return decision.runbook
+        case "candidate":
+            return decision.candidate
+        case "gate":
+            return decision.stopped_by
+        case "would":
+            return decision.would
+        case "t0":
+            return _since_origin(diagnosis.last_good_s)
+        case "first_bad":
+            return _since_origin(diagnosis.first_bad_s)
+    raise KeyError(key)
+
+
+def _since_origin(at_s: float | None) -> float | None:
+    return None if at_s is None else round(at_s - ORIGIN_S, 3)
+
+
+def _check(expected: Mapping[str, Any], judged: Judged) -> None:
+    assert set(expected) <= _KEYS, f"unknown keys {set(expected) - _KEYS}"
+    plain = [k for k in expected if k not in ("at", "vetoes", "around", "against", "reason")]
+    said = {key: _said(judged, key) for key in plain}
+    evidence = "; ".join(e.text for e in judged.diagnosis.evidence)
+    assert said == {key: expected[key] for key in plain}, f"at {expected['at']}: {evidence}"
+    if "against" in expected:
+        against = "; ".join(e.text for e in judged.diagnosis.evidence if not e.supports)
+        assert expected["against"] in against
+    if "reason" in expected:
+        assert expected["reason"] in judged.decision.reason
+
+
+@pytest.mark.parametrize("path", SITUATIONS, ids=lambda p: p.stem)
+def test_situation(path: Path) -> None:
+    described = load(path)
+    assert described["what"], "a situation says what happens"
+    situation = Situation(described)
+    for expected in described["expect"]:
+        _check(expected, situation.judge(expected))
+
+
+def _expectations() -> list[Mapping[str, Any]]:
+    return [expected for path in SITUATIONS for expected in load(path)["expect"]]
+
+
+def test_every_code_has_a_situation() -> None:
+    told = {expected.get("code") for expected in _expectations()}
+    assert set(CODES) - told == set()
+
+
+def test_every_gate_stops_something_in_a_situation() -> None:
+    gates = [g.name for g in Situation(load(SITUATIONS[0])).judge({"at": 0.0}).decision.gates]
+    told = {expected.get("gate") for expected in _expectations()}
+    assert set(gates) - told == set()
+
+
+def test_there_are_enough_situations() -> None:
+    assert len(SITUATIONS) >= 40
