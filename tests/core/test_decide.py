@@ -1,0 +1,220 @@
+"""The decision: every gate on record, in one order, and nothing acts that a gate can't vouch for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.codes import CODES
+from controller.decide import DecisionInput, decide, decision_key, evaluate_gates, explain_text, would_text
+from model.decision import Verb
+from model.diagnosis import Diagnosis, Stance
+from model.quorum import Choice, Proof
+
+GATES = [
+    "mode",
+    "pause",
+    "leadership",
+    "observer",
+    "observers",
+    "diagnosis",
+    "confirmed",
+    "blocked",
+    "budget",
+    "execution",
+    "candidate",
+    "rpo",
+    "dr",
+    "approval",
+]
+
+
+def diagnosis(code: str = "PrimaryProcessDown", *, confirmed: bool = True) -> Diagnosis:
+    return Diagnosis("orders", CODES[code], "pg1", confirmed, 10.0, 9.0, 9.1)
+
+
+GOOD = DecisionInput(
+    service="orders",
+    diagnosis=diagnosis(),
+    mode="act",
+    paused=None,
+    leader=True,
+    epoch=3,
+    observer_sane=True,
+    observer_why="",
+    blocked=None,
+    budget_left=2,
+    open_execution=None,
+    choice=Choice("pg2", None, "preferred"),
+    proof=Proof(True, "2 readable, 2 needed", 2, ("pg2", "pg3"), None),
+    rpo_s=0.0,
+    canary_age_ms=None,
+    candidate_site_role="standby",
+    third_observer=False,
+)
+UNPROVEN = Proof(False, "needs 2 readable", 2, ("pg2",), None)
+
+# One for each gate that stops.
+STOPS: list[tuple[str, dict[str, Any]]] = [
+    ("mode", {"mode": "observe"}),
+    ("mode", {"mode": "something new"}),
+    ("mode", {"auto_refusals": ("`*`",)}),
+    ("pause", {"paused": "patching"}),
+    ("leadership", {"leader": False}),
+    ("observer", {"observer_sane": False}),
+    ("observers", {"diagnosis": diagnosis("PrimaryPartitioned")}),
+    ("diagnosis", {"diagnosis": diagnosis("PrimarySyncBlocked")}),
+    ("confirmed", {"diagnosis": diagnosis(confirmed=False)}),
+    ("confirmed", {"primary_was_seen": False}),
+    ("blocked", {"blocked": "EXE-5"}),
+    ("budget", {"budget_left": 0}),
+    ("execution", {"open_execution": "EXE-9"}),
+    ("candidate", {"choice": Choice(None, None, "none left")}),
+    ("rpo", {"proof": UNPROVEN}),
+    ("rpo", {"proof": UNPROVEN, "rpo_s": 5.0, "canary_age_ms": 100}),
+    ("rpo", {"proof": UNPROVEN, "rpo_s": 5.0, "canary_age_ms": None, "fenceable": True}),
+    ("rpo", {"proof": UNPROVEN, "rpo_s": 5.0, "canary_age_ms": 5001, "fenceable": True}),
+]
+ASKS: list[tuple[str, dict[str, Any]]] = [
+    ("diagnosis", {"diagnosis": diagnosis("PrimaryListenerHung")}),
+    ("dr", {"candidate_site_role": "dr"}),
+    ("approval", {"mode": "ask"}),
+]
+
+
+def test_all_gates_pass_and_it_acts() -> None:
+    decision = decide(GOOD)
+    assert (decision.verb, decision.runbook, decision.candidate) == (Verb.ACT, "postgresql-failover", "pg2")
+    assert [g.name for g in decision.gates] == GATES
+    assert all(g.passed for g in decision.gates)
+    assert decision.stopped_by is None
+
+
+@pytest.mark.parametrize(("gate", "change"), STOPS)
+def test_each_gate_holds_by_itself(gate: str, change: dict[str, Any]) -> None:
+    decision = decide(replace(GOOD, **change))
+    assert decision.verb is Verb.HOLD
+    assert decision.stopped_by == gate
+    assert [g.name for g in decision.gates] == GATES
+
+
+@pytest.mark.parametrize(("gate", "change"), ASKS)
+def test_each_question_asks_by_itself_and_is_settled_by_an_approval(
+    gate: str, change: dict[str, Any]
+) -> None:
+    asked = decide(replace(GOOD, **change))
+    assert (asked.verb, asked.stopped_by) == (Verb.ASK, gate)
+    assert decide(replace(GOOD, **change, approved=True)).verb is Verb.ACT
+
+
+@pytest.mark.parametrize(("gate", "change"), STOPS)
+def test_an_approval_opens_no_gate_that_stops(gate: str, change: dict[str, Any]) -> None:
+    assert decide(replace(GOOD, **change, approved=True)).stopped_by == gate
+
+
+def test_within_the_rpo_a_fenced_asynchronous_service_acts() -> None:
+    change = {"proof": UNPROVEN, "rpo_s": 5.0, "canary_age_ms": 5000, "fenceable": True}
+    assert decide(replace(GOOD, **change)).verb is Verb.ACT
+
+
+def test_no_reference_targets_is_no_reason_to_stop() -> None:
+    assert decide(replace(GOOD, observer_sane=None)).verb is Verb.ACT
+
+
+@pytest.mark.parametrize("code", sorted(c for c, row in CODES.items() if row.stance is not Stance.ACT))
+def test_only_a_code_whose_remedy_is_a_failover_fails_over(code: str) -> None:
+    decision = decide(replace(GOOD, diagnosis=diagnosis(code)))
+    assert decision.verb is not Verb.ACT or decision.runbook == "postgresql-rejoin"
+
+
+def test_while_nothing_is_wrong_all_gates_are_told_all_the_same() -> None:
+    decision = decide(replace(GOOD, diagnosis=diagnosis("Healthy"), choice=Choice(None, None, "none left")))
+    assert decision.verb is Verb.NONE
+    failed = [g.name for g in decision.gates if not g.passed]
+    assert failed == ["diagnosis", "candidate"]
+
+
+def test_observe_says_what_it_would_have_done() -> None:
+    would = decide(replace(GOOD, mode="observe"))
+    assert (would.verb, would.would, would.candidate) == (Verb.HOLD, True, "pg2")
+    assert "in mode act it would run postgresql-failover to pg2" in would_text(would)
+    asks = decide(replace(GOOD, mode="observe", candidate_site_role="dr"))
+    assert "ask a person first" in would_text(asks)
+    never = decide(replace(GOOD, mode="observe", proof=UNPROVEN))
+    assert not never.would
+    assert "needs 2 readable" in never.reason
+
+
+def test_a_reason_names_everything_that_stops_it() -> None:
+    reason = decide(replace(GOOD, paused="patching", blocked="EXE-5 failed over")).reason
+    assert reason == "patching; EXE-5 failed over"
+
+
+def test_ages_and_counts_make_no_new_decision() -> None:
+    base = replace(GOOD, proof=UNPROVEN, rpo_s=5.0, fenceable=True, canary_age_ms=6000)
+    older = replace(base, canary_age_ms=6100)
+    assert decide(base).reason != decide(older).reason
+    assert decision_key(decide(base)) == decision_key(decide(older))
+    assert decision_key(decide(base)) != decision_key(decide(replace(base, canary_age_ms=100)))
+    assert decision_key(decide(GOOD)) != decision_key(decide(replace(GOOD, choice=Choice("pg3", None, ""))))
+
+
+def test_explain_prints_each_gate_and_what_it_comes_to() -> None:
+    lines = explain_text(decide(replace(GOOD, paused="patching", mode="ask")))
+    assert [line.split()[1].rstrip(":") for line in lines[:-1]] == GATES
+    assert any(line.strip().startswith("STOPS  pause: patching [S7]") for line in lines)
+    assert any(line.strip().startswith("asks  approval") for line in lines)
+    assert lines[-1] == "holds: patching"
+
+
+def test_json_has_every_gate_with_its_rule() -> None:
+    data = decide(replace(GOOD, paused="patching")).to_json()
+    assert data["stopped_by"] == "pause"
+    assert {"name": "pause", "passed": False, "reason": "patching", "rule": "S7", "asks": False} in data[
+        "gates"
+    ]
+
+
+INPUTS = st.fixed_dictionaries(
+    {
+        "diagnosis": st.builds(diagnosis, st.sampled_from(sorted(CODES)), confirmed=st.booleans()),
+        "mode": st.sampled_from(["observe", "ask", "act"]),
+        "paused": st.sampled_from([None, "patching"]),
+        "leader": st.booleans(),
+        "observer_sane": st.sampled_from([None, True, False]),
+        "blocked": st.sampled_from([None, "EXE-5"]),
+        "budget_left": st.integers(-1, 2),
+        "open_execution": st.sampled_from([None, "EXE-9"]),
+        "choice": st.sampled_from([Choice("pg2", None, ""), Choice(None, None, "none left")]),
+        "proof": st.sampled_from([GOOD.proof, UNPROVEN]),
+        "rpo_s": st.sampled_from([0.0, 5.0]),
+        "canary_age_ms": st.sampled_from([None, 10, 9000]),
+        "candidate_site_role": st.sampled_from([None, "standby", "dr"]),
+        "third_observer": st.booleans(),
+        "auto_refusals": st.sampled_from([(), ("`*`",)]),
+        "approved": st.booleans(),
+        "primary_was_seen": st.booleans(),
+        "fenceable": st.booleans(),
+    }
+)
+
+
+@given(INPUTS)
+def test_it_acts_only_where_every_gate_passed(change: dict[str, Any]) -> None:
+    given_ = replace(GOOD, **change)
+    decision = decide(given_)
+    assert [g.name for g in evaluate_gates(given_)] == GATES
+    if decision.verb is Verb.ACT and decision.runbook != "postgresql-rejoin":
+        assert all(g.passed for g in decision.gates)
+        assert given_.diagnosis.confirmed
+        assert given_.leader
+        assert given_.rpo_s > 0 or given_.proof.complete
+    if decision.verb is Verb.ASK:
+        assert all(g.passed or g.asks for g in decision.gates)
+    if decision.verb is Verb.HOLD:
+        assert any(not g.passed and not g.asks for g in decision.gates)
+    assert would_text(decision)
