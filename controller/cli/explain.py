@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from controller.advice import GATE_ADVICE
+from controller.advice import CODE_ADVICE, GATE_ADVICE
 from controller.cli import completing
 from controller.cli.base import command
 from controller.cli.client import Client
@@ -55,8 +55,9 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         line(f"  {body['would']}")
     for gate in decision.get("gates", []):
         print_gate(line, gate)
-        if gate.get("passed") is False and gate.get("name") in GATE_ADVICE:
-            line(f"      what to do: {_without_links(GATE_ADVICE[gate['name']].todo)}")
+        todo = _advice(gate, str(diagnosis.get("code")))
+        if verb in ("hold", "ask") and gate.get("passed") is False and todo:
+            line(f"      what to do: {todo}")
     proof = body.get("proof") or {}
     if proof:
         word = "complete" if proof.get("complete") else "NOT complete"
@@ -69,9 +70,14 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         line(f"  {mark_of(word)} {ready.get('what')}: {ready.get('text')}{hint}", style_of(word))
 
 
-def _without_links(text: str) -> str:
-    """The advice is written for a page; its links lead nowhere on a terminal."""
-    return re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", text)
+def _advice(gate: Mapping[str, Any], code: str) -> str:
+    """What a person does about the gate; '' if nothing is known. It is written for a page: its links lead
+    nowhere on a terminal."""
+    name = str(gate.get("name"))
+    todo = CODE_ADVICE.get(code, "") if name == "diagnosis" else ""
+    if not todo and name != "diagnosis" and name in GATE_ADVICE:
+        todo = GATE_ADVICE[name].todo
+    return re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", todo)
 
 
 def print_gate(line: Any, gate: Mapping[str, Any]) -> None:
