@@ -122,7 +122,10 @@ class DaemonControl:
 
     async def abort_execution(self, execution: str, *, reason: str, caller: Caller) -> Json:
         supervisor = self._of_execution(execution)
-        await supervisor.executor.engine.request_abort(execution, reason=reason, actor=caller.person)
+        if execution in supervisor.executor.engine.running.values():
+            await supervisor.executor.engine.request_abort(execution, reason=reason, actor=caller.person)
+        else:
+            await supervisor.give_up(execution, reason, caller.person)
         return {"service": supervisor.service.name, "execution": execution, "state": "aborting"}
 
     async def reload(self) -> Json:

@@ -22,8 +22,9 @@ from controller.store.sqlite import SqliteStore
 from controller.supervisor.executor import Executor
 from controller.supervisor.ledger import automatic_failovers
 from controller.supervisor.probing import ProbeFactory
-from controller.supervisor.supervisor import Supervisor, World
+from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.tap import TappedJournal
+from controller.supervisor.world import World
 from controller.watching import Watching
 from model import events as ev
 from model.errors import JournalError

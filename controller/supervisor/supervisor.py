@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -18,7 +16,8 @@ import structlog
 from config.schema import Estate, Service, ServiceMode
 from controller.decide import decision_key
 from controller.supervisor.approvals import ApprovalDesk
-from controller.supervisor.desk import IncidentDesk, Signer
+from controller.supervisor.background import Background
+from controller.supervisor.desk import IncidentDesk
 from controller.supervisor.executor import Executor, Order
 from controller.supervisor.frozen import frozen_facts
 from controller.supervisor.judgement import (
@@ -34,44 +33,22 @@ from controller.supervisor.ledger import Ledger
 from controller.supervisor.mending import Mending
 from controller.supervisor.notes import Notes
 from controller.supervisor.pages import Told, held, warning
-from controller.supervisor.tap import TappedJournal
+from controller.supervisor.world import World
 from controller.views import CANARY
 from model import events as ev
 from model.decision import Verb
 from model.diagnosis import Diagnosis, Stance
 from model.errors import BcmError, JournalError, LeadershipLostError
 from model.events import Event
+from model.execution import ExecutionState
 from model.health import Health
 from model.observation import Observation
-from model.ports import Clock, Lease
 from runbooks.engine import Opened
 
 log = structlog.get_logger(__name__)
 
 # A turn at least this often: ageing, expiries and the clock on the wall need no observation.
 TICK_S = 0.25
-
-Page = Callable[..., None]
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What every supervisor of one daemon shares."""
-
-    clock: Clock
-    journal: TappedJournal
-    lease: Lease
-    executor: Executor
-    page: Page
-    sign: Signer
-    boot_id: str
-    version: str
-    digest: str
-    state_dir: Path
-    budget_left: Callable[[], int]
-    broken_dependencies: Callable[[Service], tuple[str, ...]]
-    # Called with the service's primary whenever it is known anew: the canary goes there.
-    watch_primary: Callable[[Service, str | None], Coroutine[Any, Any, None]]
 
 
 class Supervisor:
@@ -94,7 +71,7 @@ class Supervisor:
         self._mending = Mending(estate, service)
         self.judged: Judged | None = None
         self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(lambda text: self._page(Told("page", text)), self.wake)
         self._running: asyncio.Task[None] | None = None
         self._last_decision: tuple[object, ...] = ()
         self._told: tuple[str, str] | None = None
@@ -117,13 +94,24 @@ class Supervisor:
 
     def resume_execution(self, execution: str, actor: str) -> None:
         """One that is open and that nobody runs, because its end could not be seen."""
-        self._running = self._spawn(
+        self._running = self._background.spawn(
             self._resume(execution, f"resumed by {actor}"), f"execution-{self.service.name}"
         )
 
     async def _resume(self, execution: str, reason: str) -> None:
         await self._world.executor.resume(execution, reason)
         await self.settle(execution)
+
+    async def give_up(self, execution: str, reason: str, person: str) -> None:
+        """Close one that nobody runs and that can't be resumed: what it changed is not known, and said so."""
+        await self._world.journal.append(
+            ev.EXECUTION_CLOSED,
+            {"state": ExecutionState.UNKNOWN.value, "reason": f"given up by {person}: {reason}"},
+            service=self.service.name,
+            incident=self._incident,
+            execution=execution,
+            actor=person,
+        )
 
     @property
     def executor(self) -> Executor:
@@ -162,8 +150,8 @@ class Supervisor:
 
     async def run(self) -> None:
         """Until cancelled. An error in one turn is logged and paged; the next turn is taken all the same."""
+        self._running = self._background.spawn(self._resume_open(), f"resume-{self.service.name}")
         try:
-            await self._resume_open()
             while True:
                 try:
                     await self._turn()
@@ -175,17 +163,12 @@ class Supervisor:
                     log.error("turn failed", service=self.service.name, error=str(error))  # noqa: TRY400
                 except Exception:
                     log.exception("turn failed", service=self.service.name)
-                    self._world.page(
-                        "page",
-                        "internal error while judging; see the daemon's log",
-                        service=self.service.name,
-                    )
+                    self._page(Told("page", "internal error while judging; see the daemon's log"))
                     await self._world.clock.sleep(1.0)
                 await self._next_turn()
         finally:
             self._unlisten()
-            for task in self._tasks:
-                task.cancel()
+            self._background.cancel()
 
     async def _next_turn(self) -> None:
         waiter = asyncio.ensure_future(self._wake.wait())
@@ -271,7 +254,7 @@ class Supervisor:
             frozen=self.frozen(),
         )
         self._last_decision = ()
-        self._spawn(self.desk.freeze(incident, self.knowledge.kept()), "freeze-facts")
+        self._background.spawn(self.desk.freeze(incident, self.knowledge.kept()), "freeze-facts")
 
     def frozen(self) -> dict[str, Any]:
         return frozen_facts(self._world.version, self._world.digest, self.knowledge)
@@ -354,7 +337,7 @@ class Supervisor:
     async def launch(self, order: Order) -> str:
         """Open the execution and run it as a task of its own; the loop goes on observing. Returns its id."""
         opened = await self._world.executor.open(order)
-        self._running = self._spawn(self._execute(opened), f"execution-{self.service.name}")
+        self._running = self._background.spawn(self._execute(opened), f"execution-{self.service.name}")
         return opened.id
 
     async def _execute(self, opened: Opened) -> None:
@@ -368,9 +351,7 @@ class Supervisor:
             await self.set_primary(outcome.primary, f"promoted by {execution}")
             self._last_decision = ()
         if outcome.page is not None:
-            self._world.page(
-                outcome.severity, outcome.page, service=self.service.name, incident=self._incident
-            )
+            self._page(Told(outcome.severity, outcome.page))
         self._mending.ended(outcome, self._world.clock.monotonic_s())
 
     async def _resume_open(self) -> None:
@@ -433,21 +414,3 @@ class Supervisor:
         return await self._world.journal.append(
             type_, data, service=self.service.name, incident=self._incident, actor=actor
         )
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._guarded(work, name), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _guarded(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        try:
-            await work
-        except BcmError as error:
-            log.error("background work failed", task=name, error=str(error))  # noqa: TRY400
-            self._world.page("page", f"{name}: {error.what}", service=self.service.name)
-        except Exception:
-            log.exception("background work failed", task=name)
-            self._world.page("page", f"{name} failed; see the daemon's log", service=self.service.name)
-        finally:
-            self._wake.set()

@@ -1,0 +1,36 @@
+"""What every supervisor of one daemon shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.schema import Service
+from controller.supervisor.desk import Signer
+from controller.supervisor.executor import Executor
+from controller.supervisor.tap import TappedJournal
+from model.ports import Clock, Lease
+
+Page = Callable[..., object]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """page: severity, summary, and by keyword detail, service, incident; returns at once."""
+
+    clock: Clock
+    journal: TappedJournal
+    lease: Lease
+    executor: Executor
+    page: Page
+    sign: Signer
+    boot_id: str
+    version: str
+    digest: str
+    state_dir: Path
+    budget_left: Callable[[], int]
+    broken_dependencies: Callable[[Service], tuple[str, ...]]
+    # Called with the service's primary whenever it is known anew: the canary goes there.
+    watch_primary: Callable[[Service, str | None], Coroutine[Any, Any, None]]
