@@ -76,6 +76,7 @@ class PgSession:
         self._conn: pq.abc.PGconn | None = None
         self._aborted: PgError | None = None
         self._socket_error: OSError | None = None
+        self._error: PgError | None = None  # of the statement under way, as soon as it is known
         self._watch: _Watch | None = None
 
     @property
@@ -201,7 +202,7 @@ class PgSession:
             await self._wait(read=True, write=True)
             self._consume()
         rows: list[Row] = []
-        error: PgError | None = None
+        self._error = None
         while True:
             while conn.is_busy():
                 await self._wait(read=True)
@@ -215,12 +216,12 @@ class PgSession:
                 case pq.ExecStatus.COMMAND_OK | pq.ExecStatus.EMPTY_QUERY:
                     pass
                 case pq.ExecStatus.FATAL_ERROR:
-                    error = error or result_error(result)
+                    self._error = self._error or result_error(result)
                 case _:
                     self.abort()
                     raise PgError("COPY is not spoken here", sent=True)
-        if error is not None:
-            raise error
+        if self._error is not None:
+            raise self._error
         for notice in self.notices:
             if notice.function == SYNC_WAIT_FUNCTION:
                 raise PgError(notice.text, function=SYNC_WAIT_FUNCTION, sent=True)
@@ -229,6 +230,8 @@ class PgSession:
     def _lost(self) -> PgError:
         """Why the connection broke under a statement: the server's last word if there was one. A commit that
         waits for a standby is given up with a warning, and no error follows (P8)."""
+        if self._error is not None:
+            return self._error
         conn = self._conn
         while conn is not None and conn.status == pq.ConnStatus.BAD:
             result = conn.get_result()
