@@ -57,11 +57,11 @@ class RpoInputs:
     used them (n without the primary's own name). primary_name: the old primary's application_name, which is
     no standby of itself. application_names: of the members; a member that is not there is called like itself.
     promoted_lsn: how far the promoted member had the *old* timeline when it was promoted, in bytes; never its
-    write position after the promotion, which grows by itself. shutdown_lsn: end of the old primary's log
-    where it was stopped cleanly, in bytes. setting_age_ms: age of the last reading of the setting when the
-    proof was made. weak: reasons why an acknowledgement may not be on a standby's disk (`remote_write`,
-    `fsync=off`). degraded: writes were acknowledged on a single copy. old_primary: stopped, read_only,
-    unreachable or None.
+    write position after the promotion, which grows by itself. final_lsn: where the old primary's last record
+    begins, in bytes, where it was stopped cleanly. setting_age_ms: age of the last reading of the setting
+    when the proof was made. weak: reasons why an acknowledgement may not be on a standby's disk
+    (`remote_write`, `fsync=off`). degraded: writes were acknowledged on a single copy. old_primary: stopped,
+    read_only, unreachable or None.
     """
 
     promoted: str | None
@@ -77,7 +77,7 @@ class RpoInputs:
     excluded: Mapping[str, str] = field(default_factory=dict)
     promoted_timeline: int | None = None
     promoted_lsn: int | None = None
-    shutdown_lsn: int | None = None
+    final_lsn: int | None = None
     setting_age_ms: int | None = None
     canary_acknowledged: int | None = None
     canary_found: int | None = None
@@ -102,7 +102,7 @@ class RpoInputs:
             "excluded": dict(sorted(self.excluded.items())),
             "promoted_timeline": self.promoted_timeline,
             "promoted_lsn": _lsn_text(self.promoted_lsn),
-            "shutdown_lsn": _lsn_text(self.shutdown_lsn),
+            "final_lsn": _lsn_text(self.final_lsn),
             "canary_acknowledged": self.canary_acknowledged,
             "canary_found": self.canary_found,
             "overrides": list(self.overrides),
@@ -187,8 +187,8 @@ def _proven(inputs: RpoInputs) -> str:
     canary = f"and it has the last acknowledged canary ({inputs.canary_acknowledged})"
     if _cleanly_stopped(inputs):
         return (
-            f"the old primary was stopped cleanly at {_lsn_text(inputs.shutdown_lsn)}, {inputs.promoted} had "
-            f"all of it when it was promoted, {canary}"
+            f"the old primary was stopped cleanly, {inputs.promoted} had its last record "
+            f"({_lsn_text(inputs.final_lsn)}) when it was promoted, {canary}"
         )
     return (
         f"{len(inputs.positions)} of {inputs.n} standbys were read and {_needed(inputs)} were needed, "
@@ -215,12 +215,9 @@ def _lsn_text(lsn: int | None) -> str | None:
 
 
 def _cleanly_stopped(inputs: RpoInputs) -> bool:
-    """After a clean stop nothing can be acknowledged any more, and its end is the end of all that was."""
-    return (
-        inputs.shutdown_lsn is not None
-        and inputs.promoted_lsn is not None
-        and inputs.promoted_lsn >= inputs.shutdown_lsn
-    )
+    """After a clean stop nothing is acknowledged any more, and its last record comes after all that was."""
+    final, reached = inputs.final_lsn, inputs.promoted_lsn
+    return final is not None and reached is not None and reached > final
 
 
 def _canaries_missing(inputs: RpoInputs) -> int:

@@ -7,20 +7,22 @@ prove (read whatever its outcome; an incomplete proof says why):
   candidate*        member that is to be promoted
   source            member from which it streams first what it lacks, or null (P4)
   settings*         texts of synchronous_standby_names that were counted, as the server showed them (P2);
-                    `setting`, one text, is read too
+                    `setting`, the one in force, is read too
   setting_read_ns   when the last of them was read, nanoseconds of the monotonic clock
-  method, k*, n*    of the setting that needs most; n without the primary's own name (P1)
+  method, k*, n*    of the setting in force; n without the primary's own name (P1)
   complete*, reason Proof.complete and Proof.reason
   readable*         members that count: detached, locked, stable (P3, P5)
   positions*        {member: {timeline, lsn, system_identifier}} of at least those
-  application_names {member: application_name} of all that were looked at, where they differ from the members'
-  primary_application_name   the old primary's, if it differs from its member name
-  excluded          {member: why it does not count}
+  application_names {member: application_name} of all that were looked at and of the old primary, where they
+                    may differ from the members' names
+  excluded          {member: why it does not count, or may not be promoted}
 catch_up: lsn*      where the candidate stood after streaming (P4); the step may be skipped
-fence, stop_primary: old_primary: stopped | read_only | unreachable (read whatever the outcome)
-any step before `promote`: shutdown_lsn: end of the old primary's log after its clean stop, all sessions ended
-promote: timeline*, lsn   of the new primary
-verify: canary_found*  newest canary number on the new primary before any new write
+quiesce, or any step before `promote`: final_lsn, timeline: where the old primary's last record begins, read
+                    after its clean stop; whoever is past it has everything
+fence, quiesce, or any step: old_primary: stopped | read_only | unreachable (read whatever the outcome)
+promote: member, timeline*, lsn   of the new primary
+verify (read whatever its outcome):
+        canary_found*  newest canary number on the new primary before any new write
         last_acked     last canary number known to be acknowledged (the frozen facts and the run's variables
                        are read too; the greatest counts)
 any step: weak [texts]: why an acknowledgement may not be on a standby's disk · degraded true: writes were
@@ -39,7 +41,7 @@ from model import events as ev
 from model.events import Event
 from model.execution import StepState
 
-_READ_ALWAYS = frozenset({"prove", "fence", "stop_primary"})
+_READ_ALWAYS = frozenset({"prove", "verify"})
 # Of `synchronous_commit`: with these an acknowledgement is not known to be on a standby's disk.
 _WEAK_COMMITS = frozenset({"remote_write", "local", "off"})
 
@@ -56,7 +58,9 @@ def gather_rpo_inputs(events: Sequence[Event], incident: str | None, execution: 
     promote = _output(run, "promote")
     verify = _output(run, "verify")
     positions = _positions(prove)
-    promoted = fields.text(prove, "candidate") or _variable(run, "candidate") if promote else None
+    promoted = _promoted(run, promote, prove)
+    names = _texts_of(prove, "application_names")
+    primary = _variable(run, "primary")
     return RpoInputs(
         promoted=promoted,
         settings=_settings(events, run, prove, sync),
@@ -66,12 +70,12 @@ def gather_rpo_inputs(events: Sequence[Event], incident: str | None, execution: 
         complete=prove.get("complete") is True,
         proof_reason=fields.text(prove, "reason"),
         positions=positions,
-        application_names=_texts_of(prove, "application_names"),
-        primary_name=fields.optional_text(prove, "primary_application_name") or _variable(run, "primary"),
+        application_names={m: app for m, app in names.items() if m != primary},
+        primary_name=names.get(primary, primary) if primary else None,
         excluded=_texts_of(prove, "excluded"),
         promoted_timeline=fields.integer(promote, "timeline"),
         promoted_lsn=_reached(run, promoted, positions),
-        shutdown_lsn=_shutdown_lsn(run),
+        final_lsn=_final_lsn(run, positions.get(promoted or "")),
         setting_age_ms=_setting_age_ms(events, run, prove),
         canary_acknowledged=_acknowledged(run, verify, frozen),
         canary_found=fields.integer(verify, "canary_found"),
@@ -97,22 +101,32 @@ def _acknowledged(run: Execution | None, verify: Mapping[str, Any], frozen: Mapp
     return max((n for n in known if n is not None), default=None)
 
 
+def _promoted(run: Execution | None, promote: Mapping[str, Any], prove: Mapping[str, Any]) -> str | None:
+    if not promote:
+        return None
+    return fields.text(promote, "member") or fields.text(prove, "candidate") or _variable(run, "candidate")
+
+
 def _old_primary(run: Execution | None) -> str | None:
     """The firmest that any step saw of it: one that was stopped stays so."""
-    seen = [fields.optional_text(_output(run, step), "old_primary") for step in ("stop_primary", "fence")]
+    seen = [fields.optional_text(s.output, "old_primary") for s in run.steps] if run else []
     return next((s for s in ("stopped", "read_only", "unreachable") if s in seen), None)
 
 
-def _shutdown_lsn(run: Execution | None) -> int | None:
-    """Of the steps that succeeded before the promotion was asked for: a later stop proves nothing."""
+def _final_lsn(run: Execution | None, promoted: ProvenPosition | None) -> int | None:
+    """Of the steps that succeeded before the promotion was asked for: a later stop proves nothing, and
+    neither does one on another timeline than the promoted member's."""
     promote = run.step("promote") if run else None
     asked = promote.attempts[0].seq if promote is not None and promote.attempts else None
-    if run is None or asked is None:
+    if run is None or asked is None or promoted is None:
         return None
     found = [
-        fields.integer(step.output, "shutdown_lsn")
+        fields.integer(step.output, "final_lsn")
         for step in run.steps
-        if step.state == StepState.SUCCEEDED.value and step.last is not None and step.last.seq < asked
+        if step.state == StepState.SUCCEEDED.value
+        and step.last is not None
+        and step.last.seq < asked
+        and fields.integer(step.output, "timeline") in (None, promoted.timeline)
     ]
     return max((lsn for lsn in found if lsn is not None), default=None)
 
@@ -130,8 +144,8 @@ def _succeeded(run: Execution | None, step_id: str) -> Step | None:
 
 
 def _output(run: Execution | None, step_id: str) -> Mapping[str, Any]:
-    """Of a step that succeeded, or of the proof whatever its outcome (an incomplete one says why). A fence
-    may have failed to stop the old primary and still know its state."""
+    """Of a step that succeeded; of the proof and the verification whatever their outcome: an incomplete proof
+    says why, and a write that failed may have found the canary all the same."""
     step = run.step(step_id) if run and step_id in _READ_ALWAYS else _succeeded(run, step_id)
     return step.output if step else {}
 

@@ -59,6 +59,7 @@ class Prove(Action):
     """Output: `complete`, `reason`, `candidate`, `source` (a member ahead of it, from which it streams first,
     or null), `method`, `k`, `n`, `needed`, `setting` (in force), `settings` (all that had to be satisfied),
     `setting_read_ns`, `readable`, `positions` (member → system_identifier, timeline, lsn in bytes),
+    `application_names` (of the members that were looked at, and of the old primary),
     `excluded` (member → why it is no candidate or does not count), `weak` (texts).
     """
 
@@ -67,7 +68,7 @@ class Prove(Action):
     changing: ClassVar[bool] = False
     outputs: ClassVar[tuple[str, ...] | None] = (
         "complete", "reason", "candidate", "source", "method", "k", "n", "needed", "setting", "settings",
-        "setting_read_ns", "readable", "positions", "excluded", "weak", "overridden",
+        "setting_read_ns", "readable", "positions", "application_names", "excluded", "weak", "overridden",
     )  # fmt: skip
 
     def __init__(self, options: ProveOptions) -> None:
@@ -257,6 +258,12 @@ def _output(
             }
             for m, s in seen.items()
             if s.position is not None
+        },
+        # The verdict redoes the arithmetic from the journal alone: it must know whose name is whose.
+        "application_names": {
+            m: ctx.service.members[m].application_name
+            for m in (*seen, str(ctx.vars.get("primary")))
+            if m in ctx.service.members
         },
         "excluded": excluded,
         "weak": [f"{s.weak} on {m}, which was started not long ago" for m, s in seen.items() if s.weak],
