@@ -59,7 +59,8 @@ APPROVAL_GIVEN: Final = "approval.given"  # {approval, person}
 APPROVAL_EXPIRED: Final = "approval.expired"  # {approval}
 PAGE_QUEUED: Final = "page.queued"  # {page, severity, summary, detail}
 PAGE_DELIVERED: Final = "page.delivered"  # {page, channel}
-PAGE_FAILED: Final = "page.failed"  # {page, channel, error}
+PAGE_FAILED: Final = "page.failed"  # {page, channel, error}: given up
+PAGES_RESUMED: Final = "pages.resumed"  # {pages: [...]}: undelivered when the daemon ended
 
 
 @dataclass(frozen=True, slots=True)
