@@ -146,6 +146,12 @@ class Sql(Protocol):
         """Raises SqlError."""
         ...
 
+    async def connect_endpoint(
+        self, service: str, *, role: str, database: str, timeout_s: float
+    ) -> tuple[str, SqlSession]:
+        """As a client of the service: (the member that takes writes, a session there). Raises SqlError."""
+        ...
+
 
 class SqlError(Exception):
     """`sqlstate` is the server's five-letter code, or None where no server answered; `outcome_unknown` is

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import subprocess
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import yaml
 
-from config.schema import Credential, Estate
+from config.schema import Estate
+from controller.adapters.clock import SystemClock
+from controller.adapters.nodes import NodeAccesses
+from controller.adapters.secrets import SecretStore
+from controller.adapters.sql import MemberSession, SqlSessions
 from controller.demo.cluster import Cluster
 from controller.demo.estate import SERVICE, demo_estate
 from model.errors import NodeAccessError
 from model.execution import Reconciled, StepResult, StepState
-from model.ports import CommandResult, Journal, NodeAccess, Secrets, SqlError
-from probes.pg_connect import PgTarget
-from probes.pg_errors import PgError
-from probes.pg_session import PgSession
+from model.ports import Journal, NodeAccess, SqlError
 from runbooks.actions.base import Action, ActionPorts, StepContext
-
-
-class LoopClock:
-    def monotonic_s(self) -> float:
-        return time.monotonic()
-
-    def wall_s(self) -> float:
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class OwnLease:
@@ -46,130 +32,15 @@ class OwnLease:
         return self.is_held
 
 
-class TestSession:
-    """model.ports.SqlSession over the product's own PostgreSQL session."""
+class CuttableSql(SqlSessions):
+    """The product's own, except that `unreachable` members do not answer."""
 
-    __test__ = False
+    unreachable: set[str]
 
-    def __init__(self, session: PgSession) -> None:
-        self._session = session
-
-    @property
-    def closed(self) -> bool:
-        return self._session.closed
-
-    @property
-    def backend_pid(self) -> int:
-        return self._session.backend_pid
-
-    async def query(
-        self, statement: str, params: Sequence[Any] = (), *, timeout_s: float
-    ) -> list[tuple[Any, ...]]:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._session.query(statement, params)
-        except TimeoutError:
-            raise SqlError("no answer in time", outcome_unknown=True) from None
-        except PgError as error:
-            raise SqlError(
-                str(error), sqlstate=error.sqlstate, refused=error.refused, outcome_unknown=error.sent
-            ) from None
-
-    async def close(self) -> None:
-        self._session.abort()
-
-
-class TestSql:
-    """model.ports.Sql for the demo's cluster; `unreachable` members refuse."""
-
-    __test__ = False
-
-    def __init__(self, estate: Estate) -> None:
-        self._estate = estate
-        self.unreachable: set[str] = set()
-        self.statements: list[str] = []
-
-    async def connect(
-        self, service: str, member: str, *, role: str, database: str, timeout_s: float, application_name: str
-    ) -> TestSession:
+    async def connect(self, service: str, member: str, **kwargs: Any) -> MemberSession:  # type: ignore[override]
         if member in self.unreachable:
             raise SqlError("cut off by the test")
-        declared = self._estate.service(service)
-        credential: Credential = getattr(declared.postgresql.roles, role)
-        assert credential.password is not None
-        assert credential.password.file is not None
-        password = credential.password.file.read_text().strip()
-        address = declared.members[member]
-        session = PgSession(
-            PgTarget(address.host, address.port, credential.user, database, application_name)
-        )
-        try:
-            async with asyncio.timeout(timeout_s):
-                await session.open(password)
-        except TimeoutError:
-            raise SqlError("no answer in time") from None
-        except PgError as error:
-            raise SqlError(str(error), sqlstate=error.sqlstate, refused=error.refused) from None
-        return TestSession(session)
-
-    async def connect_endpoint(
-        self, service: str, *, role: str, database: str, timeout_s: float
-    ) -> TestSession:
-        deadline_s = time.monotonic() + timeout_s
-        last = SqlError("no member takes writes")
-        while time.monotonic() < deadline_s:
-            for member in self._estate.service(service).members:
-                try:
-                    session = await self.connect(
-                        service, member, role=role, database=database,
-                        timeout_s=max(deadline_s - time.monotonic(), 0.001), application_name="client",
-                    )  # fmt: skip
-                    rows = await session.query("SHOW transaction_read_only", timeout_s=1.0)
-                except SqlError as error:
-                    last = error
-                    continue
-                if rows == [("off",)]:
-                    return session
-                await session.close()
-            await asyncio.sleep(0.01)
-        raise last
-
-
-class LocalAccess:
-    """Commands on this host, as the demo's servers run on it."""
-
-    def __init__(self) -> None:
-        self.ran: list[list[str]] = []
-
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        timeout_s: float,
-        user: str | None = None,
-        stdin: bytes | None = None,
-        env: Mapping[str, str] | None = None,
-    ) -> CommandResult:
-        self.ran.append(list(argv))
-        began_s = time.monotonic()
-        switch = {"user": user, "group": user, "extra_groups": []} if user and os.geteuid() == 0 else {}
-
-        def work() -> CommandResult:
-            try:
-                done = subprocess.run(
-                    list(argv), input=stdin or b"", capture_output=True, timeout=timeout_s, check=False,
-                    cwd="/", env={"PATH": os.defpath, "LC_ALL": "C", **(env or {})}, **cast("Any", switch),
-                )  # fmt: skip
-            except subprocess.TimeoutExpired:
-                return CommandResult(None, "", "timed out", time.monotonic() - began_s)
-            return CommandResult(
-                done.returncode, done.stdout.decode(), done.stderr.decode(), time.monotonic() - began_s
-            )
-
-        return await asyncio.to_thread(work)
-
-    def describe(self, argv: Sequence[str], *, user: str | None = None) -> str:
-        return " ".join(argv)
+        return await super().connect(service, member, **kwargs)
 
 
 class ActionBench:
@@ -179,16 +50,18 @@ class ActionBench:
         self.cluster = cluster
         self.estate = bench_estate(cluster, **changes)
         self.service = self.estate.service(SERVICE)
-        self.sql = TestSql(self.estate)
+        secrets = SecretStore()
+        self.sql = CuttableSql(self.estate, secrets)
+        self.sql.unreachable = set()
         self.lease = OwnLease(epoch)
-        self.access = LocalAccess()
+        self.nodes = NodeAccesses(self.estate, secrets)
         self.no_access: set[str] = set()
         ports = ActionPorts(
-            clock=LoopClock(),
+            clock=SystemClock(),
             journal=cast("Journal", None),
             lease=self.lease,
-            sql=cast("Any", self.sql),
-            secrets=cast("Secrets", None),
+            sql=self.sql,
+            secrets=secrets,
             node=self._node,
         )
         self.ctx = StepContext(
@@ -231,8 +104,9 @@ class ActionBench:
 
     async def close(self) -> None:
         await self.ctx.stack.aclose()
+        await self.nodes.aclose()
 
-    async def __aenter__(self) -> ActionBench:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -241,7 +115,7 @@ class ActionBench:
     def _node(self, name: str) -> NodeAccess:
         if name in self.no_access:
             raise NodeAccessError("no access is configured", where=name)
-        return self.access
+        return self.nodes.access(name)
 
 
 def bench_estate(cluster: Cluster, **changes: Any) -> Estate:

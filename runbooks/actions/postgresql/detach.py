@@ -26,6 +26,7 @@ from runbooks.actions.postgresql.inputs import (
     variable,
 )
 from runbooks.actions.postgresql.locks import Locked, locks_of
+from runbooks.actions.postgresql.sessions import end_conflicting
 from runbooks.actions.postgresql.settings import alter, alter_text
 from runbooks.actions.postgresql.state import StandbyState, read_state
 from runbooks.actions.postgresql.together import explain, on_each, reasons
@@ -34,11 +35,6 @@ POLL_S: Final = 0.002
 # A startup process that was just about to start a receiver when it was told has done so by the second look.
 _CLEAN_LOOKS: Final = 2
 _MEMORY: Final = "postgresql.detach.previous"
-# Whoever holds up replay: blockers of the startup process, and old snapshots on the standby.
-_CONFLICTING: Final = """
-SELECT a.pid, pg_terminate_backend(a.pid) FROM pg_stat_activity a, pg_stat_activity s
-WHERE s.backend_type = 'startup' AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-AND (a.pid = ANY (pg_blocking_pids(s.pid)) OR a.backend_xmin IS NOT NULL)"""
 
 
 @dataclass(slots=True)
@@ -185,7 +181,7 @@ async def _unstick(locked: Locked, state: StandbyState, work: _Work) -> None:
         note = f"{locked.member}: replay was paused, resumed"
     else:
         try:
-            ended = await locked.query(_CONFLICTING)
+            ended = await end_conflicting(locked)
         except SqlError as error:
             note = f"{locked.member}: sessions that hold up replay could not be ended ({explain(error)})"
         else:
