@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
 
 from model.observation import Failure, Observation, Outcome
 from probes.scheduler import Scheduler
+from tests.bad_servers import serving
 from tests.scripted_probe import BALANCED, FAST, REFUSED, ScriptedProbe, world
 from tests.virtual_clock import VirtualClock
 
@@ -20,6 +20,7 @@ from tests.virtual_clock import RealClock
 from model.health import PROFILES
 from probes.scheduler import Scheduler
 from probes.tcp import TcpOptions, TcpProbe
+from tests.bad_servers import serving
 from tests.scripted_probe import ports
 
 def told(seen):
@@ -28,8 +29,8 @@ def told(seen):
 async def main():
     clock = RealClock()
     scheduler = Scheduler(clock, "ops1", told)
-    options = TcpOptions(host="127.0.0.1", port=int(sys.argv[1]), expect="hello")
-    scheduler.add("shop/web", TcpProbe("shop/web", options, ports(clock)), PROFILES["fast"])
+    options = TcpOptions(host="127.0.0.1", port=int(sys.argv[1]), send="hi\\n", expect="hello")
+    scheduler.add("shop/web", TcpProbe("shop/web", options, ports(clock)), PROFILES["balanced"], 0.1)
     await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -145,27 +146,31 @@ async def test_a_listener_that_takes_long_counts_as_late() -> None:
 
 
 async def test_a_stopped_observer_process_sees_no_failure_of_a_healthy_server() -> None:
-    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.02)
-        writer.write(b"hello")
-        writer.close()
+    """It is stopped while it waits for an answer; at its deadline, long past when it wakes, there is none."""
+    stops = [0.7, 1.5, 1.1]
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    observer = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", FROZEN_OBSERVER, str(port), stdout=subprocess.PIPE, env={**os.environ}
-    )
-    assert observer.stdout is not None
-    try:
-        seen = [json.loads(await observer.stdout.readline()) for _ in range(5)]
-        for stop_s in (0.15, 0.4, 0.3, 1.5, 0.2, 0.7):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        if stops and len(seen) > 3:
+            seconds = stops.pop()
             observer.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(stop_s)
+            await asyncio.sleep(seconds)
             observer.send_signal(signal.SIGCONT)
-            seen += [json.loads(await observer.stdout.readline()) for _ in range(4)]
-    finally:
-        observer.kill()
-        await observer.wait()
-        server.close()
-        await server.wait_closed()
-    assert [line for line in seen if line[0] == "failed"] == []
+            await asyncio.sleep(0.02)
+        writer.write(b"hello")
+        await reader.read()
+
+    seen: list[list[str]] = []
+    async with serving(answer) as port:
+        observer = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FROZEN_OBSERVER, str(port), stdout=subprocess.PIPE
+        )
+        assert observer.stdout is not None
+        try:
+            while stops or seen[-1][0] != "succeeded":
+                seen.append(json.loads(await observer.stdout.readline()))
+        finally:
+            observer.kill()
+            await observer.wait()
+    assert {"succeeded", "unknown"} == {outcome for outcome, _failure, _detail in seen}
+    assert any("this process was late by" in detail for _outcome, _failure, detail in seen)
