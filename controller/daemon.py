@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Daemon:
             settings.http,
             health=self._health,
             routing=lambda service: routing(station.supervisors.get(service)),
-            render_metrics=lambda: render(metrics_snapshot(station)),
+            metrics=lambda: partial(render, metrics_snapshot(station)),
         )
 
     async def serve(self) -> int:

@@ -76,8 +76,10 @@ class Span:
 
     @property
     def seconds(self) -> float | None:
-        """Rounded to milliseconds, for output only."""
-        return None if self.ns is None else round(self.ns / 1e9, 3)
+        """Rounded to milliseconds, for output only; None also for more than any clock can show."""
+        if self.ns is None or abs(self.ns) >= 1 << 80:
+            return None
+        return round(self.ns / 1e9, 3)
 
 
 NOT_OBSERVED: Final = Span(None, note="not observed")
@@ -186,7 +188,9 @@ def _marks(events: Sequence[Event]) -> dict[str, Instant]:
         name = fields.text(event.data, "mark")
         if event.type == ev.CLOCK_MARK and name in MARKS:
             found.setdefault(name, []).append(event)
-    acting = [e for name in ("T4", "T5", "T6", "T7", "T8") for e in found.get(name, [])]
+    # A rejoin has a first changing step (T4) too, but moves no primary and so reaches none of T5 to T8.
+    moving = [e for name in ("T5", "T6", "T7", "T8") for e in found.get(name, [])]
+    acting = moving or found.get("T4", [])
     execution = max(acting, key=lambda e: e.seq).execution if acting else None
     began = min((e.seq for e in acting if e.execution == execution), default=None)
     chosen: dict[str, Event] = {}

@@ -104,22 +104,23 @@ def drift(view: ServiceView, _now: float) -> Finding | None:
         intended = without(parse_synchronous_standby_names(view.intended_setting), member.application_name)
     except ValueError:
         return None
-    why = _looser(actual, intended)
+    why = _looser(actual, intended, frozenset(m.application_name.lower() for m in view.members))
     if why is None:
         return None
     text = f"in force: {actual.text!r}; the estate states {view.intended_setting!r}: {why}"
     return Finding("ConfigDrift", view.primary, True, (supports(text),))
 
 
-def _looser(actual: SyncSetting, intended: SyncSetting) -> str | None:
+def _looser(actual: SyncSetting, intended: SyncSetting, known: frozenset[str]) -> str | None:
+    """known: application names of the members, in lower case: after a switch the old primary takes the new
+    one's place among the names."""
     if not intended.synchronous:
         return None
     if not actual.synchronous:
         return "commits wait for no standby"
-    stated = {n.lower() for n in intended.names}
-    unknown = [n for n in actual.names if n.lower() not in stated]
+    unknown = [n for n in actual.names if n.lower() not in known]
     if unknown:
-        return f"{', '.join(unknown)} is not among the stated names"
+        return f"{', '.join(unknown)} is no member of this service"
     if actual.k < min(intended.k, len(actual.names)):
         return f"{actual.k} copies instead of {intended.k}"
     return None

@@ -61,6 +61,7 @@ class Station:
 
     def start(self) -> None:
         """Needs a running loop."""
+        self.executor.warm_up()
         self.pager.start()
         self._watch_all()
 
@@ -70,6 +71,7 @@ class Station:
             await self._unsupervise(name)
         await self._watching.unwatch_hosts()
         self._bind(loaded)
+        self.executor.warm_up()
         self._watch_all()
 
     async def stop(self) -> None:

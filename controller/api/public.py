@@ -79,7 +79,8 @@ class PublicServer:
     """The HTTP port's life.
 
     health and routing are answered from memory; routing gives None for a service that there is not.
-    render_metrics may take long: it runs in a worker thread, one at a time.
+    metrics is called on the loop and takes a snapshot; what it returns renders that snapshot, which may take
+    long and runs in a worker thread, one at a time.
     """
 
     def __init__(
@@ -88,12 +89,12 @@ class PublicServer:
         *,
         health: Callable[[], HealthReport],
         routing: Callable[[str], Routing | None],
-        render_metrics: Callable[[], bytes],
+        metrics: Callable[[], Callable[[], bytes]],
     ) -> None:
         self._address = address
         self._health = health
         self._routing = routing
-        self._render_metrics = render_metrics
+        self._metrics = metrics
         self._rendering = asyncio.Lock()
         app = web.Application(client_max_size=1024)
         app.add_routes([web.get("/metrics", self.metrics), web.get("/healthz", self.healthz)])
@@ -131,7 +132,7 @@ class PublicServer:
 
     async def metrics(self, _request: web.Request) -> web.Response:
         async with self._rendering:
-            body = await asyncio.to_thread(self._render_metrics)
+            body = await asyncio.to_thread(self._metrics())
         return web.Response(body=body, headers={"Content-Type": _METRICS_TYPE})
 
     async def healthz(self, _request: web.Request) -> web.Response:

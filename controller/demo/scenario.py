@@ -188,7 +188,7 @@ class Scenario:
         everything = read_events(daemon.state_dir)
         incident = next((e.incident for e in events if e.type == ev.INCIDENT_OPENED), None)
         report = report_json(everything, incident) if incident else {}
-        clock = report.get("clock", {})
+        clock = report.get("rto") or {}
         rejoined = [e for e in events if e.type == ev.MEMBER_REJOINED]
         return RunResult(
             fault=self._options.fault,
@@ -196,9 +196,9 @@ class Scenario:
             client=client,
             unguarded=unguarded,
             rto={
-                "target_s": report.get("objectives", {}).get("rto_s"),
-                "actual_s": clock.get("rto_s"),
-                "phases": clock.get("phases", {}),
+                "target_s": clock.get("target_s"),
+                "actual_s": clock.get("actual_s"),
+                "phases": {f"{name}_s": value for name, value in (clock.get("phases") or {}).items()},
             },
             rpo=report.get("rpo") or {},
             rejoined=bool(rejoined),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from controller.supervisor.ledger import Ledger
 from controller.supervisor.mending import Outcome
 from controller.supervisor.settings_history import SettingsHistory
 from model import events as ev
+from model.errors import RunbookError
 from model.execution import ExecutionState, Mode, StepState
 from model.ports import Journal
 from model.quorum import SyncSetting
@@ -23,12 +25,14 @@ from runbooks.engine import Engine, ExecutionResult, Opened
 from runbooks.library import load_runbook
 from runbooks.planner import Plan, make_plan
 from runbooks.recorded import recorded_from_events
+from runbooks.schema import Runbook
 
 FAILOVER = "failover"
 SWITCHOVER = "switchover"
 FAILBACK = "failback"
 REJOIN = "rejoin"
 _MOVES = frozenset({FAILOVER, SWITCHOVER, FAILBACK})
+_SHIPPED = ("postgresql-failover", "postgresql-rejoin", "postgresql-switchover", "postgresql-failback")
 _EXECUTION_TYPES = (ev.EXECUTION_OPENED, ev.STEP_INTENT, ev.STEP_RESULT, ev.EXECUTION_CLOSED)
 
 
@@ -81,6 +85,23 @@ class Executor:
         self._ports = ports
         self._estate = estate
         self.engine = Engine(ports, estate)
+        self._runbooks: dict[str, Runbook] = {}
+
+    def warm_up(self) -> None:
+        """Load runbooks, actions and templates before they are needed: the first use costs half a second, and
+        the first use is in an outage."""
+        for service in self._estate.services.values():
+            for name in _SHIPPED:
+                with contextlib.suppress(
+                    RunbookError
+                ):  # the variables are missing, and that is not asked here
+                    make_plan(self._runbook(name), estate=self._estate, service=service, vars={})
+
+    def _runbook(self, name: str) -> Runbook:
+        """As it was when it was first needed; a reload of the estate reads it anew."""
+        if name not in self._runbooks:
+            self._runbooks[name] = load_runbook(name)
+        return self._runbooks[name]
 
     @property
     def _journal(self) -> Journal:
@@ -88,7 +109,7 @@ class Executor:
 
     def plan(self, order: Order, mode: Mode = Mode.REAL) -> Plan:
         """Raises RunbookError for variables that do not fit."""
-        runbook = load_runbook(order.runbook)
+        runbook = self._runbook(order.runbook)
         known = order.vars(self._ports.lease.epoch)
         given = {name: known[name] for name in runbook.vars if known.get(name) is not None}
         return make_plan(runbook, estate=self._estate, service=order.service, vars=given, mode=mode)

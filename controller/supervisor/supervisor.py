@@ -190,10 +190,10 @@ class Supervisor:
         if self.ledger.primary is None:
             await self._adopt(judged)
             return
+        if self.busy or self.ledger.open_executions:
+            return  # what is seen while the primary moves is judged when it has moved
         await self._notes.diagnosis(judged)
         await self._open_incident(judged)
-        if self.busy or self.ledger.open_executions:
-            return
         if await self._adopt_outside(judged):
             return
         judged = self.judged = self.judge_now()
@@ -264,7 +264,7 @@ class Supervisor:
         if diagnosis.info.stance in (Stance.NONE, Stance.MEND):
             await self._mend(judged)
             return
-        if self._incident is None and decision.verb is not Verb.ACT:
+        if diagnosis.info.level is None or (self._incident is None and decision.verb is not Verb.ACT):
             await self._warn(diagnosis)
             return
         key = decision_key(decision)

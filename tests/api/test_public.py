@@ -47,7 +47,7 @@ def world() -> World:
 
 def server_of(world: World, address: str = "127.0.0.1:0") -> PublicServer:
     return PublicServer(
-        address, health=lambda: world.health, routing=world.routing, render_metrics=world.render
+        address, health=lambda: world.health, routing=world.routing, metrics=lambda: world.render
     )
 
 
