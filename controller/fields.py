@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 _NOTHING: Mapping[str, Any] = {}
+_TOO_LARGE = 1 << 63
 
 
 def integer(data: Mapping[str, Any], key: str) -> int | None:
+    """None too for what no writer of ours could have meant: more than 64 bits."""
     value = data.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= _TOO_LARGE:
+        return None
+    return value
 
 
 def text(data: Mapping[str, Any], key: str, default: str = "") -> str:

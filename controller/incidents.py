@@ -99,7 +99,7 @@ def fold_incidents(events: Iterable[Event]) -> dict[str, Incident]:
     incident_of_execution: dict[str, str] = {}
     incident_of_page: dict[str, str] = {}
     for event in events:
-        incident = event.incident
+        incident = event.incident or None
         if event.type == ev.INCIDENT_OPENED and incident is not None:
             grouped.setdefault(incident, [])
         if event.type == ev.EXECUTION_OPENED and event.execution and incident:

@@ -57,14 +57,8 @@ _ELSEWHERE: Final = frozenset(
 
 def _objectives(incident: Incident) -> Json:
     stated = fields.mapping(incident.frozen, "objectives")
-    return {f"{name}_s": _milli(fields.integer(stated, f"{name}_ms")) for name in ("rto", "rpo", "mtpd")}
-
-
-def _milli(milliseconds: int | None) -> float | None:
-    try:
-        return None if milliseconds is None else milliseconds / 1000
-    except OverflowError:
-        return None
+    known = {name: fields.integer(stated, f"{name}_ms") for name in ("rto", "rpo", "mtpd")}
+    return {f"{name}_s": None if ms is None else ms / 1000 for name, ms in known.items()}
 
 
 def _rto(incident: Incident) -> Json:

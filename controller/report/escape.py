@@ -8,7 +8,10 @@ import unicodedata
 from typing import Any, Final
 
 # Emphasis, code, links, tables, HTML and entities; a colon only where it would make a link of an address.
-_MARKS: Final = re.compile(r"([\\`*_{}\[\]<>#|~&$]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+# An underscore inside a word is none.
+_MARKS: Final = re.compile(
+    r"([\\`*{}\[\]<>#|~&$]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.)", re.IGNORECASE
+)
 # At the beginning of a line these begin a list, a quotation or a heading.
 _BEGINNINGS: Final = re.compile(r"^([-+=]|\d+(?=[.)]))")
 _FENCES: Final = re.compile(r"`+")

@@ -80,6 +80,7 @@ def _summary(report: Json, words: Words) -> list[str]:
         (words("code"), code(incident.get("code"))),
         (words("cause"), escaped(opening.get("cause") or words("not_known"))),
         (words("sentence"), escaped(sentence)),
+        (words("member"), escaped(opening.get("member") or words("none"))),
         (words("primary"), escaped(incident.get("primary") or words("not_known"))),
         (words("by_hand"), words("yes" if incident.get("manual") is True else "no")),
     ]
@@ -140,7 +141,8 @@ def _clock(report: Json, words: Words) -> list[str]:
     lines = [f"## {words('clock')}", ""]
     lines += _table([words(k) for k in ("mark", "meaning", "time", "since_t0")], rows)
     spans = [(words.phase(name), _seconds(value, words)) for name, value in phases.items()]
-    spans.append((words("human_wait"), _seconds(rto.get("human_wait_s"), words)))
+    waited = rto.get("human_wait_s")
+    spans.append((words("human_wait"), words("nobody_waited") if waited is None else _seconds(waited, words)))
     return [*lines, "", *_table([words("phase"), words("took")], spans)]
 
 
