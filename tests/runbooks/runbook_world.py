@@ -103,7 +103,8 @@ class SetOptions(ActionOptions):
     """The first so many calls fail."""
     gate: str = ""
     """Waits until the test opens this gate, after the change."""
-    note: list[str] = []  # noqa: RUF012
+    lose: bool = False
+    """The connection is lost before anything was changed."""
 
 
 class Set(_WorldAction):
@@ -119,6 +120,8 @@ class Set(_WorldAction):
         process.world.seen.append(options.cell)
         if process.world.seen.count(options.cell) <= options.fail_first:
             return StepResult.failed("refused")
+        if options.lose:
+            raise OSError("the connection was lost")
         was = process.world.cells.get(options.cell)
         process.world.change(
             process,

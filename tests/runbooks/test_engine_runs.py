@@ -163,6 +163,33 @@ async def test_an_unknown_outcome_is_settled_by_a_look_at_the_effect(stage: Stag
     assert stage.store.of(ev.STEP_RESULT)[-1].data["reason"] == "reconciled"
 
 
+@pytest.mark.parametrize(
+    ("more", "state"), [("", "failed"), (", point_of_no_return: true", "unknown")], ids=["before", "turn"]
+)
+async def test_what_is_not_there_yet_may_still_come_at_a_point_of_no_return(
+    stage: Stage, more: str, state: str
+) -> None:
+    """P12: a promotion that timed out may happen later."""
+    step = f"  - {{id: a, action: test.set, timeout: 1s, with: {{cell: a, value: 1, lose: true}}{more}}}\n"
+    result = await stage.process().run(runbook_of(LOCK + step))
+    assert result.state == state
+    assert outcomes(stage)["a"] == state
+
+
+async def test_what_the_runbook_puts_up_with_does_not_make_the_end_unknown(stage: Stage) -> None:
+    steps = LOCK + behave("fence", "unknown", "on_failure: continue") + behave("bad", "fail")
+    result = await stage.process().run(runbook_of(steps))
+    assert (result.state, result.step) == ("failed", "bad")
+
+
+async def test_a_point_of_no_return_that_can_not_begin_is_still_before_it(stage: Stage) -> None:
+    look = "  - {id: look, action: test.read, with: {cell: p}, timeout: 1s, when: \"service == 'x'\"}\n"
+    turn = set_step("b", "point_of_no_return: true", value='"{{ steps.look.value }}"')
+    result = await stage.process().run(runbook_of(LOCK + set_step("a", "undo: true") + look + turn))
+    assert (result.state, result.step) == ("undone", "b")
+    assert stage.world.cells == {}
+
+
 async def test_the_execution_goes_on_where_the_runbook_puts_up_with_a_failure(stage: Stage) -> None:
     steps = LOCK + behave("bad", "fail", "on_failure: continue") + set_step("a")
     result = await stage.process().run(runbook_of(steps))
@@ -232,6 +259,7 @@ async def test_one_execution_at_a_time_for_a_service(stage: Stage) -> None:
     assert life.engine.running == {"orders": "EXE-1"}
     with pytest.raises(HeldError, match="one execution at a time"):
         await life.run(runbook_of(LOCK))
+    assert len(stage.store.of(ev.EXECUTION_OPENED)) == 1
     stage.world.gate("slow").set()
     await run
     assert life.engine.running == {}

@@ -32,6 +32,31 @@ async def test_leadership_is_looked_at_before_each_step(stage: Stage) -> None:
     assert [e.data["step"] for e in stage.store.of(ev.STEP_INTENT)] == ["lock"]
 
 
+@pytest.mark.parametrize(("answers", "intents"), [(6, 0), (7, 1)], ids=["before", "between"])
+async def test_leadership_is_looked_at_before_an_undo_and_before_it_acts(
+    stage: Stage, answers: int, intents: int
+) -> None:
+    life = stage.process()
+    life.journal.held_answers = [True] * answers + [False]  # two for each of the three steps
+    result = await life.run(runbook_of(TENTATIVE + behave("bad", "fail", "on_failure: undo")))
+    assert not result.closed
+    assert len(stage.store.of(ev.UNDO_INTENT)) == intents
+    assert stage.world.cells == {"a": 1}
+
+
+async def test_an_end_that_can_not_be_recorded_takes_nothing_back(stage: Stage) -> None:
+    life = stage.process()
+
+    def fill(_number: int, type_: str) -> None:
+        life.journal.full = type_ == ev.STEP_RESULT and stage.store.events[-1].data["step"] == "a"
+
+    life.journal.after = fill  # everything is recorded but the end
+    result = await life.run(runbook_of(TENTATIVE))
+    assert (result.state, result.closed) == ("succeeded", False)
+    assert stage.world.cells == {"a": 1}
+    assert (await stage.process().resume()).state == "succeeded"
+
+
 async def test_whoever_lost_leadership_undoes_nothing_and_writes_nothing(stage: Stage) -> None:
     life = stage.process()
     steps = TENTATIVE + behave("slow", "wait", "on_failure: undo", "5s") + set_step("b")

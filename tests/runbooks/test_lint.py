@@ -120,6 +120,14 @@ def test_a_name_of_a_step_at_the_same_time_is_not_there_yet() -> None:
     assert "step 'a' has not ended before this one" in texts(findings(steps))
 
 
+def test_an_output_of_a_step_beside_is_never_there() -> None:
+    steps = (
+        "  - {id: a, action: test.read, with: {cell: x}, timeout: 1s, beside: true}\n"
+        '  - {id: b, action: test.read, with: {cell: "{{ steps.a.value }}"}, timeout: 1s}\n'
+    )
+    assert "step 'a' has not ended before this one" in texts(findings(steps))
+
+
 def test_an_output_that_an_action_does_not_have_is_found() -> None:
     steps = (
         "  - {id: a, action: test.read, with: {cell: x}, timeout: 1s}\n"
