@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +114,12 @@ class PgServer:
         )  # fmt: skip
         assert result.returncode == 0, result.stderr.decode()
 
-    def launch(self) -> None:
+    def launch(self, *settings: str) -> None:
+        """`settings`: NAME=VALUE, for this run."""
+        arguments = [argument for setting in settings for argument in ("-c", setting)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [self.bin_dir / "postgres", "-D", self.data_dir, "-p", str(self.port)],
+                [self.bin_dir / "postgres", "-D", self.data_dir, "-p", str(self.port), *arguments],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/", **unprivileged(),
             )  # fmt: skip
 
@@ -155,7 +157,8 @@ class PgServer:
 
     def signal_tree(self, number: int) -> None:
         for pid in self.tree():
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # one that woke up may be gone already
+                os.kill(pid, number)
 
     def kill(self) -> None:
         """kill -9 of the tree, the postmaster first, so that it can end no backend in an orderly way."""
@@ -163,7 +166,8 @@ class PgServer:
             return
         pids = self.tree()
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         assert self.process is not None
         self.process.wait()
         wait_for(
