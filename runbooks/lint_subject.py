@@ -17,8 +17,8 @@ from runbooks.schema import Runbook, Step
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """kinds: step → class of its action, None where that can't be loaded. turn: index of the first step that
-    is a point of no return and that the others wait for; the number of steps, where there is none."""
+    """kinds: step → class of its action, None where that can't be loaded. turn: index of the first point of no
+    return that is sure to come (no `when`) and that the others wait for; the number of steps, without one."""
 
     runbook: Runbook
     service: Service | None
@@ -29,7 +29,8 @@ class Subject:
     @classmethod
     def of(cls, runbook: Runbook, service: Service | None, expected: Mapping[str, Expected]) -> Subject:
         kinds = {step.id: _kind(step) for step in runbook.steps}
-        turns = (i for i, s in enumerate(runbook.steps) if s.point_of_no_return and not s.beside)
+        steps = enumerate(runbook.steps)
+        turns = (i for i, s in steps if s.point_of_no_return and not s.beside and s.when is None)
         return cls(runbook, service, expected, kinds, next(turns, len(runbook.steps)))
 
     @property

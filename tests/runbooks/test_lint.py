@@ -112,6 +112,18 @@ def test_a_change_at_the_same_time_as_the_turn_must_be_undoable_too() -> None:
     assert "step 'more' changes something that nothing takes back" in texts(findings(steps, FAILOVER_HEAD))
 
 
+def test_a_turn_that_may_be_skipped_is_not_relied_on() -> None:
+    stop = (
+        "  - {id: stop, action: test.fence, with: {cell: o, value: 1}, timeout: 1s, when: \"service == 'x'\", "
+        "point_of_no_return: true}\n"
+        "  - {id: after, action: test.set, with: {cell: q, value: 1}, timeout: 1s, on_failure: undo}\n"
+    )
+    steps = GOOD.replace("  - {id: promote", f"{stop}  - {{id: promote")
+    found = findings(steps, FAILOVER_HEAD)
+    assert [f.line for f in found] == [12]
+    assert "step 'after' changes something that nothing takes back" in texts(found)
+
+
 def test_a_name_of_a_step_at_the_same_time_is_not_there_yet() -> None:
     steps = (
         "  - {id: a, action: test.read, with: {cell: x}, timeout: 1s, parallel: g}\n"
