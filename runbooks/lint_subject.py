@@ -17,8 +17,8 @@ from runbooks.schema import Runbook, Step
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """kinds: step → class of its action, None where that can't be loaded. turn: index of the first point of no
-    return that is sure to come (no `when`) and that the others wait for; the number of steps, without one."""
+    """kinds: step → class of its action, None where that can't be loaded. turn: index of the first point of
+    no return that is sure to come (no `when`) and that the others wait for; else the number of steps."""
 
     runbook: Runbook
     service: Service | None
