@@ -63,10 +63,18 @@ def _not_counted(view: ServiceView, member: MemberView, mark: tuple[int, int] | 
         return (
             f"it is at {at} (timeline {timeline}), below {once} that it once had: an older copy of its disk"
         )
-    received, replayed = member.fact_int("receive_lsn"), member.fact_int("replay_lsn")
-    if received and received % SMALLEST_SEGMENT == 0 and received > (replayed or 0):
-        return f"it says {format_lsn(received)}, a segment's start: what it has on disk is not settled (P3)"
+    if unsettled(member.facts):
+        return f"it says {format_lsn(lsn)}, a segment's start: what it has on disk is not settled (P3)"
     return None
+
+
+def unsettled(facts: Mapping[str, object]) -> bool:
+    """Its position is a segment's start that it has not replayed: it may have less than it says (P3). Such a
+    reading proves nothing, and must raise no high-water mark."""
+    received, replayed = facts.get("receive_lsn"), facts.get("replay_lsn")
+    if not isinstance(received, int) or received == 0 or received % SMALLEST_SEGMENT:
+        return False
+    return received > (replayed if isinstance(replayed, int) else 0)
 
 
 def _no_candidate(member: MemberView) -> str | None:

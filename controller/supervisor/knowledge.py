@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from config.schema import Estate, Member, Service
+from controller.candidates import unsettled
 from controller.detect import age, fold
 from controller.supervisor.settings_history import SettingsHistory
 from controller.views import CANARY, PG, MemberView, ServiceView
@@ -177,6 +178,8 @@ class Knowledge:
         self._watch_replica(member, seen, primary)
 
     def _raise_high_water(self, member: str, seen: Observation) -> None:
+        if unsettled(seen.facts):
+            return
         timeline, position = seen.facts.get("timeline"), seen.facts.get("position")
         if isinstance(timeline, int) and isinstance(position, int):
             self.high_water[member] = max(self.high_water.get(member, (0, 0)), (timeline, position))
