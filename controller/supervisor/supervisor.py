@@ -7,7 +7,6 @@ turn after the other, so that what is decided is decided on what the journal alr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -176,10 +175,11 @@ class Supervisor:
         try:
             await asyncio.wait({waiter, tick}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for future in (waiter, tick):
-                future.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await future
+            waiter.cancel()
+            tick.cancel()
+            # Not awaited one by one with CancelledError suppressed: that would swallow our own cancellation, and
+            # a daemon that is told to stop would go on for ever.
+            await asyncio.wait({waiter, tick})
         self._wake.clear()
 
     async def _turn(self) -> None:
