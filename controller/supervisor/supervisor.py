@@ -177,8 +177,8 @@ class Supervisor:
         finally:
             waiter.cancel()
             tick.cancel()
-            # Not awaited one by one with CancelledError suppressed: that would swallow our own cancellation, and
-            # a daemon that is told to stop would go on for ever.
+            # Not awaited one by one with CancelledError suppressed: that would swallow our own cancellation,
+            # and a daemon that is told to stop would go on for ever.
             await asyncio.wait({waiter, tick})
         self._wake.clear()
 

@@ -85,3 +85,11 @@ def test_the_watchdog_is_slower_than_the_daemons_own_limit_and_python_is_kept_sa
     text = UNIT.read_text()
     assert int(re.findall(r"^WatchdogSec=(\d+)$", text, re.MULTILINE)[0]) > 10
     assert "PYTHONSAFEPATH=1" in text
+
+
+def test_the_clock_can_be_read_in_the_sandbox() -> None:
+    """The journal records what NTP says of it; ProtectClock=yes would forbid the reading too."""
+    text = UNIT.read_text()
+    assert not re.search(r"^ProtectClock=yes", text, re.MULTILINE)
+    assert "CAP_SYS_TIME" not in "".join(re.findall(r"^(?:Ambient|Capability)\S+=.*$", text, re.MULTILINE))
+    assert re.search(r"^SystemCallFilter=@chown adjtimex clock_adjtime$", text, re.MULTILINE)
