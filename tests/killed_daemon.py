@@ -25,10 +25,11 @@ def arm(when: str, point: int) -> None:
     async def append(self: TappedJournal, type_: str, data: Any, **where: Any) -> Any:
         if type_ == ev.INCIDENT_OPENED or seen["count"] >= 0:
             seen["count"] += 1
-        if when == "before" and seen["count"] == point:
+        number = seen["count"]  # others append while this one waits for its disk
+        if when == "before" and number == point:
             os.kill(os.getpid(), signal.SIGKILL)
         event = await real(self, type_, data, **where)
-        if when == "after" and seen["count"] == point:
+        if when == "after" and number == point:
             os.kill(os.getpid(), signal.SIGKILL)
         return event
 
