@@ -16,6 +16,7 @@ from runbooks.names import SERVICE, name_problems
 from runbooks.plan_view import Expected, PlanView, view
 from runbooks.registry import action_type
 from runbooks.schema import Runbook
+from runbooks.template import compile_ahead
 from runbooks.values import type_problem
 
 __all__ = ["Plan", "make_plan"]
@@ -76,6 +77,7 @@ def make_plan(
             action_type(step.action)
         except RunbookError as error:
             problems.append(f"step {step.id}: {error.what}; {error.hint}")
+        compile_ahead(step.with_, step.when)
     problems += [f"{runbook.document.error(p.path, p.what, '', p.allowed)}" for p in name_problems(runbook)]
     if problems:
         raise RunbookError(

@@ -8,6 +8,7 @@ is one whole expression it keeps its type (a list stays a list); else the result
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -126,14 +127,8 @@ def names_in(value: Any) -> Iterator[tuple[str, ...]]:
 
     Raises TemplateFaultError on wrong syntax.
     """
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from names_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from names_in(item)
-    elif is_template(value):
-        yield from _paths(_parse(value), tested=False)
+    for text in _texts(value):
+        yield from _paths(_parse(text), tested=False)
 
 
 def names_in_expression(expression: str) -> Iterator[tuple[str, ...]]:
@@ -141,9 +136,34 @@ def names_in_expression(expression: str) -> Iterator[tuple[str, ...]]:
     yield from _paths(_parse(_wrapped(expression)), tested=False)
 
 
+def compile_ahead(value: Any, expression: str | None = None) -> None:
+    """Compile the templates of a value, and a `when`: their first use would cost milliseconds, in an outage.
+    What is wrong is left to those who judge names."""
+    texts = list(_texts(value))
+    with suppress(TemplateFaultError, TemplateError):
+        for text in texts:
+            inner = _whole_expression(text, _parse(text))
+            _template(text) if inner is None else _expression(inner)
+        if expression is not None:
+            _parse(_wrapped(expression))
+            _expression(expression)
+
+
 def constant(expression: str) -> bool | None:
     """The value of a `when` that depends on nothing, or None. Raises TemplateFaultError on wrong syntax."""
     return None if list(names_in_expression(expression)) else evaluate(expression, {})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every template in a value, at any depth."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif is_template(value):
+        yield value
 
 
 def _render_text(text: str, variables: Mapping[str, Any]) -> Any:

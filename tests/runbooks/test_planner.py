@@ -11,6 +11,7 @@ import pytest
 from config.schema import Estate
 from model.errors import RunbookError
 from model.execution import Mode
+from runbooks import template
 from runbooks.planner import Plan, make_plan
 from tests.runbooks.runbook_stage import HEAD, LOCK, Stage, behave, runbook_of, set_step
 
@@ -90,6 +91,21 @@ def test_the_plans_digest_changes_with_its_variables_and_its_mode(estate: Estate
         for v, m in (({"to": "pg2"}, Mode.REAL), ({"to": "pg3"}, Mode.REAL), ({"to": "pg2"}, Mode.DRILL))
     ]
     assert len({p.digest for p in plans}) == 3
+
+
+def test_a_plan_has_its_templates_compiled_before_they_are_needed(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = READ + set_step("a", "when: \"to == 'pg3'\"", value='"{{ steps.look.list }}"')
+    plan = plan_of(estate, steps, to="pg2")
+
+    def refuse(*_args: object, **_more: object) -> object:
+        raise AssertionError("compiled when it was needed")
+
+    monkeypatch.setattr(template._ENVIRONMENT, "compile_expression", refuse)
+    assert template.evaluate("to == 'pg3'", plan.vars) is False
+    assert template.render("{{ to }}", plan.vars) == "pg2"
+    assert template.render("{{ steps.look.list }}", {"steps": {"look": {"list": [1]}}}) == [1]
 
 
 async def test_a_plan_shows_resolved_commands_and_live_prechecks_and_changes_nothing(stage: Stage) -> None:
