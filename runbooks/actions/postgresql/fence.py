@@ -10,6 +10,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
+from pydantic import Field
+
 from config.schema import Control, Member
 from model.errors import BcmError
 from model.execution import Precheck, Reconciled, StepResult
@@ -26,17 +28,17 @@ _READ_ONLY: Final = "default_transaction_read_only"
 _AGAIN_S: Final = 0.02  # between two attempts to reach it: a restarted server takes clients at once
 _LOOK_S: Final = 0.05  # between two looks on the node
 _TRY_S: Final = 0.5  # of one attempt to log in: a hung server answers none
-# How long it must stay away before it counts as stopped, where nothing keeps its manager from starting it
-# again: service managers wait 100 ms or so.
-_SETTLE_S: Final = 1.0
 # Without node access: so long without a client's session, read-only throughout.
 _QUIET_S: Final = 1.0
 
 
 class FenceOptions(ActionOptions):
     """member: whom; the variable `primary`, if not given. must: what the step needs to succeed. `stopped`:
-    no process of it is left, seen through node access. `fenced`: that, or read-only without clients."""
+    no process of it is left, seen through node access. `fenced`: that, or read-only without clients.
+    settle_ms: how long it must stay away, where nothing keeps its manager from starting it again in place;
+    such managers wait 100 ms or so."""
 
+    settle_ms: int = Field(1000, ge=0, le=600_000)
     member: str | None = None
     must: Literal["stopped", "fenced"] = "fenced"
 
@@ -102,7 +104,8 @@ class Fence(Action):
             return StepResult.failed(str(error), old_primary="unreachable")
         seen = _Seen()
         work = asyncio.gather(
-            _by_node(ctx, member, seen), _by_sql(ctx, member, locks, seen, self._options.must)
+            _by_node(ctx, member, seen, self._options.settle_ms / 1000),
+            _by_sql(ctx, member, locks, seen, self._options.must),
         )
         left_s = deadline_s - ctx.ports.clock.monotonic_s()
         try:
@@ -139,7 +142,7 @@ class Fence(Action):
         return member_named(ctx, self._options.member or variable(ctx, "primary"))
 
 
-async def _by_node(ctx: StepContext, member: Member, seen: _Seen) -> None:
+async def _by_node(ctx: StepContext, member: Member, seen: _Seen, settle_s: float) -> None:
     """Stop it, and see to it that it stays away. Ends when it does, or without node access."""
     clock = ctx.ports.clock
     try:
@@ -153,22 +156,12 @@ async def _by_node(ctx: StepContext, member: Member, seen: _Seen) -> None:
             how = await server.stop()
             if how is not None:
                 seen.stopped = how if seen.stopped is None else f"{seen.stopped}, and again: {how}"
-                if managed or await _stays_away(server, ctx):
+                if managed or await server.stays_away(settle_s):
                     seen.over.set()
                     return
         except BcmError as error:
             seen.last = error.what
         await clock.sleep(_LOOK_S)
-
-
-async def _stays_away(server: Server, ctx: StepContext) -> bool:
-    clock = ctx.ports.clock
-    end_s = clock.monotonic_s() + _SETTLE_S
-    while clock.monotonic_s() < end_s:
-        if await server.processes():
-            return False
-        await clock.sleep(_LOOK_S)
-    return True
 
 
 async def _by_sql(ctx: StepContext, member: Member, locks: Locks, seen: _Seen, must: str) -> None:

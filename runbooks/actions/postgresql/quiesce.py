@@ -68,10 +68,7 @@ class Quiesce(Action):
             async with locks_of(ctx).session(primary, deadline_s) as locked:
                 if (await locked.query("SELECT pg_is_in_recovery()"))[0][0]:
                     return StepResult.failed(f"{primary} is not the primary")
-            asked = await server.request_stop("fast")
-            if not asked.ok:
-                return StepResult.failed(f"{primary} could not be asked to stop: {asked.stderr.strip()}")
-            if not await server.wait_gone(max(deadline_s - clock.monotonic_s(), 0.05)):
+            if not await server.stopped_by("fast", max(deadline_s - clock.monotonic_s(), 0.05)):
                 return StepResult.failed(f"{primary} has not stopped in time")
             data = await server.control_data()
         except BcmError as error:

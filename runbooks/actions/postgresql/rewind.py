@@ -57,6 +57,7 @@ class Rewind(Action):
             await server.remove("postmaster.pid")
             # That recovery runs in single-user mode, which knows no standbys.
             await server.remove(STANDBY_SIGNAL)
+            await _finish_recovery(server, max(deadline_s - clock.monotonic_s(), 1.0))
             result = await server.run(
                 self._command(ctx, server),
                 timeout_s=max(deadline_s - clock.monotonic_s(), 1.0),
@@ -84,3 +85,19 @@ class Rewind(Action):
         return server.program(
             "pg_rewind", f"--target-pgdata={member.data_dir}", f"--source-server={source}", *extra
         )
+
+
+async def _finish_recovery(server: Server, timeout_s: float) -> None:
+    """As pg_rewind itself does for a server that crashed, for one whose crash recovery was interrupted."""
+    data = await server.control_data()
+    if data is None or not data.recovery_interrupted:
+        return
+    config = config_file(server.member)
+    extra = ["-c", f"config_file={config}"] if config else []
+    argv = server.program(
+        "postgres", "--single", "-F", "-D", str(server.member.data_dir), *extra, "template1"
+    )
+    result = await server.run(argv, timeout_s=timeout_s, stdin=b"")
+    if not result.ok:
+        said = " | ".join(result.stderr.strip().splitlines()[-3:])
+        raise BcmError(f"its crash recovery could not be finished: {said}", where=server.member.name)

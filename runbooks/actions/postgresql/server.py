@@ -16,33 +16,45 @@ from model.lsn import parse_lsn
 from model.ports import CommandResult
 from runbooks.actions.base import StepContext
 
-# Fixed text; what differs comes as positional arguments: DATA_DIR VERB [TRIES]. A line a process: PID STATE.
+# Fixed text; what differs comes as positional arguments: DATA_DIR VERB [TRIES [COMMAND…]]. `list` gives one
+# line a process: PID STATE.
 _SCRIPT: Final = r"""
 dir=$(readlink -f "$1") || exit 0
-list() {
+list() (
+  exec 2> /dev/null  # processes go while they are looked at
   for p in /proc/[0-9]*; do
     read -r name < "$p/comm" || continue
     case $name in postgres|postmaster) ;; *) continue ;; esac
-    [ "$(readlink "$p/cwd")" = "$dir" ] || continue
+    [ "$p/cwd" -ef "$dir" ] || continue
     read -r stat < "$p/stat" || continue
     rest=${stat##*) }
     echo "${p#/proc/} ${rest%% *}"
   done
-}
+)
 case $2 in
   list) list ;;
   kill) list | while read -r pid state; do kill -9 "$pid"; done ;;
   wait)
     n=$3
+    shift 3
+    [ "$#" -eq 0 ] || "$@" || exit 4
     while [ -n "$(list)" ]; do
       n=$((n - 1))
       [ "$n" -gt 0 ] || exit 3
       sleep 0.01
     done ;;
-esac 2>/dev/null
+  absent)
+    n=$3
+    while [ "$n" -gt 0 ]; do
+      [ -z "$(list)" ] || exit 3
+      n=$((n - 1))
+      sleep 0.05
+    done ;;
+esac
 exit 0
 """
 _WAIT_STEP_S: Final = 0.015  # of one round of `wait`: the pause and the look
+_ABSENT_STEP_S: Final = 0.05  # of one round of `absent`: such managers wait 100 ms before they start it
 _WRITE: Final = 'umask 077; cat > "$1.bcm" && mv "$1.bcm" "$1"'
 _COMMAND_S: Final = 10.0  # for a command that answers at once on a living node
 _ENV: Final = {"LC_ALL": "C"}
@@ -62,16 +74,24 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class ControlData:
-    """Of pg_controldata. `checkpoint_lsn`: where the last checkpoint's record begins, in bytes."""
+    """Of pg_controldata. `checkpoint_lsn`: where the last checkpoint's record begins, in bytes.
+    `min_recovery_lsn`: how far a standby must replay; 0 on a primary."""
 
     system_identifier: str
     state: str
     checkpoint_lsn: int
     timeline: int
+    min_recovery_lsn: int
 
     @property
     def shut_down(self) -> bool:
         return self.state == "shut down"
+
+    @property
+    def recovery_interrupted(self) -> bool:
+        """A primary that was stopped in the middle of its crash recovery. Its control file looks like that of
+        a standby, and pg_rewind finds no rewind to be required (seen on 18)."""
+        return self.state == "shut down in recovery" and self.min_recovery_lsn == 0
 
 
 class Server:
@@ -109,11 +129,8 @@ class Server:
             Process(int(p[0]), p[1]) for line in result.stdout.splitlines() if len(p := line.split()) == 2
         ]
 
-    async def request_stop(self, mode: str) -> CommandResult:
-        """Ask for it and do not wait. mode: fast or immediate (a service manager knows only the first)."""
-        return await self.run(self.stop_command(mode), user=self._manager_user())
-
     def stop_command(self, mode: str) -> list[str]:
+        """Asks and does not wait. mode: fast or immediate."""
         target = self.member.control_target
         match self.member.control_kind:
             case Control.SYSTEMD:
@@ -125,10 +142,21 @@ class Server:
             case Control.PG_CTL:
                 return self.program("pg_ctl", "stop", "-s", "-W", "-m", mode, "-D", str(self.member.data_dir))
 
-    async def wait_gone(self, timeout_s: float) -> bool:
-        """Until no process holds the data directory. Waits on the node, in one command."""
-        tries = max(int(timeout_s / _WAIT_STEP_S), 1)
-        result = await self._script("wait", str(tries), timeout_s=2 * timeout_s + 2.0)
+    async def stopped_by(self, mode: str, timeout_s: float) -> bool:
+        """Ask for a stop and wait until no process holds the data directory; one command on the node."""
+        command = self.stop_command(mode)
+        return await self.wait_gone(timeout_s, *command, user=self._manager_user())
+
+    async def wait_gone(self, timeout_s: float, *command: str, user: str | None = None) -> bool:
+        """Until no process holds the data directory. Waits on the node, after `command` if there is one."""
+        tries = str(max(int(timeout_s / _WAIT_STEP_S), 1))
+        result = await self._script("wait", tries, *command, timeout_s=2 * timeout_s + 2.0, user=user)
+        return result.exit_code == 0
+
+    async def stays_away(self, for_s: float) -> bool:
+        """No process of it is seen for so long. Looks on the node: one command, whatever the time."""
+        tries = str(max(int(for_s / _ABSENT_STEP_S), 1))
+        result = await self._script("absent", tries, timeout_s=2 * for_s + 2.0)
         return result.exit_code == 0
 
     async def stop(self) -> str | None:
@@ -140,11 +168,9 @@ class Server:
             return "no process of it was there"
         how = "kill -9: it stood still" if any(p.state in "Tt" for p in processes) else None
         if how is None:
-            await self.request_stop("fast")
-            how = "fast shutdown" if await self.wait_gone(_FAST_S) else None
+            how = "fast shutdown" if await self.stopped_by("fast", _FAST_S) else None
         if how is None:
-            await self.request_stop("immediate")
-            how = "immediate shutdown" if await self.wait_gone(_IMMEDIATE_S) else None
+            how = "immediate shutdown" if await self.stopped_by("immediate", _IMMEDIATE_S) else None
         if how is None or how.startswith("kill"):
             await self._script("kill")
             how = (how or "kill -9") if await self.wait_gone(_KILLED_S) else None
@@ -192,6 +218,7 @@ class Server:
                 values["Database cluster state"],
                 parse_lsn(values["Latest checkpoint location"]),
                 int(values["Latest checkpoint's TimeLineID"]),
+                parse_lsn(values["Minimum recovery ending location"]),
             )
         except (KeyError, ValueError):
             return None
@@ -222,9 +249,11 @@ class Server:
             await self.run(["systemctl", "stop", target], user="root")
             await self.run(["systemctl", "mask", "--runtime", target], user="root")
 
-    async def _script(self, verb: str, *more: str, timeout_s: float = _COMMAND_S) -> CommandResult:
+    async def _script(
+        self, verb: str, *more: str, timeout_s: float = _COMMAND_S, user: str | None = None
+    ) -> CommandResult:
         argv = ["sh", "-c", _SCRIPT, "sh", str(self.member.data_dir), verb, *more]
-        result = await self.run(argv, timeout_s=timeout_s)
+        result = await self.run(argv, timeout_s=timeout_s, user=user)
         if result.exit_code is None:
             raise NodeAccessError("a command did not end in time", where=self.member.node)
         return result
