@@ -149,13 +149,23 @@ def _member_cells(member: Mapping[str, Any], service: Mapping[str, Any]) -> list
     age_ms = member.get("age_ms")
     return [
         _text(member.get("name"), "bold" if primary else ""),
-        _text("primary" if primary else member.get("role")),
+        _role(member, primary),
         _text(member.get("site")),
         _text(f"{_DOT.get(health, '?')} {health}", style_of(health)),
         _text("-" if primary else size(member.get("lag_bytes"))),
         _text("-" if primary else member.get("sync_state") or "-"),
         _text(seconds(None if age_ms is None else age_ms / 1000)),
     ]
+
+
+def _role(member: Mapping[str, Any], primary: bool) -> Text:
+    """What it is now. The estate's `primary` that has handed over is a standby like others; a member that
+    takes writes although another is primary is told loudly."""
+    if primary:
+        return _text("primary")
+    if member.get("in_recovery") is False and member.get("health") == "up":
+        return _text("NOT A STANDBY", "bold red")
+    return _text("standby" if member.get("role") == "primary" else member.get("role"))
 
 
 def _remarks(service: Mapping[str, Any]) -> Iterator[Text]:
@@ -166,6 +176,10 @@ def _remarks(service: Mapping[str, Any]) -> Iterator[Text]:
     for member in service.get("members", []):
         if member.get("health") != "up" and member.get("why"):
             yield _text(f"{name}/{member.get('name')}: {member['why']}")
+        if member.get("retired"):
+            yield _text(f"{name}/{member.get('name')}: was primary, has to be rejoined", "yellow")
+    if service.get("health") == "up" and str(service.get("tolerance", "")).startswith("would not"):
+        yield _text(f"{name}: {service['tolerance']}", "yellow")
     if service.get("paused"):
         yield _text(f"{name}: {service['paused']} (end it: bcm-failover resume {name})", "yellow")
     if service.get("blocked"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,16 @@ def test_shipped_runbooks_have_no_findings(alone: Shell, tmp_path: Path) -> None
         assert (said.code, said.out) == (0, f"{item['name']}: 0 findings\n")
         assert alone("runbook", "lint", item["name"], "-c", str(estate), "--service", "orders").code == 0
     assert alone("runbook", "lint", "x", "-c", str(estate), "--service", "nope").code == 2
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has to say who it is")
+@pytest.mark.parametrize("person", [[], ["--person", "mallory"]])
+def test_breaking_the_glass_needs_a_person_of_the_estate(
+    alone: Shell, tmp_path: Path, person: list[str]
+) -> None:
+    estate = tmp_path / "estate.yaml"
+    alone("init", str(estate))
+    alone.options = person
+    said = alone("failover", "orders", "--no-daemon", "-c", str(estate))
+    assert said.code == 1
+    assert "people of the estate: li, wang" in said.err

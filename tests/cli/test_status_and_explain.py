@@ -52,6 +52,22 @@ def test_what_a_person_should_do_is_said_below_the_table(daemon: FakeDaemon, bcm
         assert words in out
 
 
+def test_roles_are_those_of_now_and_a_second_primary_is_told_loudly(daemon: FakeDaemon, bcm: Shell) -> None:
+    body = status_body()
+    service = body["services"][0]
+    service |= {"primary": "pg2", "tolerance": "would not survive the primary with proof: 1 of 2 readable"}
+    service["members"][0] |= {"in_recovery": True, "retired": True}
+    service["members"][1] |= {"in_recovery": False}
+    daemon.control.answers["status"] = body
+    out = bcm("status").out
+    assert re.search(r"pg1\s+standby", out)
+    assert re.search(r"pg2\s+primary", out)
+    assert "orders/pg1: was primary, has to be rejoined" in out
+    assert "orders: would not survive the primary with proof" in out
+    service["members"][0] |= {"in_recovery": False}
+    assert re.search(r"pg1\s+NOT A STANDBY", bcm("status").out)
+
+
 @pytest.mark.parametrize("output", ["json", "yaml"])
 def test_for_programs_it_is_the_daemons_answer_with_its_version(bcm: Shell, output: str) -> None:
     out = bcm("status", "-o", output).out
