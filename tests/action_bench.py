@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Self, cast
 
 import yaml
@@ -16,9 +17,14 @@ from controller.adapters.sql import MemberSession, SqlSessions
 from controller.demo.cluster import Cluster
 from controller.demo.estate import SERVICE, demo_estate
 from model.errors import NodeAccessError
-from model.execution import Reconciled, StepResult, StepState
+from controller.store.sqlite import SqliteStore
+from model.execution import ExecutionResult, Reconciled, StepResult, StepState
 from model.ports import Journal, NodeAccess, SqlError
 from runbooks.actions.base import Action, ActionPorts, StepContext
+from runbooks.actions.postgresql.lock import Lock, LockOptions
+from runbooks.engine import Engine
+from runbooks.library import load_runbook
+from runbooks.planner import make_plan
 
 
 class OwnLease:
@@ -83,6 +89,7 @@ class ActionBench:
             stack=AsyncExitStack(),
         )
         self.took_ms: dict[str, float] = {}
+        self._store: SqliteStore | None = None
 
     async def run(self, step: str, action: Action, timeout_s: float = 5.0) -> StepResult:
         began_s = time.monotonic()
@@ -102,9 +109,32 @@ class ActionBench:
     async def check(self, action: Action, timeout_s: float = 5.0) -> Reconciled:
         return await action.check(self.ctx, time.monotonic() + timeout_s)
 
+    async def lock(self, **options: Any) -> StepResult:
+        return await self.ok("lock", Lock(LockOptions(**options)))
+
+    def sql_of(self, member: str, statement: str, database: str = "postgres") -> Any:
+        """First value of a statement as superuser."""
+        rows = self.cluster.node(member).query(statement, database=database)
+        return rows[0][0] if rows else None
+
+    async def runbook(self, name: str, **variables: Any) -> ExecutionResult:
+        """Through the engine, with a journal on disk."""
+        if self._store is None:
+            self._store = SqliteStore.open(self.cluster.base / "state", owner="test", clock=SystemClock())
+        ports = replace(self.ctx.ports, journal=self._store, lease=self._store)
+        known = {"primary": "pg1", "standbys": ["pg2", "pg3"], "settings": self.ctx.vars["settings"]}
+        runbook = load_runbook(name)
+        given = {n: v for n, v in {**known, **variables}.items() if n in runbook.vars}
+        plan = make_plan(runbook, estate=self.estate, service=self.service, vars=given)
+        return await Engine(ports, self.estate).run(
+            plan, incident=None, actor=self.ctx.actor, trigger="automatic"
+        )
+
     async def close(self) -> None:
         await self.ctx.stack.aclose()
         await self.nodes.aclose()
+        if self._store is not None:
+            self._store.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -136,6 +136,8 @@ class Detach(Action):
             clock=ctx.ports.clock,
             deadline_s=deadline_s + 0.1,
         )
+        # A lock that is gone was taken by a newer controller: what follows is its business, not a success.
+        failed |= {m: "its lock is not held" for m in previous if m not in streaming and m not in failed}
         if failed:
             return StepResult.failed(f"not all follow {upstream.name} again{reasons(failed)}")
         late = [m for m, connected in streaming.items() if not connected]

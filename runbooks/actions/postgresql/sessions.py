@@ -15,12 +15,16 @@ SELECT count(*) FILTER (WHERE CASE WHEN {_MAY} THEN pg_terminate_backend(a.pid) 
 FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
 WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
 AND a.usename NOT IN ($1, $2)"""
-# Whoever holds up replay: blockers of the startup process, and old snapshots on the standby.
+# Whoever holds up replay on a standby: holders of the lock that the startup process waits for, and owners of
+# old snapshots. pg_blocking_pids() knows nothing of the startup process.
 _CONFLICTING: Final = f"""
 SELECT count(*) FILTER (WHERE pg_terminate_backend(a.pid))
 FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid, pg_stat_activity s
 WHERE s.backend_type = 'startup' AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-AND {_MAY} AND (a.pid = ANY (pg_blocking_pids(s.pid)) OR a.backend_xmin IS NOT NULL)"""
+AND {_MAY} AND (a.backend_xmin IS NOT NULL OR a.pid IN (
+  SELECT h.pid FROM pg_locks w JOIN pg_locks h ON h.locktype = w.locktype
+    AND h.database IS NOT DISTINCT FROM w.database AND h.relation IS NOT DISTINCT FROM w.relation
+  WHERE w.pid = s.pid AND NOT w.granted AND h.granted AND h.pid <> w.pid))"""
 
 
 async def end_clients(locked: Locked, service: Service) -> tuple[int, int]:
