@@ -12,6 +12,7 @@ from controller.report.words import Words
 from model.events import Event
 
 Json = Mapping[str, Any]
+_SKIPPED = "skipped"
 
 
 def report_markdown(events: Iterable[Event], incident_id: str, lang: str = "en") -> str:
@@ -225,7 +226,7 @@ def _execution(run: Json, words: Words) -> list[str]:
     for step in steps:
         attempts = fields.mappings(step, "attempts")
         last: Json = attempts[-1] if attempts else {}
-        took = _seconds(last.get("took_s"), words) if last else ""
+        took = "" if not last or last.get("outcome") == _SKIPPED else _seconds(last.get("took_s"), words)
         detail = last.get("detail") or last.get("reason") or ""
         rows.append((escaped(step.get("id")), escaped(step.get("state")), took, escaped(detail)))
     lines += [*_table([words(k) for k in ("step", "outcome", "took", "detail")], rows), ""]
@@ -237,7 +238,8 @@ def _execution(run: Json, words: Words) -> list[str]:
 def _step(step: Json, words: Words) -> list[str]:
     """Every attempt with its commands and output; a step that never began has nothing to show."""
     lines: list[str] = []
-    tries = [(words("step"), a) for a in fields.mappings(step, "attempts")]
+    attempts = [a for a in fields.mappings(step, "attempts") if a.get("outcome") != _SKIPPED]
+    tries = [(words("step"), a) for a in attempts]
     undo = fields.mapping(step, "undo")
     tries += [(words("undo"), undo)] if undo else []
     for kind, attempt in tries:
