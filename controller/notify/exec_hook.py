@@ -75,8 +75,10 @@ class _Run(asyncio.SubprocessProtocol):
 
     def feed(self, content: bytes) -> None:
         if self._stdin is not None:
-            self._stdin.write(content)
-            self._stdin.write_eof()
+            # A program that reads nothing may have ended already; each loop says that in its own way.
+            with suppress(OSError, RuntimeError):
+                self._stdin.write(content)
+                self._stdin.write_eof()
 
     def pipe_data_received(self, _fd: int, data: bytes) -> None:
         if len(self.output) < OUTPUT_BYTES:

@@ -59,6 +59,8 @@ def read_anchors(files: StateFiles) -> Anchors:
     problems: list[str] = []
     for path in (files.previous_anchor, files.anchor):
         found, bad = _read_file(path)
+        if bad:  # a line that was being written just now reads whole the second time
+            found, bad = _read_file(path)
         lines += found
         problems += bad
     return Anchors(tuple(lines), tuple(problems))

@@ -30,7 +30,7 @@ async def test_a_page_is_queued_delivered_and_both_are_journaled(
     assert delivered.data == {"page": page, "channel": "alertmanager"}
     assert delivered.incident == "INC-7"
     assert pager.undelivered == 0
-    ((alert,),) = receiver.accepted
+    (alert,) = receiver.accepted[0]
     assert alert["labels"] == {
         "alertname": "BcmFailoverPage",
         "severity": "page",
@@ -147,7 +147,7 @@ async def test_what_was_not_delivered_is_taken_up_after_a_restart(
     await until(lambda: len(of_type(journal, ev.PAGE_DELIVERED)) == 2)
     assert [e.data for e in of_type(journal, ev.PAGES_RESUMED)] == [{"pages": [page]}]
     assert [e.data["channel"] for e in of_type(journal, ev.PAGE_DELIVERED)] == ["exec", "alertmanager"]
-    ((alert,),) = receiver.accepted
+    (alert,) = receiver.accepted[0]
     assert alert["labels"]["page"] == page
     assert alert["labels"]["service"] == "orders"
     assert alert["annotations"] == {"summary": "orders: held", "description": "why"}
@@ -249,3 +249,15 @@ async def test_a_receiver_that_never_answers_holds_nobody_up(
         (failed,) = await until(lambda: of_type(journal, ev.PAGE_FAILED))
         assert "did not answer within" in failed.data["error"]
     await until(lambda: of_type(journal, ev.PAGE_DELIVERED))
+
+
+async def test_the_environments_proxy_is_not_asked_to_carry_pages(
+    make_pager: MakePager, journal: SqliteStore, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    pager = make_pager(alertmanager={"url": receiver.url})
+    pager.page("page", "orders: held")
+    await until(lambda: receiver.accepted)

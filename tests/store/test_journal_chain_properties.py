@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.store.chain import EMPTY, ChainCheck, Head
@@ -53,6 +53,7 @@ def check(rows: list[Row]) -> ChainCheck:
     return chain
 
 
+@settings(deadline=None, max_examples=60)
 @given(chains)
 def test_what_was_sealed_is_sound_and_reads_back_as_it_was(records: list[Draft]) -> None:
     rows = rows_of(records)
@@ -66,6 +67,7 @@ def test_what_was_sealed_is_sound_and_reads_back_as_it_was(records: list[Draft])
         assert record_hash(event.to_json()) == hash_
 
 
+@settings(deadline=None, max_examples=60)
 @given(chains, st.data())
 def test_any_other_character_in_any_record_is_found(records: list[Draft], data: st.DataObject) -> None:
     rows = rows_of(records)
@@ -79,6 +81,7 @@ def test_any_other_character_in_any_record_is_found(records: list[Draft], data: 
     assert chain.last_good.seq == place
 
 
+@settings(deadline=None, max_examples=60)
 @given(chains, st.data())
 def test_a_record_written_anew_with_a_hash_that_fits_is_found_by_the_next(
     records: list[Draft], data: st.DataObject
@@ -93,6 +96,7 @@ def test_a_record_written_anew_with_a_hash_that_fits_is_found_by_the_next(
     assert any("does not follow" in p for p in check(rows).problems)
 
 
+@settings(deadline=None, max_examples=60)
 @given(chains, st.data())
 def test_a_missing_record_is_found_unless_it_is_the_last(records: list[Draft], data: st.DataObject) -> None:
     rows = rows_of(records)
@@ -100,6 +104,7 @@ def test_a_missing_record_is_found_unless_it_is_the_last(records: list[Draft], d
     assert any("missing" in p for p in check(rows).problems)
 
 
+@settings(deadline=None, max_examples=60)
 @given(chains, st.data())
 def test_swapped_records_are_found(records: list[Draft], data: st.DataObject) -> None:
     rows = rows_of(records)
@@ -110,6 +115,7 @@ def test_swapped_records_are_found(records: list[Draft], data: st.DataObject) ->
     assert any("records were moved" in p for p in check(rows).problems)
 
 
+@settings(deadline=None, max_examples=60)
 @given(chains)
 def test_the_tail_is_the_only_thing_that_a_chain_can_not_see(records: list[Draft]) -> None:
     """Which is why there is an anchor beside it."""
