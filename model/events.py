@@ -14,7 +14,9 @@ DAEMON_STOPPED: Final = "daemon.stopped"  # {reason}
 ESTATE_LOADED: Final = "estate.loaded"  # {digest, path}
 ESTATE_REJECTED: Final = "estate.rejected"  # {path, problems}
 EPOCH_TAKEN: Final = "epoch.taken"  # {owner, previous_owner, reason}
-JOURNAL_RESTARTED: Final = "journal.restarted"  # {person, reason, sealed, digests: {file: sha256}, last_good_seq, last_good_hash, problems}
+# The first record of a journal that took the place of a broken one (`sealed` names the old one's directory):
+# {person, reason, sealed, digests: {file: sha256}, last_good_seq, last_good_hash, problems}
+JOURNAL_RESTARTED: Final = "journal.restarted"
 
 # --- what is seen
 SERVICE_PRIMARY: Final = "service.primary"  # {member, timeline, system_identifier, why}
