@@ -72,6 +72,11 @@ class ProbeFactory:
             "sslmode": settings.sslmode,
             "sslrootcert": str(settings.sslrootcert) if settings.sslrootcert else None,
         }
+        if type_ == CANARY:
+            # A write that is blocked is judged before the scheduler would call it silence.
+            options["answer_within_s"] = 0.8 * min(
+                service.detection.timeout_s, service.detection.burst_timeout_s
+            )
         if type_ == PG and node is not None:
             options["data_dir"] = str(member.data_dir)
             options["wal_dir"] = str(member.wal_dir) if member.wal_dir else None
