@@ -217,7 +217,7 @@ def _rpo(given: DecisionInput) -> GateResult:
     if given.canary_age_ms is None:
         return GateResult("rpo", False, "no canary was seen on the candidate", "S3")
     within = given.canary_age_ms <= given.rpo_s * 1000
-    text = f"newest canary on the candidate is {given.canary_age_ms} ms old, RPO {given.rpo_s:.0f} s"
+    text = f"newest canary on the candidate is {given.canary_age_ms} ms old, RPO {given.rpo_s:g} s"
     return GateResult("rpo", within, text, "S3")
 
 

@@ -105,8 +105,11 @@ def _timeline(member: MemberView) -> int:
 
 
 def dependency(view: ServiceView, now_s: float) -> Finding | None:
+    """Its cause lies below, unless its own process is seen to have died: no service below does that."""
     member = view.member(view.primary)
     if not view.broken_dependencies or member is None or member.fresh:
+        return None
+    if member.pg.refusals >= view.profile.refusals:
         return None
     evidence = (
         supports(f"out: {', '.join(view.broken_dependencies)}"),
