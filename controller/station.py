@@ -71,6 +71,7 @@ class Station:
             await self._unsupervise(name)
         await self._watching.unwatch_hosts()
         self._bind(loaded)
+        self.pager.configure(loaded.estate.pager)
         self.executor.warm_up()
         self._watch_all()
 

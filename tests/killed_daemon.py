@@ -1,9 +1,9 @@
 """The real daemon, which dies at the nth record of its incident: `after` it is on disk, or just `before`.
 
-    python killed_daemon.py before|after N run -c estate.yaml
+    python killed_daemon.py before|after|freeze-before|freeze-after N run -c estate.yaml
 
 Records are counted from the opening of the incident (0). `before` models a death between an effect and its
-record, `after` one between a record and the next act.
+record, `after` one between a record and the next act. With `freeze-` it stops there (SIGSTOP), to be thawed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from model import events as ev
 
 def arm(when: str, point: int) -> None:
     real = TappedJournal.append
+    frozen, _, when = when.rpartition("-")
+    number_of = signal.SIGSTOP if frozen else signal.SIGKILL
     seen = {"count": -1}
 
     async def append(self: TappedJournal, type_: str, data: Any, **where: Any) -> Any:
@@ -27,10 +29,10 @@ def arm(when: str, point: int) -> None:
             seen["count"] += 1
         number = seen["count"]  # others append while this one waits for its disk
         if when == "before" and number == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number_of)
         event = await real(self, type_, data, **where)
         if when == "after" and number == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number_of)
         return event
 
     TappedJournal.append = append  # type: ignore[method-assign]
