@@ -16,8 +16,8 @@ from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import MemberSession, SqlSessions
 from controller.demo.cluster import Cluster
 from controller.demo.estate import SERVICE, demo_estate
-from model.errors import NodeAccessError
 from controller.store.sqlite import SqliteStore
+from model.errors import NodeAccessError
 from model.execution import ExecutionResult, Reconciled, StepResult, StepState
 from model.ports import Journal, NodeAccess, SqlError
 from runbooks.actions.base import Action, ActionPorts, StepContext

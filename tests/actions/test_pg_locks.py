@@ -23,7 +23,7 @@ async def test_a_newer_controller_ends_the_sessions_of_an_older_one(
     await new.lock()
     locks = locks_of(old.ctx)
     for member in ("pg2", "pg3"):
-        with pytest.raises(Exception, match="lock|terminat|closed|57P01") as broken:
+        with pytest.raises(Exception, match=r"lock|terminat|closed|57P01") as broken:
             async with locks.session(member, old.ctx.ports.clock.monotonic_s() + 2):
                 pass
         assert broken.type.__name__ in ("LockError", "SqlError")

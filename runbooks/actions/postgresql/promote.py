@@ -60,7 +60,9 @@ class Promote(Action):
                 return StepResult.failed(f"not issued: {explain(error)}")
             if error.sqlstate is not None and not error.outcome_unknown:
                 return StepResult.failed(f"the server refused: {explain(error)}")
-            return StepResult.unknown(f"issued to {candidate}, and not seen to end: {explain(error)}")
+            return StepResult.unknown(
+                f"issued to {candidate}, and not seen to end ({explain(error)}): nobody else may be promoted"
+            )
 
     async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
         """In recovery: issuing it again to the same member is safe, to another one it never is."""

@@ -1,0 +1,250 @@
+"""POSTGRESQL P1 to P4, P11, P12: the proof, the candidate, its names, its promotion."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from controller.demo import processes
+from controller.demo.cluster import Cluster
+from model.execution import Effect, StepState
+from runbooks.actions.base import ActionOptions
+from runbooks.actions.postgresql.catch_up import CatchUp
+from runbooks.actions.postgresql.detach import Detach
+from runbooks.actions.postgresql.last_look import LastLook, LastLookOptions
+from runbooks.actions.postgresql.promote import Promote
+from runbooks.actions.postgresql.prove import Prove, ProveOptions
+from runbooks.actions.postgresql.repoint import Repoint
+from runbooks.actions.postgresql.set_names import SetNames
+from runbooks.actions.postgresql.single_copy import SingleCopy
+from tests.action_bench import ActionBench
+from tests.actions.conftest import BenchFactory
+
+pytestmark = pytest.mark.postgres
+NONE = ActionOptions()
+PROVE = Prove(ProveOptions())
+
+
+async def detached(made: ActionBench) -> ActionBench:
+    await made.lock()
+    await made.ok("detach", Detach(NONE))
+    return made
+
+
+async def test_the_output_is_what_the_evidence_reads(calm: Cluster, bench: BenchFactory) -> None:
+    made = await detached(bench(calm))
+    output = (await made.ok("prove", PROVE)).output
+    assert (output["complete"], output["candidate"], output["source"]) == (True, "pg2", None)
+    assert (output["method"], output["k"], output["n"], output["needed"]) == ("ANY", 1, 2, 2)
+    assert output["setting"] == "ANY 1 (pg2, pg3)"
+    assert output["readable"] == ["pg2", "pg3"]
+    assert output["positions"]["pg2"].keys() == {"system_identifier", "timeline", "lsn"}
+    assert output["excluded"] == {}
+    assert "fsync is off on pg2" in output["weak"][0]  # as the tests' servers have it
+
+
+async def test_an_attached_standby_does_not_count(calm: Cluster, bench: BenchFactory) -> None:
+    made = bench(calm)
+    await made.lock()
+    result = await made.run("prove", PROVE)
+    assert result.outcome is StepState.FAILED
+    assert "has not dropped the old primary" in result.output["excluded"]["pg2"]
+
+
+async def test_each_setting_that_may_have_been_in_force_must_be_satisfied(
+    calm: Cluster, bench: BenchFactory
+) -> None:
+    made = bench(calm)
+    made.sql.unreachable.add("pg3")
+    made.ctx.vars["settings"] = ["ANY 2 (pg2, pg3)"]
+    await detached(made)
+    assert (await made.ok("prove", PROVE)).output["complete"] is True
+    made.ctx.vars["settings"] = ["ANY 1 (pg2, pg3)", "ANY 2 (pg2, pg3)"]
+    result = await made.run("prove", PROVE)
+    assert (result.outcome, result.output["complete"]) == (StepState.FAILED, False)
+    made.ctx.vars["settings"] = []
+    assert (await made.run("prove", PROVE)).outcome is StepState.FAILED
+
+
+async def test_a_person_may_override_the_proof_and_it_shows(calm: Cluster, bench: BenchFactory) -> None:
+    made = await detached(bench(calm))
+    made.ctx.vars |= {"settings": ["ANY 1 (*)"], "overrides": ["S3"]}
+    result = await made.ok("prove", PROVE)
+    assert (result.output["complete"], result.output["overridden"]) == (False, True)
+
+
+async def test_a_member_below_its_own_high_water_mark_does_not_count(
+    calm: Cluster, bench: BenchFactory
+) -> None:
+    made = await detached(bench(calm))
+    made.ctx.vars["high_water"] = {"pg3": {"timeline": 1, "lsn": 1 << 60}}
+    result = await made.run("prove", PROVE)
+    assert result.outcome is StepState.FAILED
+    assert "high-water mark" in result.output["excluded"]["pg3"]
+
+
+async def test_who_may_not_be_promoted_still_counts(calm: Cluster, bench: BenchFactory) -> None:
+    made = await detached(bench(calm, pg2={"excluded": True}))
+    output = (await made.ok("prove", PROVE)).output
+    assert (output["complete"], output["candidate"]) == (True, "pg3")
+    made.ctx.vars["no_room"] = ["pg3"]
+    result = await made.run("prove", PROVE)
+    assert (result.outcome, result.output["complete"]) == (StepState.FAILED, True)
+
+
+async def test_a_candidate_that_a_person_named_is_never_replaced(calm: Cluster, bench: BenchFactory) -> None:
+    by_itself = bench(calm, pg3={"excluded": True})
+    by_itself.ctx.vars["candidate"] = "pg3"
+    await detached(by_itself)
+    assert (await by_itself.ok("prove", PROVE)).output["candidate"] == "pg2"
+    by_itself.ctx.actor = "wang"
+    assert (await by_itself.run("prove", PROVE)).outcome is StepState.FAILED
+
+
+async def test_names_are_set_on_the_candidate_for_those_who_remain_and_set_back(
+    calm: Cluster, bench: BenchFactory
+) -> None:
+    made = await detached(bench(calm))
+    await made.ok("prove", PROVE)
+    names = SetNames(NONE)
+    result = await made.ok("names", names)
+    assert result.output["setting"] == 'ANY 1 ("pg3")'
+    assert made.sql_of("pg2", "SHOW synchronous_standby_names") == 'ANY 1 ("pg3")'
+    assert (await made.check(names)).effect is Effect.DONE
+    assert (await made.undo(names)).outcome is StepState.SUCCEEDED
+    show = "SHOW synchronous_standby_names"
+    assert processes.wait_until(lambda: made.sql_of("pg2", show) == "", timeout_s=2)
+
+
+@pytest.mark.parametrize("answer", ["alive", "starting", "silent", "refused"])
+async def test_whoever_answers_is_not_dead(calm: Cluster, bench: BenchFactory, answer: str) -> None:
+    made = bench(calm)
+    primary = calm.node("pg1")
+    match answer:
+        case "starting":
+            primary.stop("immediate")
+            primary.spawn()
+        case "silent":
+            primary.stop_tree()
+        case "refused":
+            primary.stop()
+    result = await made.run("last_look", LastLook(LastLookOptions(patience_ms=500)))
+    if answer in ("silent", "refused"):
+        assert (result.outcome, result.output["answer"]) == (StepState.SUCCEEDED, answer)
+    elif result.outcome is StepState.FAILED:
+        assert result.output["answer"] == "alive"
+    else:
+        assert answer == "starting"  # looked before it listened
+    primary.cont_tree()
+    if not primary.running():
+        primary.start()
+    primary.wait_ready()
+
+
+@pytest.mark.parametrize("version", [18, 15])
+async def test_a_candidate_that_is_behind_streams_what_it_lacks_before_it_is_promoted(
+    small: Callable[[int], Cluster], bench: BenchFactory, version: int
+) -> None:
+    cluster = small(version)
+    primary, behind = cluster.node("pg1"), cluster.node("pg2")
+    behind.query("ALTER SYSTEM SET primary_conninfo = ''")
+    behind.query("SELECT pg_reload_conf()")
+    gone = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'"
+    assert processes.wait_until(lambda: behind.query(gone)[0][0] == 0, timeout_s=5)
+    primary.query("INSERT INTO ledger SELECT 7, n, now() FROM generate_series(1, 20000) n", database="app")
+    cluster.wait_streaming("pg1", {"pg3"})
+    primary.kill_tree()
+    made = await detached(bench(cluster))
+    proof = await made.ok("prove", PROVE)
+    assert (proof.output["candidate"], proof.output["source"]) == ("pg2", "pg3")
+    catch_up = CatchUp(NONE)
+    assert (await made.check(catch_up)).effect is Effect.NOT_DONE
+    caught = await made.ok("catch_up", catch_up)
+    assert caught.output["lsn"] >= proof.output["positions"]["pg3"]["lsn"]
+    assert (await made.check(catch_up)).effect is Effect.DONE
+    await made.ok("names", SetNames(NONE))
+    await made.ok("final_look", LastLook(LastLookOptions(still_detached=True)))
+    promote = Promote(NONE)
+    promoted = await made.ok("promote", promote)
+    assert (promoted.output["member"], promoted.output["timeline"]) == ("pg2", 2)
+    assert (await made.check(promote)).effect is Effect.DONE
+    repoint = Repoint(NONE)
+    assert (await made.ok("repoint", repoint)).output["attached"] == ["pg3"]
+    assert (await made.check(repoint)).effect is Effect.DONE
+    rows = "SELECT count(*) FROM ledger WHERE writer = 7"
+    assert made.sql_of("pg2", rows, database="app") == 20000
+
+
+async def test_a_position_that_a_restart_invented_is_not_believed(
+    small: Callable[[int], Cluster], bench: BenchFactory
+) -> None:
+    """P3: restarted with the primary away, a standby says to have received up to the start of a segment."""
+    cluster = small(18)
+    primary, restarted = cluster.node("pg1"), cluster.node("pg3")
+    primary.query("INSERT INTO ledger SELECT 7, n, now() FROM generate_series(1, 3000) n", database="app")
+    cluster.wait_streaming("pg1", {"pg2", "pg3"})
+    primary.kill_tree()
+    true_lsn = restarted.query("SELECT pg_last_wal_replay_lsn() - '0/0'::pg_lsn")[0][0]
+    restarted.stop()
+    restarted.start()
+    assert processes.wait_until(lambda: restarted.in_recovery() is True, timeout_s=10)
+    made = await detached(bench(cluster))
+    proof = await made.ok("prove", PROVE)
+    assert proof.output["positions"]["pg3"]["lsn"] <= proof.output["positions"]["pg2"]["lsn"]
+    assert proof.output["positions"]["pg3"]["lsn"] == int(true_lsn)
+
+
+async def test_a_promotion_that_does_not_end_in_time_is_unknown_and_never_failed(
+    small: Callable[[int], Cluster], bench: BenchFactory
+) -> None:
+    """P12. Its startup process stands still, so that the promotion can't get on."""
+    cluster = small(18)
+    made = await detached(bench(cluster))
+    await made.ok("prove", PROVE)
+    startup = int(made.sql_of("pg2", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'"))
+    os.kill(startup, signal.SIGSTOP)
+    promote = Promote(NONE)
+    result = await made.run("promote", promote, timeout_s=0.5)
+    assert result.outcome is StepState.UNKNOWN
+    assert "nobody else" in result.detail
+    assert (await made.check(promote)).effect is Effect.NOT_DONE
+    os.kill(startup, signal.SIGCONT)
+    assert processes.wait_until(lambda: cluster.node("pg2").in_recovery() is False, timeout_s=5)
+    assert (await made.check(promote)).effect is Effect.DONE
+    # Now that somebody is promoted, nothing is re-attached any more (P6).
+    undone = await made.undo(Detach(NONE))
+    assert undone.outcome is StepState.FAILED
+    assert "promoted" in undone.detail
+
+
+async def test_a_promotion_is_not_issued_to_a_standby_whose_replay_is_stuck(
+    calm: Cluster, bench: BenchFactory
+) -> None:
+    made = await detached(bench(calm))
+    await made.ok("prove", PROVE)
+    calm.node("pg2").query("SELECT pg_wal_replay_pause()")
+    result = await made.run("promote", Promote(NONE))
+    assert (result.outcome, "paused" in result.detail) == (StepState.FAILED, True)
+    assert calm.node("pg2").in_recovery() is True
+
+
+@pytest.mark.parametrize("policy", ["block", "degrade"])
+async def test_with_nobody_left_commits_wait_or_go_on_as_the_estate_says(
+    small: Callable[[int], Cluster], bench: BenchFactory, policy: str
+) -> None:
+    cluster = small(18)
+    made = bench(cluster, postgresql={"when_single_copy": policy, "reattach_wait": "0.2s"})
+    made.ctx.vars["settings"] = ["ANY 2 (pg2, pg3)"]
+    cluster.node("pg3").kill_tree()
+    cluster.node("pg1").kill_tree()
+    await detached(made)
+    await made.ok("prove", PROVE)
+    assert (await made.ok("names", SetNames(NONE))).output["setting"] == "ANY 2 (pg2, pg3)"
+    await made.ok("promote", Promote(NONE))
+    result = await made.ok("single_copy", SingleCopy(NONE))
+    assert result.output["degraded"] is (policy == "degrade")
+    left = made.sql_of("pg2", "SHOW synchronous_standby_names")
+    assert left == ("" if policy == "degrade" else "ANY 2 (pg2, pg3)")
