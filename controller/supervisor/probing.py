@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from probes.registry import load_probe_type
-
 from config.schema import Estate, Member, Service
 from controller.views import CANARY, PG
 from model.ports import Clock, NodeAccess, Secrets
 from probes.base import Probe, ProbePorts
+from probes.registry import load_probe_type
 
 ICMP = "icmp"
 TCP = "tcp"
