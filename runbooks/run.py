@@ -209,9 +209,9 @@ class Run:
 
     async def _cancel_all(self) -> None:
         """What is still at work; a task that ends by this has let go of what it did."""
-        tasks = [task for task in (*self._beside.values(), *self._group) if not task.done()]
+        tasks = [*self._beside.values(), *self._group]
         for task in tasks:
-            task.cancel()
+            task.cancel()  # of one that has ended too: its error is then not reported as never read
         if tasks:
             await asyncio.wait(tasks, timeout=_CANCELLED_S)
         await self.state.log.drain(_CANCELLED_S)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import suppress
 
 import pytest
 
@@ -265,6 +267,22 @@ async def test_a_cancelled_group_lets_go_before_the_locks_do(stage: Stage) -> No
         await run
     assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
     assert stage.world.open_sessions == 0
+
+
+async def test_a_step_that_ends_with_its_process_leaves_no_noise_behind(stage: Stage) -> None:
+    noise: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: noise.append(context))
+    stage.world.die_at_effect = 1
+
+    async def live() -> None:
+        steps = LOCK + set_step("a", "beside: true") + behave("b", "fail", "retry: {attempts: 2, wait: 50ms}")
+        with suppress(ProcessDiedError):
+            await stage.process().run(runbook_of(steps))
+
+    await live()
+    gc.collect()  # the loop reports an unread exception when its task goes
+    await asyncio.sleep(0)
+    assert noise == []
 
 
 async def test_an_undo_that_does_not_work_is_said_and_asks(stage: Stage) -> None:
