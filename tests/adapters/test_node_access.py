@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,5 +152,5 @@ async def test_closing_ends_what_is_under_way_with_an_unknown_outcome(access: Ac
     assert (await asyncio.wait_for(call, SOON_S)).exit_code is None
 
 
-def _calls(access: Access) -> list[object]:
+def _calls(access: Access) -> list[Any]:
     return list(access._calls if isinstance(access, SshAccess) else access._commands)

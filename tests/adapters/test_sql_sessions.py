@@ -15,6 +15,7 @@ from controller.adapters.sql import MemberSession, SqlSessions
 from model.ports import Sql, SqlError, SqlSession
 from tests.bad_servers import LOOPBACK, black_hole, nobody, open_sockets, stalled
 from tests.pg_pair import PASSWORD, PgPair, free_port, wait_for
+from tests.pg_probes import until
 
 pytestmark = pytest.mark.postgres
 
@@ -100,9 +101,7 @@ async def test_an_advisory_lock_lives_as_long_as_its_session(pg_pair: PgPair, sq
         other = await connect(sql, member)
         assert await other.query("select pg_try_advisory_lock(7)", timeout_s=SOON_S) == [(False,)]
         server.sql(f"select pg_terminate_backend({session.backend_pid})")
-        await asyncio.to_thread(
-            wait_for, lambda s=session: s.closed, "the session sees that it was ended"
-        )  # fmt: skip
+        await until(lambda: session.closed, "the session sees that it was ended")  # noqa: B023  # called here
         await other.close()
 
 
