@@ -307,7 +307,7 @@ async def test_free_space_is_read_behind_the_probes_back(pg_pair: PgPair) -> Non
     probe = PostgresqlProbe("shop/m1", given, ports(node))
     try:
         assert "data_free_bytes" not in (await probe.check()).facts
-        await until(lambda: probe._disk.facts, "free space")
+        await until(lambda: probe._disk and probe._disk.facts, "free space")
         facts = (await probe.check()).facts
         volume = os.statvfs(server.data_dir)
         for name in ("data", "wal"):
@@ -328,7 +328,7 @@ async def test_free_space_is_told_when_the_server_is_gone(pg_pair: PgPair) -> No
     server.stop()
     try:
         await probe.check()
-        await until(lambda: probe._disk.facts, "free space")
+        await until(lambda: probe._disk and probe._disk.facts, "free space")
         reading = await probe.check()
         assert reading.failure is Failure.REFUSED
         assert reading.facts["wal_free_bytes"] > 0
