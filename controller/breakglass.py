@@ -63,7 +63,8 @@ async def _failover(loaded: LoadedEstate, service: str, wish: Wish, *, take_over
                 hint="a daemon that works takes `failover` without --no-daemon; against a frozen one "
                 "add --take-over",
             )
-        station = Station(loaded, store, clock)
+        # Quiet: the person decides here, and whatever else may be done is left to the daemon.
+        station = Station(loaded, store, clock, quiet=True)
         station.start()
         try:
             return await _act(station, station.supervisors[service], wish, dry_run=dry_run)
@@ -93,7 +94,12 @@ async def _look(station: Station, supervisor: Supervisor) -> None:
     while station.clock.monotonic_s() < deadline_s:
         judged = supervisor.judge_now()
         seen_all = all(m.pg.last is not None for m in judged.view.members)
-        if seen_all and judged.diagnosis.confirmed and judged.diagnosis.code != "NotObservedYet":
+        if (
+            not supervisor.busy
+            and seen_all
+            and judged.diagnosis.confirmed
+            and judged.diagnosis.code != "NotObservedYet"
+        ):
             primary = judged.view.member(judged.view.primary)
             if primary is None or not primary.fresh or judged.diagnosis.code == "Healthy":
                 return

@@ -11,7 +11,7 @@ from controller.status import explanation, service_status
 from controller.supervisor.requests import Requests, Wish, check_member
 from controller.supervisor.supervisor import Supervisor
 from model import events as ev
-from model.errors import HeldError, UsageError
+from model.errors import UsageError
 from model.ports import Clock
 
 Json = dict[str, Any]
@@ -115,16 +115,12 @@ class DaemonControl:
 
     async def resume_execution(self, execution: str, *, caller: Caller) -> Json:
         supervisor = self._of_execution(execution)
-        if supervisor.busy:
-            raise HeldError(f"{execution} is running", gate="execution")
         supervisor.resume_execution(execution, caller.person)
         return {"service": supervisor.service.name, "execution": execution, "state": "running"}
 
     async def abort_execution(self, execution: str, *, reason: str, caller: Caller) -> Json:
         supervisor = self._of_execution(execution)
-        if execution in supervisor.executor.engine.running.values():
-            await supervisor.executor.engine.request_abort(execution, reason=reason, actor=caller.person)
-        else:
+        if not await supervisor.runs.abort(execution, reason, caller.person):
             await supervisor.give_up(execution, reason, caller.person)
         return {"service": supervisor.service.name, "execution": execution, "state": "aborting"}
 
@@ -136,7 +132,7 @@ class DaemonControl:
         check_member(supervisor, to)
         order = supervisor.order(runbook, candidate=to, trigger="manual", actor="plan")
         if runbook.endswith("-rejoin"):
-            order = replace(order, member=to or next(iter(supervisor.ledger.retired), None))
+            order = replace(order, candidate=None, member=to or next(iter(supervisor.ledger.retired), None))
         return await Requests(supervisor).plan(order, supervisor.judge_now().decision.gates)
 
     def _supervisor(self, service: str) -> Supervisor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from controller.sdnotify import Notifier
 from controller.station import VERSION, Station
 from controller.store.sqlite import SqliteStore
 from model import events as ev
-from model.errors import BcmError, EstateError, HeldError
+from model.errors import BcmError, EstateError
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +59,7 @@ class Daemon:
         self._estate_error: str | None = None
         self._stop = asyncio.Event()
         self._reloading: asyncio.Task[None] | None = None
+        self._one_reload = asyncio.Lock()
         settings = station.estate.daemon
         self._admin = AdminServer(
             DaemonControl(station.supervisors, station.clock, about=self.about, reload=self.reload),
@@ -120,13 +120,21 @@ class Daemon:
 
     def _on_hup(self) -> None:
         async def reload() -> None:
-            with contextlib.suppress(BcmError):  # told by status, log and journal
+            try:
                 await self.reload()
+            except BcmError:
+                pass  # told by status, log and journal
+            except Exception:
+                log.exception("the estate could not be reloaded")
 
         self._reloading = asyncio.create_task(reload(), name="reload")
 
     async def reload(self) -> dict[str, Any]:
         """Read the estate anew; with errors the old one stays, and status shows them. Raises BcmError."""
+        async with self._one_reload:
+            return await self._reload()
+
+    async def _reload(self) -> dict[str, Any]:
         station = self._station
         self._notifier.reloading()
         try:
@@ -148,11 +156,7 @@ class Daemon:
         return {"digest": loaded.digest, "services": list(station.supervisors)}
 
     def _refuse_unsafe(self, estate: Estate) -> None:
-        busy = [name for name, s in self._station.supervisors.items() if s.busy]
-        if busy:
-            raise HeldError(
-                f"an execution is running for {', '.join(busy)}", gate="execution", hint="reload after it"
-            )
+        """What is bound to the process; what is under way is looked at by the station."""
         now = self._station.estate.daemon
         for field in ("state_dir", "socket", "socket_group", "http", "name"):
             if getattr(estate.daemon, field) != getattr(now, field):

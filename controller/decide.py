@@ -13,6 +13,8 @@ from model.decision import Decision, GateResult, Verb
 from model.diagnosis import Diagnosis, Stance
 from model.quorum import Choice, Proof
 
+_TOUCHING = frozenset({"mode", "pause", "leadership", "execution", "approval"})
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionInput:
@@ -56,8 +58,7 @@ def decide(given: DecisionInput) -> Decision:
         case Stance.NONE:
             return Decision(given.service, Verb.NONE, None, None, gates, info.sentence)
         case Stance.MEND:
-            verb = Verb.ACT if info.runbook else Verb.NONE
-            return Decision(given.service, verb, info.runbook, None, gates, info.sentence)
+            return _weigh_mending(given, gates)
         case Stance.ACT | Stance.REFUSE | Stance.CONFIRM:
             return _weigh(given, gates)
         case _:
@@ -76,6 +77,22 @@ def _weigh(given: DecisionInput, gates: tuple[GateResult, ...]) -> Decision:
         reason = "; ".join(g.reason for g in asking)
         return Decision(given.service, Verb.ASK, info.runbook, candidate, gates, reason)
     return Decision(given.service, Verb.ACT, info.runbook, candidate, gates, info.sentence)
+
+
+def _weigh_mending(given: DecisionInput, gates: tuple[GateResult, ...]) -> Decision:
+    """Bringing a member back moves nothing: only those gates count that say who may touch the service."""
+    info = given.diagnosis.info
+    if info.runbook is None:
+        return Decision(given.service, Verb.NONE, None, None, gates, info.sentence)
+    failed = [g for g in gates if g.name in _TOUCHING and not g.passed]
+    if given.mode != "observe":  # a setting that is not fit for a proof is no reason to lack a copy
+        failed = [g for g in failed if g.name != "mode"]
+    verb = Verb.ACT
+    if failed:
+        verb = Verb.ASK if all(g.asks for g in failed) else Verb.HOLD
+    would = given.mode == "observe" and [g.name for g in failed] == ["mode"]
+    reason = "; ".join(g.reason for g in failed if verb is Verb.ASK or not g.asks) or info.sentence
+    return Decision(given.service, verb, info.runbook, None, gates, reason, would)
 
 
 def decision_key(decision: Decision) -> tuple[object, ...]:

@@ -14,10 +14,15 @@ from model import events as ev
 from model.health import Health, ProbeState
 from model.ports import Journal
 
+# What makes the journaled primary no place for writes, though it answers as one.
+_CLOSED = frozenset(
+    {"SplitBrain", "SwitchedOutside", "PrimaryWentBack", "PrimaryReadOnly", "OtherManagerPresent"}
+)
+
 
 def routing(supervisor: Supervisor | None) -> Routing | None:
     """From a fresh judgement. While a switch is under way, or two members call themselves primary, there is
-    no primary: the checks fail closed."""
+    no primary: the checks fail closed. While a member is brought back the primary stays open."""
     if supervisor is None:
         return None
     judged = supervisor.judge_now()
@@ -29,7 +34,9 @@ def routing(supervisor: Supervisor | None) -> Routing | None:
         and primary.fresh
         and claims == [primary.name]
         and not primary.facts.get("default_read_only")
-        and not supervisor.ledger.open_executions
+        and judged.diagnosis.code not in _CLOSED
+        and not supervisor.ledger.moving
+        and not supervisor.runs.moving
     )
     replicas = tuple(
         m.name

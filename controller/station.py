@@ -17,17 +17,20 @@ from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
+from controller.status import service_health
 from controller.store.hostclock import boot_id
-from controller.store.sqlite import SqliteStore
+from controller.store.sqlite import SqliteStore, StoreState
 from controller.supervisor.executor import Executor
 from controller.supervisor.ledger import automatic_failovers
 from controller.supervisor.probing import ProbeFactory
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.tap import TappedJournal
-from controller.supervisor.world import World
+from controller.supervisor.trouble import Trouble
+from controller.supervisor.world import Observing, World
 from controller.watching import Watching
 from model import events as ev
-from model.errors import JournalError
+from model.errors import BcmError, JournalError, LeadershipLostError
+from model.health import Health
 from model.observation import Observation
 from probes.scheduler import Scheduler
 from runbooks.actions.base import ActionPorts
@@ -38,12 +41,20 @@ VERSION = version("bcm-failover")
 # How long a stop waits for an execution that is under way: a failover that is begun is better ended. What is
 # still open then is resumed at the next start.
 DRAIN_S = 20.0
+# How often the journal's disk is looked after, and how long a record may wait for it before people are told.
+KEEP_EVERY_S = 2.0
+STALLED_S = 5.0
 
 
 class Station:
-    """`start`, `apply` for a new estate, `stop`. The store is opened by whoever makes the station."""
+    """`start`, `apply` for a new estate, `stop`. The store is opened by whoever makes the station.
 
-    def __init__(self, loaded: LoadedEstate, store: SqliteStore, clock: SystemClock) -> None:
+    quiet: nothing is launched by itself; what was left open is resumed, and what a person asks for is done.
+    """
+
+    def __init__(
+        self, loaded: LoadedEstate, store: SqliteStore, clock: SystemClock, *, quiet: bool = False
+    ) -> None:
         self.loaded = loaded
         self.store = store
         self.clock = clock
@@ -51,8 +62,12 @@ class Station:
         self.supervisors: dict[str, Supervisor] = {}
         self.scheduler = Scheduler(clock, loaded.estate.daemon.name, self._observed)
         self.pager = Pager(loaded.estate.pager, self.journal, clock)
+        self.trouble = Trouble(self.pager.page)
+        self._quiet = quiet
         self._loops: dict[str, asyncio.Task[None]] = {}
+        self._keeper: asyncio.Task[None] | None = None
         self._secrets = SecretStore()
+        self.journal.listen(lambda _event: self.trouble.over())
         self._bind(loaded)
 
     @property
@@ -77,6 +92,10 @@ class Station:
 
     async def stop(self) -> None:
         """Let what runs come to its end, then end everything. The store stays open."""
+        for supervisor in self.supervisors.values():
+            supervisor.quiet = True
+        if self._keeper is not None:
+            self._keeper.cancel()
         running = [s.running for s in self.supervisors.values() if s.running is not None]
         if running:
             log.info("waiting for executions", count=len(running), at_most_s=DRAIN_S)
@@ -100,25 +119,30 @@ class Station:
             node=self._nodes.access,
         )
         self.executor = Executor(ports, estate)
-        self.observer = ObserverHealth(estate.daemon.reference_targets)
+        self._closest = min(
+            (s.detection for s in estate.services.values()), key=lambda profile: profile.interval_s
+        )
+        self.observer = ObserverHealth(estate.daemon.reference_targets, self._closest)
         factory = ProbeFactory(estate, self.clock, self._secrets)
         self._watching = Watching(self.scheduler, factory, self._nodes.all())
 
     def _watch_all(self) -> None:
         for service in self.estate.services.values():
             supervisor = Supervisor(self._world(), self.estate, service)
+            supervisor.quiet = self._quiet
             self.supervisors[service.name] = supervisor
             self._watching.watch_service(service)
             self._loops[service.name] = asyncio.create_task(
                 supervisor.run(), name=f"supervisor-{service.name}"
             )
-        self._watching.watch_hosts()
+        self._watching.watch_hosts(self._closest)
 
     async def _unsupervise(self, name: str) -> None:
-        supervisor, loop = self.supervisors.pop(name), self._loops.pop(name)
-        loop.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await loop
+        supervisor, loop = self.supervisors.pop(name), self._loops.pop(name, None)
+        if loop is not None:
+            loop.cancel()
+            await asyncio.wait({loop})
+        supervisor.close()  # a loop that never began has not done it
         await self._watching.unwatch_service(supervisor.service)
 
     def _world(self) -> World:
@@ -136,7 +160,34 @@ class Station:
             budget_left=self._budget_left,
             broken_dependencies=self._broken_dependencies,
             watch_primary=self._watch_primary,
+            trouble=self.trouble,
+            observing=self._observing,
         )
+
+    async def _keep(self) -> None:
+        """What nobody else looks after: a disk under the journal that was full or does not answer."""
+        while True:
+            await self.clock.sleep(KEEP_EVERY_S)
+            try:
+                await self._look_after_journal()
+            except Exception:
+                log.exception("the journal could not be looked after")
+
+    async def _look_after_journal(self) -> None:
+        if self.store.stalled_s > STALLED_S:
+            self.trouble.tell(
+                "the journal's disk does not answer: observing only",
+                f"a record has been waiting for {self.store.stalled_s:.0f} s",
+            )
+        elif self.store.state is StoreState.WAITING:
+            # The epoch is taken with the first record that finds room: until then nobody leads.
+            data = {"version": VERSION, "estate_digest": self.loaded.digest}
+            with contextlib.suppress(BcmError):
+                await self.journal.append(ev.DAEMON_STARTED, data)
+
+    def _observing(self) -> Observing:
+        another = self.store.state in (StoreState.OBSERVER, StoreState.LOST)
+        return Observing(another, self.store.problem or "this controller does not lead")
 
     async def _watch_primary(self, service: Service, primary: str | None) -> None:
         await self._watching.watch_primary(service, primary)
@@ -148,12 +199,10 @@ class Station:
         return budget.count - automatic_failovers(opened, since_ns)
 
     def _broken_dependencies(self, service: Service) -> tuple[str, ...]:
-        broken = []
-        for name in service.depends_on:
-            judged = self.supervisors[name].judged if name in self.supervisors else None
-            if judged and judged.diagnosis.confirmed and judged.diagnosis.info.level is not None:
-                broken.append(name)
-        return tuple(broken)
+        judged = {n: self.supervisors[n].judged for n in service.depends_on if n in self.supervisors}
+        return tuple(
+            name for name, last in judged.items() if last and service_health(last) == Health.DOWN.value
+        )
 
     def _observed(self, seen: Observation) -> None:
         """From the scheduler: to whoever it concerns."""
@@ -170,5 +219,5 @@ class Station:
     async def journal_quietly(self, type_: str, data: dict[str, Any]) -> None:
         """For what is worth a record, and not worth a failure."""
         if self.store.held():
-            with contextlib.suppress(JournalError):
+            with contextlib.suppress(JournalError, LeadershipLostError):
                 await self.journal.append(type_, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from config.schema import Service
 from controller.supervisor.probing import ProbeFactory, Watch
 from controller.views import CANARY, PG
-from model.health import PROFILES, Profile
+from model.health import Profile
 from model.ports import NodeAccess
 from probes.scheduler import Scheduler
 
@@ -20,10 +20,11 @@ class Watching:
         self._canary_on: dict[str, str] = {}
         self._hosts: list[tuple[str, str]] = []
 
-    def watch_hosts(self) -> None:
-        """Nodes that are to be pinged, and what tells whether this host's own network works."""
+    def watch_hosts(self, profile: Profile) -> None:
+        """Nodes that are to be pinged, and what tells whether this host's own network works: as often as the
+        service that is watched most closely, which must not be judged by an older view of this host."""
         for watch in (*self._factory.of_nodes(), *self._factory.of_references()):
-            self._add(watch, PROFILES["balanced"])
+            self._add(watch, profile)
             self._hosts.append((watch.target, watch.type))
 
     async def unwatch_hosts(self) -> None:
@@ -45,6 +46,7 @@ class Watching:
         if primary is not None and primary in service.members:
             self._canary_on[service.name] = primary
             self._add(self._factory.canary(service, service.members[primary]), service.detection)
+            self._scheduler.suspect(f"{service.name}/{primary}")  # it may be another thing than it was
 
     async def unwatch_service(self, service: Service) -> None:
         await self.watch_primary(service, None)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from controller.supervisor.ledger import Approval, Ledger
 from model import events as ev
-from model.decision import Decision
 from model.errors import HeldError, UsageError
 from model.ports import Clock, Journal
 
 # As long as an operator may need from the page to the keyboard; after it the situation is judged anew.
 EXPIRES_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is asked: may `runbook` run, towards or for the member `to`? incident None: for something
+    that is none, as a standby that is to be brought back."""
+
+    incident: str | None
+    runbook: str
+    to: str | None
+    what: str
 
 
 class ApprovalDesk:
@@ -18,32 +30,43 @@ class ApprovalDesk:
         self._journal = journal
         self._clock = clock
 
-    async def ask(self, ledger: Ledger, decision: Decision, incident: str | None) -> None:
-        """Ask for what `decision` prepared, unless that was asked already; let what is too old expire."""
+    async def ask(self, ledger: Ledger, question: Question) -> str | None:
+        """Ask, unless just this was asked already. A question that is too old, or another one, expires.
+
+        Returns the approval's id if it was asked now.
+        """
         now_ns = self._wall_ns()
         waiting = ledger.waiting()
-        if waiting is not None and waiting.incident == incident and now_ns < waiting.expires_ns:
-            return
         if waiting is not None:
+            same = (waiting.incident, waiting.runbook, waiting.to) == (
+                question.incident,
+                question.runbook,
+                question.to,
+            )
+            if same and now_ns < waiting.expires_ns:
+                return None
             await self._journal.append(
                 ev.APPROVAL_EXPIRED,
                 {"approval": waiting.id},
                 service=self._service,
                 incident=waiting.incident,
             )
+        # Counted within the service, and named after it: `approve` takes no service.
+        approval = f"APR-{self._service}-{len(ledger.approvals) + 1}"
         await self._journal.append(
             ev.APPROVAL_REQUESTED,
             {
-                "approval": f"APR-{len(ledger.approvals) + 1}",
-                "what": decision.reason,
-                "runbook": decision.runbook,
-                "to": decision.candidate,
+                "approval": approval,
+                "what": question.what,
+                "runbook": question.runbook,
+                "to": question.to,
                 "requester": "daemon",
                 "expires_wall_ns": now_ns + int(EXPIRES_S * 1e9),
             },
             service=self._service,
-            incident=incident,
+            incident=question.incident,
         )
+        return approval
 
     async def give(self, ledger: Ledger, approval_id: str, person: str) -> Approval:
         """Raises UsageError for one that is not known, HeldError for one that can't be given."""

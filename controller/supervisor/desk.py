@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,19 +81,12 @@ class IncidentDesk:
 
     async def freeze(self, incident: str, observations: Sequence[Observation]) -> None:
         """The raw observations go to a file of their own, its digest into the journal: they are too large to
-        stand in the way of a failover."""
-        lines = b"".join(json.dumps(o.to_json(), sort_keys=True).encode() + b"\n" for o in observations)
-        self._facts_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stand in the way of a failover, and are written in a thread for the same reason."""
         path = self._facts_dir / f"{incident}.jsonl.gz"
-        path.write_bytes(gzip.compress(lines, mtime=0))
-        path.chmod(0o600)
+        digest = await asyncio.to_thread(_write_facts, path, list(observations))
         await self._journal.append(
             ev.FACTS_FROZEN,
-            {
-                "file": path.name,
-                "sha256": hashlib.sha256(lines).hexdigest(),
-                "observations": len(observations),
-            },
+            {"file": path.name, "sha256": digest, "observations": len(observations)},
             service=self._service,
             incident=incident,
         )
@@ -101,8 +96,15 @@ class IncidentDesk:
             ev.INCIDENT_RECOVERED, {"primary": primary}, service=self._service, incident=incident
         )
 
-    async def close(self, incident: str, reason: str, actor: str = "daemon") -> Event:
-        """The head of the journal at closing is signed with the host's key."""
+    async def close(
+        self, incident: str, reason: str, actor: str = "daemon", *, redundant_s: float | None = None
+    ) -> Event:
+        """The incident's last record is signed with the host's key, and with it the chain up to there.
+        redundant_s: when redundancy was seen to be back (T9). Raises JournalError."""
+        if redundant_s is not None:
+            head = self._journal.events(incident=incident)[-1]
+            self._sign(head.seq, head.hash)  # a key that can't be used stops it here, not after the mark
+            await self.mark(incident, "T9", redundant_s)
         head = self._journal.events(incident=incident)[-1]
         return await self._journal.append(
             ev.INCIDENT_CLOSED,
@@ -117,6 +119,18 @@ class IncidentDesk:
             actor=actor,
             anchor=True,
         )
+
+
+def _write_facts(path: Path, observations: Sequence[Observation]) -> str:
+    """Returns the SHA-256 of what is in the file, unpacked."""
+    lines = b"".join(json.dumps(o.to_json(), sort_keys=True).encode() + b"\n" for o in observations)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        path.chmod(0o600)
+        file.write(gzip.compress(lines, mtime=0))
+        file.flush()
+        os.fsync(file.fileno())
+    return hashlib.sha256(lines).hexdigest()
 
 
 def _ns(seconds: float | None) -> int | None:

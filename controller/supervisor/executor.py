@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +12,12 @@ from controller import fields
 from controller.evidence import judge_rpo
 from controller.evidence_inputs import gather_rpo_inputs
 from controller.executions import Execution, expected_durations, fold_executions
-from controller.supervisor.ledger import Ledger
+from controller.supervisor.ledger import REJOIN, Ledger
 from controller.supervisor.mending import Outcome
 from controller.supervisor.settings_history import SettingsHistory
 from model import events as ev
 from model.errors import RunbookError
+from model.events import Event
 from model.execution import ExecutionState, Mode, StepState
 from model.ports import Journal
 from model.quorum import SyncSetting
@@ -30,8 +31,7 @@ from runbooks.schema import Runbook
 FAILOVER = "failover"
 SWITCHOVER = "switchover"
 FAILBACK = "failback"
-REJOIN = "rejoin"
-_MOVES = frozenset({FAILOVER, SWITCHOVER, FAILBACK})
+MOVES = frozenset({FAILOVER, SWITCHOVER, FAILBACK})
 _SHIPPED = ("postgresql-failover", "postgresql-rejoin", "postgresql-switchover", "postgresql-failback")
 _EXECUTION_TYPES = (ev.EXECUTION_OPENED, ev.STEP_INTENT, ev.STEP_RESULT, ev.EXECUTION_CLOSED)
 
@@ -139,37 +139,50 @@ class Executor:
     # --- settling
 
     def unsettled(self, service: Service) -> str | None:
-        """The last execution that moved the primary and has no verdict yet: the process died in between."""
+        """The last execution that moved the primary, if the journal does not say yet all that it changed: the
+        process died in between. Older ones are past: what came after them counts."""
         events = self._journal.events(service=service.name)
-        judged = {e.execution for e in events if e.type == ev.RPO_VERDICT}
         moved = [
-            e.id
-            for e in fold_executions(events).values()
-            if e.closed is not None and promoted_by(e) is not None and e.id not in judged
+            e for e in fold_executions(events).values() if e.closed is not None and promoted_by(e) is not None
         ]
-        return moved[-1] if moved else None
+        if not moved or (_judged(events, moved[-1]) and _primary_told(events, moved[-1])):
+            return None
+        return moved[-1].id
 
     async def settle(self, service: Service, execution_id: str, ledger: Ledger) -> Outcome:
-        """Journal what the execution changed: who is retired, the setting, the verdict. May be repeated."""
+        """Journal whom the execution retired or brought back, its setting and the block (S8). May be repeated
+        until `judge` has ended it."""
         events = self._journal.events(service=service.name)
         run = fold_executions(events)[execution_id]
         kind = _kind(run, events)
         outcome = _told(run, kind)
         promoted = promoted_by(run)
-        if kind in _MOVES and promoted is not None:
-            settled = any(e.type == ev.RPO_VERDICT and e.execution == execution_id for e in events)
-            if not settled:
+        if kind in MOVES and promoted is not None:
+            if not _judged(events, run):
                 await self._moved(run, kind, promoted, ledger)
-            outcome = replace(outcome, primary=promoted if ledger.primary != promoted else None)
+            if not _primary_told(events, run):
+                outcome = replace(outcome, primary=promoted, timeline=_promoted_timeline(run))
         if kind == REJOIN and run.state == ExecutionState.SUCCEEDED.value and outcome.tried is not None:
             await self._append(run, ev.MEMBER_REJOINED, {"member": outcome.tried})
             outcome = replace(outcome, rejoined=outcome.tried)
         return outcome
 
+    async def judge(self, service: Service, execution_id: str) -> None:
+        """Journal what was lost, if it moved the primary: the last record of all that it changed."""
+        events = self._journal.events(service=service.name)
+        run = fold_executions(events)[execution_id]
+        if _kind(run, events) not in MOVES or promoted_by(run) is None or _judged(events, run):
+            return
+        inputs = gather_rpo_inputs(events, run.incident, run.id)
+        await self._append(run, ev.RPO_VERDICT, judge_rpo(inputs).to_json())
+
     async def _moved(self, run: Execution, kind: str, promoted: str, ledger: Ledger) -> None:
         old = fields.optional_text(run.vars, "primary")
         if old is not None and old != promoted:
             await self._append(run, ev.MEMBER_RETIRED, {"member": old, "why": f"{promoted} was promoted"})
+            attached = run.step("attached")
+            if attached is not None and attached.state == StepState.SUCCEEDED.value:
+                await self._append(run, ev.MEMBER_REJOINED, {"member": old})
         names = run.step("names")
         if names is not None and names.state == StepState.SUCCEEDED.value:
             value = fields.text(names.output, "setting")
@@ -183,11 +196,13 @@ class Executor:
             )
         if kind != FAILOVER:
             await self._mark_planned_start(run)
-        inputs = gather_rpo_inputs(self._journal.events(service=run.service), run.incident, run.id)
-        await self._append(run, ev.RPO_VERDICT, judge_rpo(inputs).to_json())
 
     async def _mark_planned_start(self, run: Execution) -> None:
-        """The outage of a planned switch begins when the old primary is closed for writes."""
+        """The outage of a planned switch begins when the old primary is closed for writes; where it is the
+        remedy of an outage, it began with that."""
+        opened = self._journal.events(types=(ev.INCIDENT_OPENED,), incident=run.incident)
+        if run.incident is None or any(fields.integer(e.data, "t0_ns") is not None for e in opened):
+            return
         quiesce = run.step("quiesce")
         began = quiesce.attempts[0].began if quiesce is not None and quiesce.attempts else None
         if began is not None:
@@ -212,7 +227,21 @@ def promoted_by(run: Execution) -> str | None:
     )
 
 
-def _kind(run: Execution, events: Any) -> str:
+def _judged(events: Sequence[Event], run: Execution) -> bool:
+    return any(e.type == ev.RPO_VERDICT and e.execution == run.id for e in events)
+
+
+def _primary_told(events: Sequence[Event], run: Execution) -> bool:
+    """Whoever was journaled as primary since it began: what was said later counts, not this execution."""
+    return any(e.type == ev.SERVICE_PRIMARY and e.seq > run.opened_seq for e in events)
+
+
+def _promoted_timeline(run: Execution) -> int | None:
+    promote = run.step("promote")
+    return fields.integer(promote.output, "timeline") if promote is not None else None
+
+
+def _kind(run: Execution, events: Sequence[Event]) -> str:
     opened = next(e for e in events if e.type == ev.EXECUTION_OPENED and e.execution == run.id)
     return fields.text(opened.data, "kind")
 
@@ -225,8 +254,10 @@ def _told(run: Execution, kind: str) -> Outcome:
         case ExecutionState.SUCCEEDED.value:
             return Outcome(run.state, tried=tried, page=f"{what} succeeded", severity="info")
         case ExecutionState.UNDONE.value:
+            # After a person's own request the person knows; else the service is out, and nobody does.
+            severity = "warning" if run.trigger == "manual" else "page"
             return Outcome(
-                run.state, tried=tried, page=f"{what} was taken back: {run.reason}", severity="warning"
+                run.state, tried=tried, page=f"{what} was taken back: {run.reason}", severity=severity
             )
         case _:
             return Outcome(

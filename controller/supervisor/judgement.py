@@ -10,7 +10,7 @@ from controller.candidates import positions
 from controller.decide import DecisionInput, decide
 from controller.diagnose import diagnose
 from controller.supervisor.knowledge import Knowledge
-from controller.supervisor.ledger import Ledger
+from controller.supervisor.ledger import Approval, Ledger
 from controller.views import ServiceView
 from model.decision import Decision
 from model.diagnosis import Diagnosis
@@ -20,13 +20,15 @@ from model.quorum import Choice, MemberPosition, Proof, choose, prove
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What lies outside the service and weighs in its decision."""
+    """What lies outside the service and weighs in its decision. moving: an execution that changes who is
+    primary is under way, or what it changed is just being written down."""
 
     leader: bool
     epoch: int
     budget_left: int
     wall_ns: int
     broken_dependencies: tuple[str, ...] = ()
+    moving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
         ledger.primary,
         now_s,
         broken_dependencies=around.broken_dependencies,
-        moving=bool(ledger.open_executions),
+        moving=around.moving or ledger.moving,
         system_identifier=ledger.system_identifier,
     )
     diagnosis = diagnose(view, now_s)
@@ -114,13 +116,22 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
         ),
         third_observer=False,
         auto_refusals=tuple(refusals_of_act(service, view)),
-        approved=incident is not None and ledger.approved(incident) is not None,
+        approved=approval_of(ledger, outlook, around.wall_ns) is not None,
         primary_was_seen=(
             (seen is not None and seen.pg.last_good_s is not None)
             or incident is not None
             or ledger.seen_lately(around.wall_ns)
         ),
         fenceable=primary is not None and estate.nodes[primary.node].access != "none",
+    )
+
+
+def approval_of(ledger: Ledger, outlook: Outlook, wall_ns: int) -> Approval | None:
+    """Of just what would be done now: this incident's remedy, towards the present candidate."""
+    if ledger.incident is None:
+        return None
+    return ledger.approved(
+        ledger.incident.id, outlook.diagnosis.info.runbook, outlook.choice.candidate, wall_ns
     )
 
 
@@ -155,7 +166,7 @@ def redundancy_missing(service: Service, ledger: Ledger, view: ServiceView) -> l
     primary = view.member(view.primary)
     if primary is None or primary.pg.health is not Health.UP or primary.facts.get("in_recovery") is not False:
         return ["no primary that answers"]
-    missing = [f"{member} has not rejoined" for member in ledger.retired]
+    missing = [f"{member} has not rejoined" for member in ledger.retired if member in service.members]
     timeline = primary.fact_int("timeline")
     for standby in view.standbys:
         if standby.pg.health is not Health.UP:
@@ -170,7 +181,10 @@ def redundancy_missing(service: Service, ledger: Ledger, view: ServiceView) -> l
 
 
 def primary_to_adopt(view: ServiceView) -> str | None:
-    """The one member that is primary while the others are its standbys; None while that is not clear."""
+    """The one member that is primary while the others are its standbys; None while that is not clear. It is
+    clear once everybody was looked at: the first to answer may be an old primary."""
+    if any(m.pg.last is None for m in view.members):
+        return None
     up = [m for m in view.members if m.pg.health is Health.UP]
     primaries = [m for m in up if m.facts.get("in_recovery") is False]
     if len(primaries) != 1 or len({m.facts.get("system_identifier") for m in up}) != 1:

@@ -48,12 +48,15 @@ class Knowledge:
     _kept: deque[Observation] = field(default_factory=deque)
     _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
     _replicas: dict[str, Replica] = field(default_factory=dict)
+    _forgotten_s: dict[tuple[str, str], float] = field(default_factory=dict)
 
     # --- seeing
 
     def observe(self, seen: Observation, primary: str | None) -> None:
         """One more observation of a member, of its node or of the canary."""
         key = (seen.target, seen.probe)
+        if seen.started_s < self._forgotten_s.get(key, seen.started_s):
+            return
         state = self._states.get(key, ProbeState(seen.target, seen.probe))
         self._states[key] = fold(state, seen, self.service.detection)
         self._kept.append(seen)
@@ -67,9 +70,14 @@ class Knowledge:
         elif seen.probe == PG:
             self._member_read(member.name, seen, primary)
 
-    def forget(self, member: str, probe: str) -> None:
-        """The probe was ended: its last word says nothing any more."""
-        self._states.pop((f"{self.service.name}/{member}", probe), None)
+    def forget(self, member: str, probe: str, at_s: float) -> None:
+        """What began before `at_s` says nothing any more: the probe was ended, or the member is another thing
+        than it was, as one that was promoted since."""
+        key = (f"{self.service.name}/{member}", probe)
+        self._states.pop(key, None)
+        self._forgotten_s[key] = at_s
+        if probe == PG:
+            self._replicas.pop(member, None)
 
     def member_of(self, target: str) -> Member | None:
         service, _, member = target.partition("/")
@@ -82,7 +90,7 @@ class Knowledge:
     def canary_age_s(self, canary_n: int | None, now_s: float) -> float | None:
         """How old at most the data of a member is that shows canary `canary_n`: the time since that was
         acknowledged. None: a number of which this process does not know when."""
-        if canary_n is None or not self._acked or canary_n < self._acked[0][0]:
+        if canary_n is None:
             return None
         at_s = next((at for n, at in reversed(self._acked) if n <= canary_n), None)
         return None if at_s is None else max(0.0, now_s - at_s)
@@ -161,6 +169,8 @@ class Knowledge:
     def _canary_acknowledged(self, seen: Observation) -> None:
         number = seen.facts.get("canary_n")
         if isinstance(number, int):
+            if self.last_acked_canary is not None and number <= self.last_acked_canary:
+                self._acked.clear()  # numbers only grow, except where the newest were lost: these are others
             self.last_acked_canary = number
             self._acked.append((number, seen.ended_s))
         text = seen.facts.get("sync_names")

@@ -13,16 +13,23 @@ from controller.phases import parse_wall_ns
 from controller.supervisor.settings_history import SettingsHistory
 from model import events as ev
 from model.events import Event
+from model.execution import ExecutionState
 
 # A controller that was restarted may act on a primary that it did not see itself, if the one before it did.
 # High water is journaled every HIGH_WATER_EVERY_S; three of them may be missed.
 HIGH_WATER_EVERY_S = 300.0
 SEEN_LATELY_NS = 3 * int(HIGH_WATER_EVERY_S * 1e9)
+# The kind of execution that does not change who is primary, and the trigger of one that a person approved.
+REJOIN = "rejoin"
+APPROVED = "approved"
+# Ends that leave something changed, or perhaps changed. One that was undone has left nothing.
+_LEFT_SOMETHING = frozenset({ExecutionState.FAILED.value, ExecutionState.UNKNOWN.value})
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A request for approval. `given_by`: the persons who approved, never the requester."""
+    """A request for approval. `given_by`: the persons who approved, never the requester. expired: nobody
+    answered in time, or what it was asked for is over. used: an execution was launched with it."""
 
     id: str
     incident: str | None
@@ -33,10 +40,15 @@ class Approval:
     expires_ns: int
     given_by: tuple[str, ...] = ()
     expired: bool = False
+    used: bool = False
 
     @property
     def open(self) -> bool:
         return not self.given_by and not self.expired
+
+    def holds(self, wall_ns: int) -> bool:
+        """Given, and still worth something: for one execution, and not for ever."""
+        return bool(self.given_by) and not self.expired and not self.used and wall_ns < self.expires_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,9 @@ class OpenIncident:
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """paused_until_ns: wall clock, since people state an end by the clock on the wall. retired: members that
-    lost the primary's role to a failover and have not rejoined: fenced when they answer, never followed."""
+    lost the primary's role to a failover and have not rejoined: fenced when they answer, never followed.
+    kinds: of the open executions. split: two members were seen to accept writes, and nobody has said yet
+    which side is right. seq: of the last event that is in it."""
 
     service: str
     primary: str | None = None
@@ -69,6 +83,9 @@ class Ledger:
     blocked: str | None = None
     incident: OpenIncident | None = None
     open_executions: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    split: bool = False
+    seq: int = 0
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     retired: tuple[str, ...] = ()
     last_diagnosis: str | None = None
@@ -90,9 +107,27 @@ class Ledger:
         """Did a controller on this journal see the primary up within the last SEEN_LATELY_NS?"""
         return self.seen_wall_ns is not None and 0 <= wall_ns - self.seen_wall_ns < SEEN_LATELY_NS
 
-    def approved(self, incident: str | None) -> Approval | None:
-        """The approval of this incident that somebody gave."""
-        return next((a for a in self.approvals.values() if a.given_by and a.incident == incident), None)
+    @property
+    def incident_id(self) -> str | None:
+        return self.incident.id if self.incident else None
+
+    @property
+    def moving(self) -> bool:
+        """An execution that changes who is primary is open. One of a kind that is not known counts."""
+        return any(kind != REJOIN for kind in self.kinds.values())
+
+    def approved(
+        self, incident: str | None, runbook: str | None, to: str | None, wall_ns: int
+    ) -> Approval | None:
+        """The approval that somebody gave for exactly this, if it still holds."""
+        return next(
+            (
+                a
+                for a in self.approvals.values()
+                if a.holds(wall_ns) and (a.incident, a.runbook, a.to) == (incident, runbook, to)
+            ),
+            None,
+        )
 
     def waiting(self) -> Approval | None:
         return next((a for a in self.approvals.values() if a.open), None)
@@ -106,7 +141,8 @@ class Ledger:
         if event.service != self.service:
             return self
         step = _STEPS.get(event.type)
-        return self if step is None else step(self, event)
+        moved = self if step is None else step(self, event)
+        return replace(moved, seq=max(self.seq, event.seq))
 
 
 def _primary(ledger: Ledger, event: Event) -> Ledger:
@@ -118,6 +154,7 @@ def _primary(ledger: Ledger, event: Event) -> Ledger:
         timeline=fields.integer(data, "timeline"),
         system_identifier=fields.optional_text(data, "system_identifier") or ledger.system_identifier,
         retired=tuple(m for m in ledger.retired if m != member),
+        split=False,
     )
 
 
@@ -125,7 +162,8 @@ def _setting(ledger: Ledger, event: Event) -> Ledger:
     value = fields.text(event.data, "value")
     confirmed = event.data.get("confirmed") is not False
     history = ledger.settings
-    moved = history.acknowledged(value, event.mono_ns) if confirmed else history.read(value, event.mono_ns)
+    # What the writer had confirmed is so, whatever was read before.
+    moved = SettingsHistory(value, (), event.mono_ns) if confirmed else history.read(value, event.mono_ns)
     return replace(ledger, settings=moved, settings_boot=event.boot_id)
 
 
@@ -159,21 +197,59 @@ def _incident_opened(ledger: Ledger, event: Event) -> Ledger:
 def _incident_recovered(ledger: Ledger, event: Event) -> Ledger:
     if ledger.incident is None or ledger.incident.id != event.incident:
         return ledger
-    return replace(ledger, incident=replace(ledger.incident, recovered=True))
+    approvals = _void(ledger.approvals, event.incident)
+    return replace(ledger, incident=replace(ledger.incident, recovered=True), approvals=approvals)
 
 
 def _incident_closed(ledger: Ledger, event: Event) -> Ledger:
     if ledger.incident is None or ledger.incident.id != event.incident:
         return ledger
-    return replace(ledger, incident=None)
+    return replace(ledger, incident=None, split=False, approvals=_void(ledger.approvals, event.incident))
+
+
+def _void(approvals: Mapping[str, Approval], incident: str | None) -> Mapping[str, Approval]:
+    """What was asked for is over: an answer to it, given or yet to come, is for nothing that comes later."""
+    return {k: replace(a, expired=True) if a.incident == incident else a for k, a in approvals.items()}
 
 
 def _execution_opened(ledger: Ledger, event: Event) -> Ledger:
-    return replace(ledger, open_executions=(*ledger.open_executions, event.execution or ""))
+    execution, data = event.execution or "", event.data
+    approvals = ledger.approvals
+    if fields.text(data, "trigger") == APPROVED:
+        used = (event.incident, fields.text(data, "runbook"))
+        approvals = {
+            k: replace(a, used=True) if a.given_by and (a.incident, a.runbook) == used else a
+            for k, a in approvals.items()
+        }
+    return replace(
+        ledger,
+        open_executions=(*ledger.open_executions, execution),
+        kinds={**ledger.kinds, execution: fields.text(data, "kind")},
+        approvals=approvals,
+    )
 
 
 def _execution_closed(ledger: Ledger, event: Event) -> Ledger:
-    return replace(ledger, open_executions=tuple(e for e in ledger.open_executions if e != event.execution))
+    """One that moves the primary and did not get through blocks the next: nobody knows what it left (P12)."""
+    kind, state = ledger.kinds.get(event.execution or "", REJOIN), fields.text(event.data, "state")
+    blocked = ledger.blocked
+    if kind != REJOIN and state in _LEFT_SOMETHING:
+        blocked = f"{event.execution} ended {state}: a person must look, then acknowledge"
+    return replace(
+        ledger,
+        open_executions=tuple(e for e in ledger.open_executions if e != event.execution),
+        kinds={e: k for e, k in ledger.kinds.items() if e != event.execution},
+        blocked=blocked,
+    )
+
+
+def _diagnosed(ledger: Ledger, event: Event) -> Ledger:
+    code = fields.text(event.data, "code")
+    ledger = replace(ledger, last_diagnosis=code)
+    if code != "SplitBrain" or event.data.get("confirmed") is not True:
+        return ledger
+    why = "two members accepted writes as primary: a person must say which side is right, then acknowledge"
+    return replace(ledger, split=True, blocked=ledger.blocked or why)
 
 
 def _approval_requested(ledger: Ledger, event: Event) -> Ledger:
@@ -222,7 +298,7 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     ev.SERVICE_PAUSED: _paused,
     ev.SERVICE_RESUMED: lambda ledger, _e: replace(ledger, paused_until_ns=None, paused_reason=""),
     ev.SERVICE_BLOCKED: lambda ledger, e: replace(ledger, blocked=fields.text(e.data, "reason")),
-    ev.SERVICE_UNBLOCKED: lambda ledger, _e: replace(ledger, blocked=None),
+    ev.SERVICE_UNBLOCKED: lambda ledger, _e: replace(ledger, blocked=None, split=False),
     ev.INCIDENT_OPENED: _incident_opened,
     ev.INCIDENT_RECOVERED: _incident_recovered,
     ev.INCIDENT_CLOSED: _incident_closed,
@@ -233,7 +309,7 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     ev.APPROVAL_EXPIRED: _approval_expired,
     ev.MEMBER_RETIRED: _retired,
     ev.MEMBER_REJOINED: _rejoined,
-    ev.DIAGNOSIS_CHANGED: lambda ledger, e: replace(ledger, last_diagnosis=fields.text(e.data, "code")),
+    ev.DIAGNOSIS_CHANGED: _diagnosed,
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.schema import Estate, Service
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
-from model.health import Health
+from controller.views import MemberView, ServiceView
 
 # A standby that lost its upstream looks for it by itself first (wal_retrieve_retry_interval: 5 s by default).
 DETACHED_S = 15.0
@@ -20,12 +20,13 @@ LONGEST_WAIT_S = 300.0
 class Outcome:
     """What an execution came to, as far as the supervisor has to know.
 
-    primary: the member that was promoted and is not journaled as primary yet. rejoined: the member that
-    streams again. tried: the member that the execution was to bring back.
+    primary: the member that was promoted and is not journaled as primary yet, and its timeline. rejoined: the
+    member that streams again. tried: the member that the execution was to bring back.
     """
 
     state: str
     primary: str | None = None
+    timeline: int | None = None
     rejoined: str | None = None
     tried: str | None = None
     page: str | None = None
@@ -38,48 +39,75 @@ class Mending:
     def __init__(self, estate: Estate, service: Service) -> None:
         self._estate = estate
         self._service = service
-        self._detached_s: dict[str, float] = {}
+        self._astray_s: dict[str, float] = {}
         self._next_s: dict[str, float] = {}
         self._wait_s: dict[str, float] = {}
 
     def due(self, judged: Judged, ledger: Ledger) -> str | None:
-        if self._service.postgresql.rejoin != "auto":
+        """Retired members and old primaries at once, standbys that have lost their way after DETACHED_S."""
+        astray = self._long_astray(judged)
+        primary = judged.view.member(ledger.primary)
+        if primary is None or not primary.fresh or primary.facts.get("in_recovery") is not False:
             return None
-        primary = judged.view.member(judged.view.primary)
-        if primary is None or not primary.fresh:
-            return None
-        for member in (*ledger.retired, *self._long_detached(judged)):
-            if judged.at_s >= self._next_s.get(member, 0.0) and self._reachable(member):
-                return member
+        returned = [judged.diagnosis.member] if judged.diagnosis.code == "OldPrimaryReturned" else []
+        for name in dict.fromkeys((*ledger.retired, *returned, *astray)):
+            member = judged.view.member(name)
+            if member is None or member.name == ledger.primary or _foreign(judged.view, member):
+                continue
+            if judged.at_s >= self._next_s.get(member.name, 0.0) and member.mendable:
+                return member.name
         return None
 
-    def ended(self, outcome: Outcome, now_s: float) -> None:
-        """A try has ended: one that failed makes the next wait longer."""
+    def returned(self, judged: Judged, ledger: Ledger) -> list[str]:
+        """Retired members that stream from the primary on its timeline: somebody has brought them back."""
+        return [m.name for m in judged.view.standbys if m.name in ledger.retired and _streams(judged.view, m)]
+
+    def unreachable(self) -> list[str]:
+        """Members that can only be brought back by hand."""
+        nodes = self._estate.nodes
+        return [m.name for m in self._service.members.values() if nodes[m.node].access == "none"]
+
+    def began(self, member: str, now_s: float) -> None:
+        """A try begins: the next one is spaced from it, however it ends."""
+        wait_s = self._wait_s.get(member, FIRST_WAIT_S)
+        self._next_s[member] = now_s + wait_s
+
+    def ended(self, outcome: Outcome, now_s: float) -> bool:
+        """A try has ended: one that failed makes the next wait longer. True: the first in a row that failed,
+        or one that did not fail."""
         member = outcome.tried
         if member is None:
-            return
+            return True
         if outcome.rejoined == member:
-            self._wait_s.pop(member, None)
-            self._next_s.pop(member, None)
-            self._detached_s.pop(member, None)
-            return
+            for known in (self._wait_s, self._next_s, self._astray_s):
+                known.pop(member, None)
+            return True
+        first = member not in self._wait_s
         wait_s = self._wait_s.get(member, FIRST_WAIT_S)
         self._next_s[member] = now_s + wait_s
         self._wait_s[member] = min(2 * wait_s, LONGEST_WAIT_S)
+        return first
 
-    def _long_detached(self, judged: Judged) -> list[str]:
+    def _long_astray(self, judged: Judged) -> list[str]:
+        """Standbys that run and do not follow the primary: detached, or still on an older timeline."""
         found = []
         for standby in judged.view.standbys:
-            detached = (
-                standby.pg.health is Health.UP
-                and standby.facts.get("in_recovery") is True
-                and not standby.facts.get("walreceiver")
-            )
-            if not detached:
-                self._detached_s.pop(standby.name, None)
-            elif judged.at_s - self._detached_s.setdefault(standby.name, judged.at_s) >= DETACHED_S:
+            runs = standby.fresh and standby.facts.get("in_recovery") is True
+            if not runs or _streams(judged.view, standby):
+                self._astray_s.pop(standby.name, None)
+            elif judged.at_s - self._astray_s.setdefault(standby.name, judged.at_s) >= DETACHED_S:
                 found.append(standby.name)
         return found
 
-    def _reachable(self, member: str) -> bool:
-        return self._estate.nodes[self._service.members[member].node].access != "none"
+
+def _streams(view: ServiceView, member: MemberView) -> bool:
+    """It receives, on the primary's timeline as far as that is known."""
+    if not member.fresh or member.facts.get("in_recovery") is not True or not member.facts.get("walreceiver"):
+        return False
+    return view.timeline is None or member.fact_int("timeline") == view.timeline
+
+
+def _foreign(view: ServiceView, member: MemberView) -> bool:
+    """Of another system: it may be somebody's only copy of something else (P17)."""
+    system = member.facts.get("system_identifier")
+    return view.identity is not None and isinstance(system, str) and system != view.identity

@@ -15,7 +15,7 @@ Append = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
 class Notes:
-    """One per service; remembers what it noted last."""
+    """One per service; remembers what it noted last. What could not be written is noted the next time."""
 
     def __init__(self, knowledge: Knowledge, append: Append) -> None:
         self._knowledge = knowledge
@@ -31,7 +31,6 @@ class Notes:
             before = self._healths.get(member.name, Health.UNKNOWN)
             if state.health is before:
                 continue
-            self._healths[member.name] = state.health
             await self._append(
                 ev.HEALTH_CHANGED,
                 {
@@ -42,20 +41,20 @@ class Notes:
                     "why": state.why,
                 },
             )
+            self._healths[member.name] = state.health
 
     async def diagnosis(self, judged: Judged) -> None:
         diagnosis = judged.diagnosis
         key = (diagnosis.code, diagnosis.member, diagnosis.confirmed)
         if key != self._diagnosis:
-            self._diagnosis = key
             await self._append(ev.DIAGNOSIS_CHANGED, diagnosis.to_json())
+            self._diagnosis = key
 
     async def knowledge(self, judged: Judged, primary: str | None) -> None:
         """Settings when they change (P2), high water now and then (P3)."""
         history = self._knowledge.settings
         if history.texts != self._settings and history.current is not None:
             previous = self._settings[-1] if self._settings else None
-            self._settings = history.texts
             await self._append(
                 ev.SYNC_SETTING,
                 {
@@ -66,9 +65,10 @@ class Notes:
                     "confirmed": not history.pending,
                 },
             )
+            self._settings = history.texts
         seen = judged.view.member(primary)
         due = self._high_water_s is None or judged.at_s - self._high_water_s >= HIGH_WATER_EVERY_S
         if due and seen is not None and seen.fresh:
-            self._high_water_s = judged.at_s
             marks = {m: {"timeline": t, "lsn": lsn} for m, (t, lsn) in self._knowledge.high_water.items()}
             await self._append(ev.HIGH_WATER, {"members": marks})
+            self._high_water_s = judged.at_s

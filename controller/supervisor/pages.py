@@ -26,13 +26,19 @@ def warning(diagnosis: Diagnosis) -> Told:
     )
 
 
-def held(judged: Judged) -> Told:
+def outage(diagnosis: Diagnosis, why: str) -> Told:
+    """Nothing can be decided or journaled."""
+    return Told("page", f"{diagnosis.code}: {diagnosis.info.sentence} Held: {why}", warning(diagnosis).detail)
+
+
+def held(judged: Judged, approval: str | None = None) -> Told:
     """Nothing is done by itself: why, and where to look."""
     decision, diagnosis = judged.decision, judged.diagnosis
     what = "Waits for approval" if decision.verb is Verb.ASK else "Held"
     would = "; in mode act it would have failed over" if decision.would else ""
+    answer = f"`bcm-failover approve {approval}` lets it go on; " if approval is not None else ""
     return Told(
         "page",
         f"{diagnosis.code}: {diagnosis.info.sentence} {what}: {decision.reason}{would}",
-        f"gate {decision.stopped_by}; `bcm-failover explain {diagnosis.service}` shows every gate",
+        f"{answer}gate {decision.stopped_by}; `bcm-failover explain {diagnosis.service}` shows every gate",
     )

@@ -20,6 +20,8 @@ from model.quorum import choose
 # Gates that no override opens: two executions at once, or a controller that does not lead, are two masters.
 _NEVER_OVERRIDDEN = frozenset({"leadership", "execution"})
 _RULES = ("S2", "S3", "S6", "S9")
+# Nothing may be moved as planned while it is not clear whose data is right, or who runs the service.
+_NOT_AS_PLANNED = frozenset({"SplitBrain", "PrimaryWentBack", "SwitchedOutside", "OtherManagerPresent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def switchover_gates(
         and standby.fact_int("timeline") == primary.fact_int("timeline")
     )
     missing = [m for m in redundancy_missing(supervisor.service, ledger, view) if target and target in m]
+    diagnosis = judged.diagnosis
     return [
         GateResult(
             "leadership",
@@ -98,6 +101,12 @@ def switchover_gates(
             "S4",
         ),
         GateResult("execution", open_ is None, f"{open_} is open" if open_ else "none is open", "S1"),
+        GateResult(
+            "diagnosis",
+            diagnosis.code not in _NOT_AS_PLANNED,
+            f"{diagnosis.code}: {diagnosis.info.sentence}",
+            "S6",
+        ),
         GateResult(
             "primary",
             writes,
@@ -122,34 +131,51 @@ class Requests:
         self._supervisor = supervisor
 
     async def switchover(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
+        """Raises UsageError, HeldError, RunbookError, JournalError and LeadershipLostError."""
         supervisor = self._supervisor
         check_member(supervisor, wish.to)
-        judged, around = supervisor.judge_now(), supervisor.surroundings()
-        gates = switchover_gates(supervisor, wish, around, judged)
-        target = wish.to or judged.outlook.choice.candidate
-        order = replace(self._order("postgresql-switchover", wish), candidate=target)
-        if dry_run:
+        if dry_run:  # live prechecks take their time, and no turn must wait for them
+            order, gates = self._planned(wish)
             return await self.plan(order, gates)
-        _refuse(next((g for g in gates if not g.passed), None))
-        await self._open_incident(SWITCHOVER, wish, judged)
-        return await self._launch(replace(order, incident=self._incident))
+        async with supervisor.turn:
+            order, gates = self._planned(wish)
+            _refuse(next((g for g in gates if not g.passed), None))
+            self._check(order)
+            await self._open_incident(SWITCHOVER, wish, supervisor.judge_now())
+            return await self._launch(replace(order, incident=self._incident))
+
+    def _planned(self, wish: Wish) -> tuple[Order, list[GateResult]]:
+        supervisor = self._supervisor
+        judged = supervisor.judge_now()
+        gates = switchover_gates(supervisor, wish, supervisor.surroundings(), judged)
+        order = self._order("postgresql-switchover", wish)
+        return replace(order, candidate=wish.to or judged.outlook.choice.candidate), gates
 
     async def failover(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
+        """Raises UsageError, HeldError, RunbookError, JournalError and LeadershipLostError."""
         supervisor = self._supervisor
         check_member(supervisor, wish.to)
         unknown = [o for o in wish.overrides if o.upper() not in _RULES]
         if unknown:
             raise UsageError(f"rule {unknown[0]!r} can't be overridden", hint=f"one of {', '.join(_RULES)}")
+        if wish.overrides and not wish.reason.strip():
+            raise UsageError("an override needs a reason: it stands in the evidence", hint="--reason '…'")
+        if dry_run:
+            decision = failover_decision(supervisor, wish, supervisor.surroundings())
+            return await self.plan(self._order("postgresql-failover", wish), decision.gates)
+        async with supervisor.turn:
+            return await self._failover(wish)
+
+    async def _failover(self, wish: Wish) -> dict[str, Any]:
+        supervisor = self._supervisor
         decision = failover_decision(supervisor, wish, supervisor.surroundings())
         order = self._order("postgresql-failover", wish)
-        if dry_run:
-            return await self.plan(order, decision.gates)
         _refuse(held_by(decision, wish.overrides))
+        self._check(order)
         judged = supervisor.judge_now()
         await self._open_incident(FAILOVER, wish, judged)
         await supervisor.desk.decided(self._incident, decision)
-        now_s = judged.at_s
-        await supervisor.desk.mark(self._incident or "", "T3", now_s, note=f"by {wish.person}")
+        await supervisor.desk.mark(self._incident or "", "T3", judged.at_s, note=f"by {wish.person}")
         for rule in wish.overrides:
             await supervisor.append(
                 ev.OVERRIDE_RECORDED,
@@ -157,6 +183,18 @@ class Requests:
                 actor=wish.person,
             )
         return await self._launch(replace(order, incident=self._incident))
+
+    def _check(self, order: Order) -> None:
+        """What can't be launched opens no incident either. Raises HeldError, RunbookError."""
+        if self._supervisor.closed:
+            raise HeldError("the estate was reloaded meanwhile", gate="execution", hint="ask again")
+        if self._supervisor.busy:
+            raise HeldError(
+                f"an execution is ending for {order.service.name}: what it changed is being written down",
+                gate="execution",
+                hint="ask again in a moment; `bcm-failover execution list` shows it",
+            )
+        self._supervisor.executor.plan(order)
 
     async def plan(self, order: Order, gates: Sequence[GateResult]) -> dict[str, Any]:
         """What would be done, with each precheck's live result, and which gate would stop it."""

@@ -43,8 +43,14 @@ class SettingsHistory:
         return replace(self, pending=(*self.pending, text), read_ns=read_ns)
 
     def acknowledged(self, text: str, read_ns: int) -> SettingsHistory:
-        """A canary that read `text` in its own statement was acknowledged."""
-        return SettingsHistory(text, (), read_ns)
+        """A canary that read `text` in its own statement was acknowledged.
+
+        It settles the matter only if nobody has read another setting since: its statement may have waited for
+        a standby while the setting was changed, and then says nothing of what is in force now.
+        """
+        if self.current in (None, text):
+            return SettingsHistory(text, (), read_ns)
+        return self.read(text, read_ns)
 
 
 def _parsed(text: str) -> SyncSetting:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
+
+import structlog
 
 from model.events import Event
 from model.ports import Journal
+
+log = structlog.get_logger(__name__)
 
 Listener = Callable[[Event], None]
 
@@ -34,7 +39,7 @@ class TappedJournal:
         actor: str = "daemon",
         anchor: bool = False,
     ) -> Event:
-        event = await self._journal.append(
+        record = self._journal.append(
             type_,
             data,
             service=service,
@@ -43,8 +48,19 @@ class TappedJournal:
             actor=actor,
             anchor=anchor,
         )
+        writing = asyncio.ensure_future(self._write(record))
+        writing.add_done_callback(_looked_at)
+        # Whoever waits may be cancelled; the record is written all the same, and then it must be heard.
+        return await asyncio.shield(writing)
+
+    async def _write(self, record: Coroutine[Any, Any, Event]) -> Event:
+        event = await record
         for listener in list(self._listeners):
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                # It is on disk: to whoever wrote it, it must not look as if it were not.
+                log.exception("a listener failed", type=event.type, seq=event.seq)
         return event
 
     def events(
@@ -59,3 +75,9 @@ class TappedJournal:
         return self._journal.events(
             since_seq=since_seq, types=types, service=service, incident=incident, execution=execution
         )
+
+
+def _looked_at(writing: asyncio.Future[Event]) -> None:
+    """A failure that nobody waits for any more is no news: who was cancelled did not act on it."""
+    if not writing.cancelled():
+        writing.exception()

@@ -11,14 +11,24 @@ from config.schema import Service
 from controller.supervisor.desk import Signer
 from controller.supervisor.executor import Executor
 from controller.supervisor.tap import TappedJournal
+from controller.supervisor.trouble import Trouble
 from model.ports import Clock, Lease
 
 Page = Callable[..., object]
 
 
 @dataclass(frozen=True, slots=True)
+class Observing:
+    """Why a controller that does not lead only observes."""
+
+    another_leads: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class World:
-    """page: severity, summary, and by keyword detail, service, incident; returns at once."""
+    """page: severity, summary, and by keyword detail, service, incident; returns at once. observing: why this
+    controller only observes, and whether another one leads."""
 
     clock: Clock
     journal: TappedJournal
@@ -34,3 +44,5 @@ class World:
     broken_dependencies: Callable[[Service], tuple[str, ...]]
     # Called with the service's primary whenever it is known anew: the canary goes there.
     watch_primary: Callable[[Service, str | None], Coroutine[Any, Any, None]]
+    trouble: Trouble
+    observing: Callable[[], Observing]

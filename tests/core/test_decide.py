@@ -131,6 +131,27 @@ def test_only_a_code_whose_remedy_is_a_failover_fails_over(code: str) -> None:
     assert decision.verb is not Verb.ACT or decision.runbook == "postgresql-rejoin"
 
 
+@pytest.mark.parametrize(
+    ("change", "verb"),
+    [
+        ({}, Verb.ACT),
+        ({"auto_refusals": ("`*`",), "blocked": "EXE-5", "budget_left": 0, "proof": UNPROVEN}, Verb.ACT),
+        ({"mode": "observe"}, Verb.HOLD),
+        ({"mode": "ask"}, Verb.ASK),
+        ({"mode": "ask", "paused": "patching"}, Verb.HOLD),
+        ({"paused": "patching"}, Verb.HOLD),
+        ({"leader": False}, Verb.HOLD),
+        ({"open_execution": "EXE-9"}, Verb.HOLD),
+    ],
+)
+def test_a_member_is_brought_back_where_the_service_may_be_touched(
+    change: dict[str, Any], verb: Verb
+) -> None:
+    decision = decide(replace(GOOD, diagnosis=diagnosis("OldPrimaryReturned"), **change))
+    assert (decision.verb, decision.runbook) == (verb, "postgresql-rejoin")
+    assert decision.would is (change.get("mode") == "observe")
+
+
 def test_while_nothing_is_wrong_all_gates_are_told_all_the_same() -> None:
     decision = decide(replace(GOOD, diagnosis=diagnosis("Healthy"), choice=Choice(None, None, "none left")))
     assert decision.verb is Verb.NONE
@@ -213,7 +234,7 @@ def test_it_acts_only_where_every_gate_passed(change: dict[str, Any]) -> None:
         assert given_.diagnosis.confirmed
         assert given_.leader
         assert given_.rpo_s > 0 or given_.proof.complete
-    if decision.verb is Verb.ASK:
+    if decision.verb is Verb.ASK and decision.runbook != "postgresql-rejoin":
         assert all(g.passed or g.asks for g in decision.gates)
     if decision.verb is Verb.HOLD:
         assert any(not g.passed and not g.asks for g in decision.gates)

@@ -85,23 +85,86 @@ def test_open_executions_are_those_without_an_end() -> None:
     assert known.open_executions == ("EXE-2",)
 
 
+ASKED = event(
+    ev.APPROVAL_REQUESTED,
+    {
+        "approval": "APR-1",
+        "runbook": "postgresql-failover",
+        "to": "pg2",
+        "requester": "daemon",
+        "expires_wall_ns": FIRST_NS,
+    },
+    incident="INC-1",
+)
+GIVEN = event(ev.APPROVAL_GIVEN, {"approval": "APR-1", "person": "wang"})
+FOR = ("INC-1", "postgresql-failover", "pg2")
+
+
 def test_an_approval_is_given_once_and_expires() -> None:
-    asked = ledger(
-        event(
-            ev.APPROVAL_REQUESTED,
-            {"approval": "APR-1", "requester": "daemon", "expires_wall_ns": FIRST_NS},
-            incident="INC-1",
-        )
-    )
+    asked = ledger(ASKED)
     assert asked.waiting() is not None
-    assert asked.approved("INC-1") is None
-    given = asked.apply(event(ev.APPROVAL_GIVEN, {"approval": "APR-1", "person": "wang"}))
-    approval = given.approved("INC-1")
+    assert asked.approved(*FOR, FIRST_NS - 1) is None
+    given = asked.apply(GIVEN)
+    approval = given.approved(*FOR, FIRST_NS - 1)
     assert approval is not None
     assert approval.given_by == ("wang",)
-    assert given.approved("INC-2") is None
+    assert given.approved(*FOR, FIRST_NS) is None
     expired = asked.apply(event(ev.APPROVAL_EXPIRED, {"approval": "APR-1"}))
     assert expired.waiting() is None
+
+
+def test_an_approval_is_for_one_incident_one_runbook_and_one_member() -> None:
+    given = ledger(ASKED, GIVEN)
+    assert given.approved("INC-2", "postgresql-failover", "pg2", 0) is None
+    assert given.approved("INC-1", "postgresql-switchover", "pg2", 0) is None
+    assert given.approved("INC-1", "postgresql-failover", "pg3", 0) is None
+
+
+def test_an_approval_is_used_up_by_the_execution_that_was_launched_with_it() -> None:
+    opened = {"trigger": "approved", "kind": "failover", "runbook": "postgresql-failover"}
+    used = ledger(ASKED, GIVEN, event(ev.EXECUTION_OPENED, opened, execution="EXE-1", incident="INC-1"))
+    assert used.approved(*FOR, 0) is None
+
+
+def test_an_approval_is_void_once_what_it_was_for_is_over() -> None:
+    opened = event(ev.INCIDENT_OPENED, {"diagnosis": {"code": "PrimaryHung"}}, incident="INC-1")
+    for over in (ev.INCIDENT_RECOVERED, ev.INCIDENT_CLOSED):
+        assert ledger(opened, ASKED, GIVEN, event(over, incident="INC-1")).approved(*FOR, 0) is None
+        assert ledger(opened, ASKED, event(over, incident="INC-1")).waiting() is None
+
+
+def failed_over(kind: str, state: str) -> Ledger:
+    return ledger(
+        event(ev.EXECUTION_OPENED, {"kind": kind}, execution="EXE-1"),
+        event(ev.EXECUTION_CLOSED, {"state": state}, execution="EXE-1"),
+    )
+
+
+def test_a_move_that_did_not_get_through_blocks_the_next_until_a_person_has_looked() -> None:
+    for state in ("failed", "unknown"):
+        blocked = failed_over("failover", state)
+        assert blocked.blocked == f"EXE-1 ended {state}: a person must look, then acknowledge"
+        assert blocked.apply(event(ev.SERVICE_UNBLOCKED)).blocked is None
+        assert failed_over("rejoin", state).blocked is None
+    assert failed_over("failover", "undone").blocked is None
+    assert failed_over("failover", "succeeded").blocked is None
+
+
+def test_two_primaries_are_remembered_until_a_person_has_said_which_side_is_right() -> None:
+    split = ledger(event(ev.DIAGNOSIS_CHANGED, {"code": "SplitBrain", "confirmed": True}))
+    assert split.split
+    assert split.blocked is not None
+    healthy = split.apply(event(ev.DIAGNOSIS_CHANGED, {"code": "Healthy", "confirmed": True}))
+    assert healthy.split
+    acknowledged = healthy.apply(event(ev.SERVICE_UNBLOCKED))
+    assert (acknowledged.split, acknowledged.blocked) == (False, None)
+
+
+def test_only_what_changes_the_primary_is_a_move() -> None:
+    for kind, moves in (("rejoin", False), ("failover", True), ("switchover", True), ("", True)):
+        opened = ledger(event(ev.EXECUTION_OPENED, {"kind": kind}, execution="EXE-1"))
+        assert opened.moving is moves
+        assert not opened.apply(event(ev.EXECUTION_CLOSED, execution="EXE-1")).moving
 
 
 def test_a_primary_counts_as_seen_for_three_missed_records_and_no_longer() -> None:

@@ -1,0 +1,149 @@
+"""What a supervisor does of its own accord: decides on a failover, asks a person, brings members back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from config.schema import ServiceMode
+from controller.decide import decision_key
+from controller.supervisor.approvals import Question
+from controller.supervisor.judgement import Judged, approval_of
+from controller.supervisor.ledger import APPROVED
+from controller.supervisor.mending import Outcome
+from controller.supervisor.pages import Told
+from controller.supervisor.recovery import may_mend
+from controller.supervisor.world import World
+from model import events as ev
+from model.decision import Verb
+from model.diagnosis import Stance
+from model.execution import ExecutionState
+
+if TYPE_CHECKING:
+    from controller.supervisor.supervisor import Supervisor
+
+REJOIN_RUNBOOK: Final = "postgresql-rejoin"
+# After a try that did not get through: what stopped it may have been of the moment, and may not. Doubled each
+# time; the budget (S1) ends it.
+FIRST_WAIT_S: Final = 1.0
+LONGEST_WAIT_S: Final = 300.0
+
+
+class Acting:
+    """One per supervisor, called in its turns only."""
+
+    def __init__(self, supervisor: Supervisor, world: World) -> None:
+        self._supervisor = supervisor
+        self._world = world
+        self._decided: tuple[object, ...] = ()
+        self._again_s = 0.0
+        self._wait_s = FIRST_WAIT_S
+        self._gave_way: str | None = None
+
+    def forget(self) -> None:
+        """Another incident, or none: the next decision is news."""
+        self._decided = ()
+
+    def ended(self, outcome: Outcome) -> None:
+        """An execution has ended."""
+        if outcome.state == ExecutionState.SUCCEEDED.value:
+            self._again_s, self._wait_s = 0.0, FIRST_WAIT_S
+        if outcome.primary is not None:
+            self.forget()
+
+    async def decide(self, judged: Judged) -> None:
+        """Journal what is decided when it changes, tell who must know, and do it."""
+        supervisor, ledger = self._supervisor, self._supervisor.ledger
+        decision, diagnosis = judged.decision, judged.diagnosis
+        incident = ledger.incident_id
+        quiet = diagnosis.info.stance in (Stance.NONE, Stance.MEND) or diagnosis.info.level is None
+        if quiet or (incident is None and decision.verb is not Verb.ACT):
+            away = () if incident is None else set(ledger.retired) - set(supervisor.mending.unreachable())
+            supervisor.telling.warn(diagnosis, judged.at_s, away)
+            return
+        key = (diagnosis.code, *decision_key(decision))
+        if key != self._decided:
+            await supervisor.desk.decided(incident, decision)
+            self._decided = key
+        asked = None
+        if decision.verb is Verb.ASK and decision.runbook is not None and not supervisor.quiet:
+            asked = await self._ask(Question(incident, decision.runbook, decision.candidate, decision.reason))
+        if decision.verb is not Verb.ACT:
+            supervisor.telling.held(judged, incident, asked)
+        elif decision.runbook is not None and incident is not None:
+            await self._act(judged, decision.runbook, incident)
+
+    async def give_way(self, judged: Judged) -> None:
+        """The primary is lost while a member is being brought back: that can wait, this can't."""
+        stopping = [g.name for g in judged.decision.gates if not g.passed and not g.asks]
+        open_ = self._supervisor.ledger.open_executions
+        if stopping != ["execution"] or not open_ or self._gave_way == open_[0]:
+            return
+        why = f"{judged.diagnosis.code}: bringing a member back has to wait"
+        if judged.diagnosis.info.stance is Stance.ACT and await self._supervisor.runs.abort(
+            open_[0], why, "daemon"
+        ):
+            self._gave_way = open_[0]
+
+    async def mend(self, judged: Judged) -> None:
+        """Restore redundancy: no client waits for it, so there is time between two tries."""
+        supervisor, ledger = self._supervisor, self._supervisor.ledger
+        by_itself = (
+            supervisor.service.mode is ServiceMode.ACT and supervisor.service.postgresql.rejoin == "auto"
+        )
+        if not by_itself:
+            for member in supervisor.mending.returned(judged, ledger):
+                await supervisor.append(ev.MEMBER_REJOINED, {"member": member})
+        if supervisor.quiet or ledger.paused(supervisor.wall_ns()) or not may_mend(judged.diagnosis, ledger):
+            return
+        due = supervisor.mending.due(judged, supervisor.ledger)
+        if due is None:
+            return
+        if supervisor.service.mode is ServiceMode.OBSERVE:
+            told = Told("warning", f"{due} is to be brought back; in mode act it would be done")
+            supervisor.telling.seldom(("would rejoin", due), judged.at_s, told)
+        elif by_itself:
+            await self._bring_back(due, judged.at_s, "automatic", "daemon")
+        else:
+            await self._bring_back_if_approved(due, judged.at_s)
+
+    async def _act(self, judged: Judged, runbook: str, incident: str) -> None:
+        supervisor = self._supervisor
+        if supervisor.quiet or judged.at_s < self._again_s:
+            return
+        self._again_s = judged.at_s + self._wait_s
+        self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
+        approval = approval_of(supervisor.ledger, judged.outlook, supervisor.wall_ns())
+        order = supervisor.order(
+            runbook,
+            # A person has approved this member and no other; by itself the proof chooses.
+            candidate=None if approval is None else approval.to,
+            trigger="automatic" if approval is None else APPROVED,
+            actor="daemon" if approval is None else approval.given_by[-1],
+        )
+        await supervisor.desk.mark(incident, "T3", self._world.clock.monotonic_s())
+        await supervisor.launch(order)
+
+    async def _bring_back_if_approved(self, member: str, now_s: float) -> None:
+        supervisor = self._supervisor
+        incident = supervisor.ledger.incident_id
+        approval = supervisor.ledger.approved(incident, REJOIN_RUNBOOK, member, supervisor.wall_ns())
+        if approval is not None:
+            await self._bring_back(member, now_s, APPROVED, approval.given_by[-1])
+            return
+        what = f"bring {member} back as a standby of {supervisor.ledger.primary}"
+        asked = await self._ask(Question(incident, REJOIN_RUNBOOK, member, what))
+        told = Told("warning", f"waits for approval: {what}", f"`bcm-failover approve {asked}` lets it go on")
+        supervisor.telling.seldom(("asks", asked), now_s, told)
+
+    async def _bring_back(self, member: str, now_s: float, trigger: str, actor: str) -> None:
+        self._supervisor.mending.began(member, now_s)
+        order = self._supervisor.order(REJOIN_RUNBOOK, candidate=None, trigger=trigger, actor=actor)
+        await self._supervisor.launch(replace(order, member=member))
+
+    async def _ask(self, question: Question) -> str | None:
+        """The id of the request that waits for an answer."""
+        supervisor = self._supervisor
+        asked = await supervisor.approvals.ask(supervisor.ledger, question)
+        waiting = supervisor.ledger.waiting()
+        return asked or (waiting.id if waiting is not None else None)
