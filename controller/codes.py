@@ -22,7 +22,8 @@ CODES: Final[dict[str, CodeInfo]] = {
     row.code: row
     for row in (
         _row("Healthy", X, _NONE, None, "The service works.", "服务正常。"),
-        _row("NotObservedYet", X, _NONE, None, "No primary was seen yet.", "尚未观测到主节点。"),
+        _row("NotObservedYet", X, _NONE, None,
+             "The primary has not been observed yet.", "尚未观测到主节点。"),
         _row("PrimarySuspect", X, _NONE, None,
              "The primary did not answer as it should; whether it is out is being confirmed.",
              "主节点应答异常，正在确认是否中断。", None, "postgresql"),

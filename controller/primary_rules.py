@@ -85,7 +85,7 @@ def down(view: ServiceView, now_s: float) -> Finding | None:
     state = member.pg
     evidence = [supports(f"{member.name}: {state.why}", state, now_s)]
     if state.last_good_s is not None:
-        evidence.append(supports(f"last answer {now_s - state.last_good_s:.2f} s ago", state))
+        evidence.append(supports(f"last answer {now_s - state.last_good_s:.2f} s ago", state, now_s))
     if _still_writes(view, member, now_s):
         evidence.append(against("its open sessions still write", member.canary, now_s))
         return Finding("PrimaryListenerHung", member.name, True, tuple(evidence), (state,))
