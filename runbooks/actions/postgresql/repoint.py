@@ -1,7 +1,8 @@
 """postgresql.repoint: the other standbys follow the new primary.
 
 Until the first of them streams, commits on the new primary wait (POSTGRESQL P11): the step is done then; the
-others are waited for only briefly, and those that do not come are named.
+others are waited for only briefly, and those that do not come are named. It may run while the promotion does:
+a standby follows a standby, and changes to the new timeline with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from model.ports import SqlError
 from runbooks.actions.base import Action, StepContext
 from runbooks.actions.postgresql.conninfo import conninfo_for
 from runbooks.actions.postgresql.detach import previous_of
+from runbooks.actions.postgresql.glance import looking
 from runbooks.actions.postgresql.inputs import (
     candidate_of,
     member_named,
@@ -30,7 +32,10 @@ from runbooks.actions.postgresql.together import on_each, reasons
 _POLL_S: Final = 0.003
 _NUDGE_S: Final = 0.1
 _OTHERS_S: Final = 0.1  # the first attempt of a second standby ends with the first's, give or take this
-# It streams, has what was there right after the promotion, and counts where commits wait for standbys.
+_PROMOTED: Final = """
+SELECT CASE WHEN NOT r THEN (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint END
+FROM (SELECT pg_is_in_recovery()) AS x (r)"""
+# It streams, and has what was there right after the promotion: so it is on the new timeline.
 _STREAMING: Final = """
 SELECT lower(application_name) FROM pg_stat_replication
 WHERE state = 'streaming' AND flush_lsn >= '0/0'::pg_lsn + $1::numeric"""
@@ -71,8 +76,9 @@ class Repoint(Action):
         )
         missing |= {m: "not locked" for m in others if m not in told and m not in missing}
         try:
-            async with locks.session(primary, deadline_s) as locked:
-                attached = await _wait(locked, ctx, list(told))
+            # Not over the lock session: the promotion, which may run at the same time, has that to itself.
+            async with looking(ctx, primary, deadline_s) as session:
+                attached = await _wait(session, ctx, list(told))
         except (BcmError, SqlError) as error:
             return StepResult.failed(
                 f"{primary} can't be asked who streams from it: {error}", missing=missing
@@ -92,7 +98,7 @@ class Repoint(Action):
         primary = candidate_of(ctx)
         others = _others(ctx, primary)
         async with locks_of(ctx).session(primary, deadline_s) as locked:
-            attached = await _attached(locked, ctx, others)
+            attached = await _attached(locked, ctx, others, _promoted_lsn(ctx))
         if others and not attached:
             return Reconciled.not_done(f"no standby streams from {primary}")
         missing = {m: "does not stream yet" for m in others if m not in attached}
@@ -121,24 +127,31 @@ async def _wait(locked: Locked, ctx: StepContext, told: list[str]) -> list[str]:
     nudged_s = locked.clock.monotonic_s()
     end_s = locked.deadline_s - 0.05
     attached: list[str] = []
+    from_lsn: int | None = None
     while told and locked.clock.monotonic_s() < end_s:
-        now = await _attached(locked, ctx, told)
+        if from_lsn is None:
+            [(from_lsn,)] = await locked.query(_PROMOTED)
+        now = [] if from_lsn is None else await _attached(locked, ctx, told, from_lsn)
         if now and not attached:
             end_s = min(end_s, locked.clock.monotonic_s() + _OTHERS_S)
         attached = now or attached
         if len(attached) == len(told):
             break
-        if not attached and locked.clock.monotonic_s() - nudged_s >= _NUDGE_S:
+        if from_lsn is not None and not attached and locked.clock.monotonic_s() - nudged_s >= _NUDGE_S:
             nudged_s = locked.clock.monotonic_s()
             await _nudge(ctx, told, locked.deadline_s)
         await locked.clock.sleep(_POLL_S)
     return attached
 
 
-async def _attached(locked: Locked, ctx: StepContext, members: list[str]) -> list[str]:
+def _promoted_lsn(ctx: StepContext) -> int:
     promoted: Mapping[str, Any] = ctx.output("promote")
-    rows = await locked.query(_STREAMING, int(promoted.get("lsn") or 0))
-    names = {str(row[0]) for row in rows}
+    return int(promoted.get("lsn") or 0)
+
+
+async def _attached(locked: Locked, ctx: StepContext, members: list[str], from_lsn: int) -> list[str]:
+    """Those that have on disk what the new primary had at `from_lsn`."""
+    names = {str(row[0]) for row in await locked.query(_STREAMING, from_lsn)}
     return [m for m in members if member_named(ctx, m).application_name.lower() in names]
 
 
