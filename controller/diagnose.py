@@ -86,22 +86,20 @@ def second_primary(view: ServiceView, now_s: float) -> Finding | None:
     mine = view.member(view.primary)
     if view.moving or mine is None:
         return None
-    others = [m for m in redundancy.rogue_primaries(view) if (m.fact_int("timeline") or 0) >= _timeline(mine)]
+    ours = mine.fact_int("timeline") or view.recorded_timeline
+    others = [m for m in redundancy.rogue_primaries(view) if (m.fact_int("timeline") or 0) >= (ours or 0)]
     if not others:
         return None
     other = others[0]
-    theirs, ours = other.fact_int("timeline"), mine.fact_int("timeline")
+    theirs = other.fact_int("timeline")
     seen = supports(f"{other.name} answers as primary on timeline {theirs}", other.pg, now_s)
-    if theirs == ours or (mine.fresh and mine.facts.get("in_recovery") is False):
+    stepped_down = mine.fresh and mine.facts.get("in_recovery") is True
+    if not stepped_down and (theirs == ours or mine.fresh):
         also = supports(f"{mine.name} is primary on timeline {ours}: {mine.pg.why}", mine.pg, now_s)
         return Finding("SplitBrain", other.name, True, (seen, also))
     gone = supports(f"{mine.name}, the primary so far: {mine.pg.why}", mine.pg, now_s)
     states = tuple(s for s in (mine.pg, mine.canary) if s is not None)
     return Finding("SwitchedOutside", other.name, True, (seen, gone), states)
-
-
-def _timeline(member: MemberView) -> int:
-    return member.fact_int("timeline") or 0
 
 
 def dependency(view: ServiceView, now_s: float) -> Finding | None:

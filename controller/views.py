@@ -84,8 +84,9 @@ class ServiceView:
     observer_sane None: nothing is known of the observer's own network. settings: the synchronous settings of
     which every one must be satisfied (P2), without the primary's own name. broken_dependencies: services
     below that are out. moving: an execution that changes who is primary is open, so that two primaries are no
-    news. system_identifier: of the service's data, None while not known. high_water: member → furthest
-    (timeline, position in bytes) that it ever showed (P3).
+    news. system_identifier: of the service's data, None while not known. recorded_timeline: of the primary,
+    as it was journaled, for as long as it has not been read. high_water: member → furthest (timeline,
+    position in bytes) that it ever showed (P3).
     """
 
     name: str
@@ -102,6 +103,7 @@ class ServiceView:
     broken_dependencies: tuple[str, ...] = ()
     moving: bool = False
     system_identifier: str | None = None
+    recorded_timeline: int | None = None
     high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def member(self, name: str | None) -> MemberView | None:

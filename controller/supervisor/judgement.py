@@ -77,6 +77,7 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
         broken_dependencies=around.broken_dependencies,
         moving=around.moving or ledger.moving,
         system_identifier=ledger.system_identifier,
+        recorded_timeline=ledger.timeline,
     )
     diagnosis = diagnose(view, now_s)
     members = tuple(positions(view))

@@ -112,8 +112,10 @@ class Knowledge:
         broken_dependencies: Iterable[str] = (),
         moving: bool = False,
         system_identifier: str | None = None,
+        recorded_timeline: int | None = None,
     ) -> ServiceView:
-        """moving: an execution that changes who is primary is open. system_identifier: as journaled."""
+        """moving: an execution that changes who is primary is open. system_identifier, recorded_timeline: as
+        journaled."""
         postgresql = self.service.postgresql
         return ServiceView(
             name=self.service.name,
@@ -130,6 +132,7 @@ class Knowledge:
             broken_dependencies=tuple(broken_dependencies),
             moving=moving,
             system_identifier=system_identifier,
+            recorded_timeline=recorded_timeline,
             high_water=dict(self.high_water),
         )
 

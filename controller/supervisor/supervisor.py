@@ -23,7 +23,6 @@ from controller.supervisor.judgement import (
     Judged,
     Surroundings,
     judge,
-    primary_to_adopt,
     redundancy_missing,
 )
 from controller.supervisor.knowledge import Knowledge
@@ -31,15 +30,15 @@ from controller.supervisor.ledger import Ledger
 from controller.supervisor.mending import Mending, Outcome
 from controller.supervisor.notes import Notes
 from controller.supervisor.pages import Told
+from controller.supervisor.primacy import Primacy
 from controller.supervisor.recovery import accepts_writes
 from controller.supervisor.runs import Runs
 from controller.supervisor.telling import Telling
 from controller.supervisor.world import World
-from controller.views import CANARY, PG
+from controller.views import PG
 from model import events as ev
 from model.errors import BcmError, HeldError, JournalError, LeadershipLostError
 from model.events import Event
-from model.health import Health
 from model.observation import Observation
 
 log = structlog.get_logger(__name__)
@@ -85,6 +84,7 @@ class Supervisor:
             tell=self._page,
         )
         self._acting = Acting(self, world)
+        self._primacy = Primacy(self, world)
         self._notes = Notes(self.knowledge, self.append)
         self._leads = False
         self._followed_s: float | None = None
@@ -257,13 +257,13 @@ class Supervisor:
             return
         await self._notes.healths(judged)
         if self.ledger.primary not in self.service.members:
-            await self._adopt(judged)
+            await self._primacy.adopt(judged)
             return
         if self.busy or self.ledger.open_executions:
             await self._while_open(judged)
             return
         await self._take_down(judged)
-        if await self._adopt_outside(judged):
+        if await self._primacy.adopt_outside(judged):
             return
         judged = self.judged = self.judge_now()
         await self._acting.decide(judged)
@@ -311,57 +311,17 @@ class Supervisor:
         if event.seq > self.ledger.seq:
             self.ledger = self.ledger.apply(event)
 
-    # --- the primary
-
-    async def _adopt(self, judged: Judged) -> None:
-        member = primary_to_adopt(judged.view)
-        if member is None:
-            self.telling.no_primary(judged)
-            return
-        await self._set_primary(member, "the only member that accepts writes; the others are its standbys")
-
-    async def _adopt_outside(self, judged: Judged) -> bool:
-        """Somebody made another member primary by hand: said by the incident, and followed, not fought. Only
-        where the old one is surely out of it: a moment's silence is not enough, nor a time when both were
-        primary and nobody has said which side is right."""
-        member, old = judged.diagnosis.member, judged.view.member(self.ledger.primary)
-        if judged.diagnosis.code != "SwitchedOutside" or member is None or old is None or self.ledger.split:
-            return False
-        stepped_down = old.fresh and old.facts.get("in_recovery") is True
-        if member != primary_to_adopt(judged.view) or not (stepped_down or old.pg.health is Health.DOWN):
-            return False
-        why = f"{member} was promoted by somebody else"
-        await self.append(ev.MEMBER_RETIRED, {"member": old.name, "why": why})
-        await self._set_primary(member, "promoted outside this product")
-        return True
-
-    async def _set_primary(self, member: str, why: str, timeline: int | None = None) -> None:
-        seen = self.judge_now().view.member(member)
-        await self.append(
-            ev.SERVICE_PRIMARY,
-            {
-                "member": member,
-                "timeline": timeline or (seen.fact_int("timeline") if seen else None),
-                "system_identifier": seen.facts.get("system_identifier") if seen else None,
-                "why": why,
-            },
-        )
-        for other in self.service.members:
-            if other != member:
-                self.knowledge.forget(other, CANARY, self._world.clock.monotonic_s())
-        await self._world.watch_primary(self.service, member)
+    # --- what has ended, and incidents
 
     async def _settled(self, execution: str, outcome: Outcome) -> None:
         if outcome.primary is not None:
             # What was read before the promotion shows a standby: judged by it, the new primary would be none.
             self.knowledge.forget(outcome.primary, PG, self._world.clock.monotonic_s())
-            await self._set_primary(outcome.primary, f"promoted by {execution}", outcome.timeline)
+            await self._primacy.set(outcome.primary, f"promoted by {execution}", outcome.timeline)
         self._acting.ended(outcome)
         told = self.mending.ended(outcome, self._world.clock.monotonic_s())
         if outcome.page is not None and told:
             self._page(Told(outcome.severity, outcome.page))
-
-    # --- incidents
 
     async def _open_incident(self, judged: Judged) -> None:
         """A new outage before redundancy is back is an incident of its own: it has its own T0 and verdict."""
