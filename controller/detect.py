@@ -35,8 +35,23 @@ def fold(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
 
 def _outlived(state: ProbeState, seen: Observation) -> bool:
     """The silence of an attempt says nothing if a younger one was answered: attempts overlap."""
-    answered = state.last_good
-    return seen.failure is Failure.SILENT and answered is not None and answered.started_s >= seen.started_s
+    youngest_s = state.answered_from_s
+    return seen.failure is Failure.SILENT and youngest_s is not None and youngest_s >= seen.started_s
+
+
+def _newest(known: Observation | None, seen: Observation) -> Observation:
+    """The reading whose facts hold now. Of two that overlapped in time, the one that came later may have been
+    made earlier: the one further in the log is the newer, else a server would seem to lose what it has."""
+    if known is None or seen.started_s >= known.ended_s:
+        return seen
+    return known if _progress(known) > _progress(seen) else seen
+
+
+def _progress(seen: Observation) -> tuple[int, int]:
+    timeline, position = seen.facts.get("timeline"), seen.facts.get("position")
+    if isinstance(timeline, int) and isinstance(position, int):
+        return timeline, position
+    return -1, -1
 
 
 def _good(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
@@ -58,14 +73,16 @@ def _good(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
         refusals=0,
         successes=successes,
         slow=state.slow + 1 if seen.latency_s > _SLOW_SHARE * profile.timeout_s else 0,
+        answered_from_s=_later(state.answered_from_s, seen.started_s),
         why=f"answered {successes} of {profile.rise} times needed" if recovering else "answers",
         last=seen,
-        last_good=seen,
+        last_good=_newest(state.last_good, seen),
     )
 
 
 def _late(state: ProbeState, seen: Observation) -> ProbeState:
-    """An answer after its deadline: it lives, so the silence begins anew; good it is not."""
+    """An answer after its deadline: it lives, so the silence begins anew; good it is not, though its facts
+    are as true as any."""
     health = Health.SUSPECT if state.health is Health.DOWN else state.health
     return replace(
         state,
@@ -75,8 +92,10 @@ def _late(state: ProbeState, seen: Observation) -> ProbeState:
         silent_from_s=None,
         closed_s=None,
         refusals=0,
+        answered_from_s=_later(state.answered_from_s, seen.started_s),
         why=f"answers, but late: after {seen.latency_s:.2f} s",
         last=seen,
+        last_good=_newest(state.last_good, seen),
     )
 
 

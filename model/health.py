@@ -74,7 +74,8 @@ class ProbeState:
     What follows is remembered until the next success. stopping_s: last sign of an administrator's stop
     (57P01). starting_s: last answer that it is not ready (57P03). closed_s: a held connection ended without a
     word and nothing answered since (the mark of a crash). disk_full_s: last 53100. refusals: refusals in a
-    row. slow: successes in a row that took more than half of the time-out.
+    row. slow: successes in a row that took more than half of the time-out. answered_from_s: start of the
+    youngest attempt that was answered. last_good: the answer whose facts hold now.
     """
 
     target: str
@@ -92,6 +93,7 @@ class ProbeState:
     refusals: int = 0
     successes: int = 0
     slow: int = 0
+    answered_from_s: float | None = None
     why: str = "not observed yet"
     last: Observation | None = None
     last_good: Observation | None = None

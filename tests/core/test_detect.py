@@ -163,6 +163,26 @@ def test_stale_is_unknown_and_down_too() -> None:
     assert age(FRESH, 1e9, BALANCED) == FRESH
 
 
+def position(at_s: float, took_s: float, lsn: int, *, late: bool = False) -> Observation:
+    return replace(seen("ok", at_s, took_s, late=late), facts={"timeline": 1, "position": lsn})
+
+
+def test_readings_that_overlap_may_arrive_in_any_order_and_nothing_seems_lost() -> None:
+    """A server wakes after a stall and answers all that waited: the last to arrive is not the last made."""
+    older, younger = position(12.01, 1.5, 100), position(12.0, 0.5, 105)
+    state = fold(fold(FRESH, younger, BALANCED), older, BALANCED)
+    assert state.last_good == younger
+    late = position(12.02, 1.9, 110, late=True)
+    assert fold(state, late, BALANCED).last_good == late
+    # A reading that began after the last one ended is believed, whatever it says.
+    back = position(12.5, 0.1, 7)
+    assert fold(state, back, BALANCED).last_good == back
+
+
+def test_the_silence_of_an_attempt_is_no_news_when_a_younger_one_was_answered_late() -> None:
+    assert run("ok@10 ok!@12/1.1 silent@12.1/1.3").why.startswith("answers, but late")
+
+
 def test_since_moves_only_with_the_health() -> None:
     state = run("ok@10 ok@11 ok@12")
     assert state.since_s == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -148,6 +149,28 @@ def test_age_only_ever_forgets(history: list[Observation], profile: Profile, lat
     state = folded(history, profile)
     aged = age(state, (history[-1].ended_s if history else 100.0) + later_s, profile)
     assert aged.health in (state.health, Health.UNKNOWN)
+
+
+@given(st.data(), PROFILE)
+def test_a_server_that_only_goes_forward_never_seems_to_go_back(
+    data: st.DataObject, profile: Profile
+) -> None:
+    """Readings overlap, each is made at some moment between its start and its end, and some are late. What
+    holds now is never behind what was ever seen (P3)."""
+    readings = []
+    for _ in range(data.draw(st.integers(1, 12))):
+        started_s = data.draw(st.floats(100, 110))
+        took_s = data.draw(st.floats(0.001, 3))
+        made_s = started_s + took_s * data.draw(st.floats(0, 1))
+        facts = {"timeline": 1, "position": int(made_s * 1e6)}
+        reading = seen("ok", started_s + took_s, took_s, late=data.draw(st.booleans()))
+        readings.append(replace(reading, started_s=started_s, facts=facts))
+    state, mark = FRESH, 0
+    for reading in sorted(readings, key=lambda o: o.ended_s):
+        state = fold(state, reading, profile)
+        mark = max(mark, reading.facts["position"])
+        assert state.last_good is not None
+        assert state.last_good.facts["position"] == mark
 
 
 @settings(max_examples=50)
