@@ -234,6 +234,19 @@ async def test_a_crash_under_a_write_ends_it_without_a_word(pg_pair: PgPair) -> 
         assert (await soon(probe)).failure is Failure.REFUSED
 
 
+async def test_a_crash_that_resets_the_connection_ends_it_without_a_word_too(pg_pair: PgPair) -> None:
+    """What the server had not read yet makes the kernel reset the connection of a dead process."""
+    server = pg_pair.primary
+    async with watching(PostgresqlCanaryProbe, server, answer_within_s=PATIENT_S) as probe:
+        await soon(probe)
+        server.signal_tree(signal.SIGSTOP)
+        check = asyncio.create_task(soon(probe))
+        await until(lambda: probe._session is not None and probe._session._watch is not None, "sent")
+        await asyncio.to_thread(server.kill)
+        reading = await check
+        assert (reading.failure, reading.detail) == (Failure.CLOSED, "Connection reset by peer")
+
+
 async def test_an_administrators_stop_under_a_write_says_so(pg_pair: PgPair) -> None:
     server = pg_pair.primary
     async with watching(PostgresqlCanaryProbe, server, answer_within_s=PATIENT_S) as probe:
