@@ -103,15 +103,19 @@ class Fence(Action):
         except BcmError as error:
             return StepResult.failed(str(error), old_primary="unreachable")
         seen = _Seen()
-        work = asyncio.gather(
-            _by_node(ctx, member, seen, self._options.settle_ms / 1000),
-            _by_sql(ctx, member, locks, seen, self._options.must),
-        )
+        tasks = [
+            asyncio.ensure_future(_by_node(ctx, member, seen, self._options.settle_ms / 1000)),
+            asyncio.ensure_future(_by_sql(ctx, member, locks, seen, self._options.must)),
+        ]
         left_s = deadline_s - ctx.ports.clock.monotonic_s()
         try:
-            await asyncio.wait_for(work, max(left_s, 0))
-        except TimeoutError:
-            ctx.progress(f"{member.name}: {seen.last}")
+            done, _ = await asyncio.wait(tasks, timeout=max(left_s, 0), return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()  # what neither of them expects is the engine's to judge
         return self._result(member, seen)
 
     async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:

@@ -29,14 +29,18 @@ class LockOptions(ActionOptions):
 
 
 class Lock(Action):
-    """Output: `locked`, and `left_out` with the reasons."""
+    """Output: `locked`, `left_out` with the reasons, `enough` (true).
+
+    Repeated after a restart it is content with whom it gets: taking back must not depend on everybody, least
+    of all on a server that this very execution has stopped. A promotion looks at the quorum again.
+    """
 
     name: ClassVar[str] = "postgresql.lock"
     Options: ClassVar[type[ActionOptions]] = LockOptions
     # It changes nothing that a service feels: sessions of controllers that have lost their leadership end.
     changing: ClassVar[bool] = False
     per_process: ClassVar[bool] = True
-    outputs: ClassVar[tuple[str, ...] | None] = ("locked", "left_out")
+    outputs: ClassVar[tuple[str, ...] | None] = ("locked", "left_out", "enough")
 
     def __init__(self, options: LockOptions) -> None:
         super().__init__(options)
@@ -69,7 +73,11 @@ class Lock(Action):
         locks = ctx.resources[RESOURCE] = _new_locks(ctx)
         ctx.stack.push_async_callback(locks.close)
 
+        repeated = ctx.output("lock").get("enough") is True
+
         def short(locked: list[str]) -> str | None:
+            if repeated:
+                return None if locked else "nobody"
             missing = [m for m in self._options.required if m not in locked]
             if missing:
                 return f"{', '.join(missing)} must be locked"
@@ -80,7 +88,7 @@ class Lock(Action):
             lambda member: locks.acquire(member, deadline_s),
             clock=ctx.ports.clock,
             deadline_s=deadline_s,
-            enough=lambda done: short(list(done)) is None,
+            enough=lambda done: not repeated and short(list(done)) is None,
         )
         problem = short(list(locked))
         if problem is not None:
@@ -94,7 +102,10 @@ class Lock(Action):
             await locks.close()
             return StepResult.failed("the leadership was lost while the locks were taken")
         return StepResult.ok(
-            f"locked: {', '.join(locked)}{reasons(left_out)}", locked=list(locked), left_out=left_out
+            f"locked: {', '.join(locked)}{reasons(left_out)}",
+            locked=list(locked),
+            left_out=left_out,
+            enough=True,
         )
 
     async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:

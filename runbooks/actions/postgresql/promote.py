@@ -13,7 +13,17 @@ from model.lsn import format_lsn
 from model.ports import SqlError
 from runbooks.actions.base import Action, StepContext
 from runbooks.actions.postgresql.glance import precheck_standby
-from runbooks.actions.postgresql.inputs import candidate_of, role_user, shown_candidate
+from runbooks.actions.postgresql.inputs import (
+    OVERRIDE_PROOF,
+    candidate_of,
+    member_named,
+    members_in,
+    overridden,
+    role_user,
+    settings_in_force,
+    shortfall,
+    shown_candidate,
+)
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.state import read_state
 from runbooks.actions.postgresql.together import explain
@@ -50,6 +60,9 @@ class Promote(Action):
                 if state.in_recovery and state.stuck is not None:
                     return StepResult.failed(f"{candidate} would not get through: {state.stuck}")
                 if state.in_recovery:
+                    short = _too_few_locked(ctx)
+                    if short is not None:
+                        return StepResult.failed(f"too few standbys are locked: {short}")
                     issued = True
                     await _issue(locked)
                 return await _wait(locked, ctx)
@@ -73,6 +86,14 @@ class Promote(Action):
                 return Reconciled.not_done(f"{candidate} is in recovery")
             result = await _wait(locked, ctx)
         return Reconciled.done(result.detail, **result.output)
+
+
+def _too_few_locked(ctx: StepContext) -> str | None:
+    """Whoever holds fewer locks than the proof needs can't know that no other controller is at work (P7)."""
+    if overridden(ctx, OVERRIDE_PROOF):
+        return None
+    locked = locks_of(ctx).members_of(members_in(ctx, "standbys"))
+    return shortfall(settings_in_force(ctx), [member_named(ctx, m) for m in locked])
 
 
 async def _issue(locked: Locked) -> None:
