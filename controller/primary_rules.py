@@ -37,35 +37,39 @@ def went_back(view: ServiceView, now_s: float) -> Finding | None:
 
 def disk_full(view: ServiceView, now_s: float) -> Finding | None:
     """A full pg_wal makes the server PANIC, so that it is refused or starting for ever: the volume, or its
-    last words, tell why (P16). While it answers, a person decides: space may be freed without a failover."""
+    last words, tell why (P16)."""
     member = view.member(view.primary)
-    if member is None:
+    if member is None or member.pg.health is Health.UNKNOWN:
         return None
     full = _full_volume(member, now_s)
-    blocked = [s for s in _not_up(member) if s.disk_full_s is not None or _failure(s) is Failure.IO_BLOCKED]
-    told = [s for s in blocked if s.disk_full_s is not None]
+    told = [s for s in _not_up(member) if s.disk_full_s is not None]
     if member.fresh:
-        if not told and not (full and blocked):
-            return None
-        confirmed = max(bad_for_s(s, now_s) for s in blocked) >= view.profile.silence_s
-        evidence = [*full, *(supports(f"{member.name}: {s.why}", s, now_s) for s in blocked)]
-        evidence.append(against("reads are answered: space may be freed instead", member.pg, now_s))
-        return Finding(
-            "PrimaryDiskFull",
-            member.name,
-            confirmed,
-            tuple(evidence),
-            tuple(blocked),
-            Stance.CONFIRM,
-            _SWITCHOVER,
-        )
-    if member.pg.health is Health.UNKNOWN or not (full or told):
+        return _full_and_alive(view, member, full, told, now_s)
+    if not (full or told):
         return None
     long_enough = bad_for_s(member.pg, now_s) >= view.profile.silence_s
     evidence = [*full, supports(f"{member.name}: {member.pg.why}", member.pg, now_s)]
     evidence += [supports("its last words were that the disk is full (53100)", s) for s in told]
     confirmed = member.pg.health is Health.DOWN or long_enough
     return Finding("PrimaryDiskFull", member.name, confirmed, tuple(evidence), _both(member))
+
+
+def _full_and_alive(
+    view: ServiceView, member: MemberView, full: list[Evidence], told: list[ProbeState], now_s: float
+) -> Finding | None:
+    """It answers, so it can be shut down cleanly: a switchover is the remedy where writes go on failing.
+    Where only `df` says so, or writes merely wait, a person decides: what filled it may be gone soon."""
+    alive = against("reads are answered", member.pg, now_s)
+    if told:
+        confirmed = max(bad_for_s(s, now_s) for s in told) >= view.profile.silence_s
+        evidence = (*full, *(supports(f"{member.name}: {s.why}", s, now_s) for s in told), alive)
+        return Finding("PrimaryDiskFull", member.name, confirmed, evidence, tuple(told), runbook=_SWITCHOVER)
+    if not full:
+        return None
+    waiting = [s for s in _not_up(member) if _failure(s) is Failure.IO_BLOCKED]
+    evidence = (*full, *(supports(f"{member.name}: {s.why}", s, now_s) for s in waiting), alive)
+    states = tuple(waiting)
+    return Finding("PrimaryDiskFull", member.name, True, evidence, states, Stance.CONFIRM, _SWITCHOVER)
 
 
 def _full_volume(member: MemberView, now_s: float) -> list[Evidence]:
