@@ -18,6 +18,7 @@ from controller.station import Station
 from controller.store.sqlite import SqliteStore
 from controller.supervisor.requests import Requests, Wish
 from controller.supervisor.supervisor import Supervisor
+from model.diagnosis import Stance
 from model.errors import HeldError, UsageError
 from model.execution import ExecutionState
 
@@ -75,7 +76,14 @@ async def _failover(loaded: LoadedEstate, service: str, wish: Wish, *, take_over
 
 
 async def _act(station: Station, supervisor: Supervisor, wish: Wish, *, dry_run: bool) -> int:
+    left_open = supervisor.ledger.open_executions
     await _look(station, supervisor)
+    if left_open and supervisor.judge_now().diagnosis.info.stance in (Stance.NONE, Stance.MEND):
+        # The owner that is gone had begun it, and it has been brought to its end: that was the failover.
+        sys.stdout.write(
+            f"{left_open[0]} was open and has been resumed; {supervisor.ledger.primary} is primary\n"
+        )
+        return _told(station, left_open[0])
     answer = await Requests(supervisor).failover(wish, dry_run=dry_run)
     if dry_run:
         json.dump(answer, sys.stdout, indent=2, ensure_ascii=False)

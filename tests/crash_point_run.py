@@ -42,7 +42,7 @@ class PointResult:
     """died: the daemon reached the point. gap_s: the client's. states: of every execution, in order."""
 
     when: str
-    point: int
+    point: int | str
     died: bool
     record: str
     states: tuple[str, ...]
@@ -60,14 +60,14 @@ class PointResult:
     def line(self) -> str:
         gap = "-" if self.gap_s is None else f"{self.gap_s:.2f} s"
         return (
-            f"{'ok' if self.good else 'BAD':3} {self.when:6} {self.point:3} {self.record:34} "
+            f"{'ok' if self.good else 'BAD':3} {self.when:6} {self.point!s:>3} {self.record:34} "
             f"{' → '.join(self.states) or 'none':28} closed {self.closed} lost {self.lost} gap {gap}"
             + (f" TWICE {self.twice}" if self.twice else "")
         )
 
 
-def run_point(server: Server, when: str, point: int, *, fault: str = "crash") -> PointResult:
-    """One failover, killed at `point` (0 is the opening of the incident)."""
+def run_point(server: Server, when: str, point: int | str, *, fault: str = "crash") -> PointResult:
+    """One failover, killed at `point`: a number (0 is the opening of the incident) or a record's name."""
     with ExitStack() as stack:
         cluster = stack.enter_context(Cluster(server, ClusterOptions(sizing=Sizing(fsync=False))))
         daemon = DaemonProcess(cluster)

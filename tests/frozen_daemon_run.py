@@ -42,7 +42,7 @@ class FrozenResult:
     """settings: of every member, before and after the thawed daemon had its time."""
 
     when: str
-    point: int
+    point: int | str
     froze: bool
     record: str
     break_glass: int
@@ -58,12 +58,12 @@ class FrozenResult:
 
     def line(self) -> str:
         return (
-            f"{'ok' if self.good else 'BAD':3} {self.when:6} {self.point:3} {self.record:34} "
+            f"{'ok' if self.good else 'BAD':3} {self.when:6} {self.point!s:>3} {self.record:34} "
             f"break-glass {self.break_glass} unchanged {self.unchanged} records {self.wrote} lost {self.lost}"
         )
 
 
-def run_frozen(server: Server, when: str, point: int) -> FrozenResult:
+def run_frozen(server: Server, when: str, point: int | str) -> FrozenResult:
     with ExitStack() as stack:
         cluster = stack.enter_context(Cluster(server, ClusterOptions(sizing=Sizing(fsync=False))))
         daemon = DaemonProcess(cluster)

@@ -2,8 +2,9 @@
 
     python killed_daemon.py before|after|freeze-before|freeze-after N run -c estate.yaml
 
-Records are counted from the opening of the incident (0). `before` models a death between an effect and its
-record, `after` one between a record and the next act. With `freeze-` it stops there (SIGSTOP), to be thawed.
+N is a number, counted from the opening of the incident (0), or a record's name: `step.intent:promote`.
+`before` models a death between an effect and its record, `after` one between a record and the next act. With
+`freeze-` it stops there (SIGSTOP), to be thawed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from controller.supervisor.tap import TappedJournal
 from model import events as ev
 
 
-def arm(when: str, point: int) -> None:
+def arm(when: str, point: str) -> None:
     real = TappedJournal.append
     frozen, _, when = when.rpartition("-")
     number_of = signal.SIGSTOP if frozen else signal.SIGKILL
@@ -27,11 +28,12 @@ def arm(when: str, point: int) -> None:
     async def append(self: TappedJournal, type_: str, data: Any, **where: Any) -> Any:
         if type_ == ev.INCIDENT_OPENED or seen["count"] >= 0:
             seen["count"] += 1
-        number = seen["count"]  # others append while this one waits for its disk
-        if when == "before" and number == point:
+        # Others append while this one waits for its disk.
+        names = {str(seen["count"]), f"{type_}:{data.get('step') or ''}"} if seen["count"] >= 0 else set()
+        if when == "before" and point in names:
             os.kill(os.getpid(), number_of)
         event = await real(self, type_, data, **where)
-        if when == "after" and number == point:
+        if when == "after" and point in names:
             os.kill(os.getpid(), number_of)
         return event
 
@@ -39,6 +41,6 @@ def arm(when: str, point: int) -> None:
 
 
 if __name__ == "__main__":
-    arm(sys.argv[1], int(sys.argv[2]))
+    arm(sys.argv[1], sys.argv[2])
     sys.argv = [sys.argv[0], *sys.argv[3:]]
     main()
