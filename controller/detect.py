@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from model.health import Health, ProbeState, Profile
+from model.health import DISK_FULL_BYTES, Health, ProbeState, Profile
 from model.observation import ALIVE_FAILURES, Failure, Observation, Outcome
 
 # A held connection tells of its end; its observation may have begun hours ago, with the connection.
@@ -20,6 +20,7 @@ _SLOW_SHARE = 0.5
 
 def fold(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
     """The state after one more observation."""
+    state = replace(state, full_from_s=_full_from_s(state, seen))
     match seen.outcome:
         case Outcome.SUCCEEDED if seen.late:
             return _late(state, seen)
@@ -37,6 +38,16 @@ def _outlived(state: ProbeState, seen: Observation) -> bool:
     """The silence of an attempt says nothing if a younger one was answered: attempts overlap."""
     youngest_s = state.answered_from_s
     return seen.failure is Failure.SILENT and youngest_s is not None and youngest_s >= seen.started_s
+
+
+def _full_from_s(state: ProbeState, seen: Observation) -> float | None:
+    """Free space is read through the node, so that failed attempts know it too."""
+    known = [v for k, v in seen.facts.items() if k.endswith("_free_bytes") and isinstance(v, int)]
+    if not known:
+        return state.full_from_s
+    if min(known) >= DISK_FULL_BYTES:
+        return None
+    return state.full_from_s if state.full_from_s is not None else seen.ended_s
 
 
 def _newest(known: Observation | None, seen: Observation) -> Observation:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from controller.findings import Finding, against, bad_for_s, supports
 from controller.views import MemberView, ServiceView
 from model.diagnosis import Evidence, Stance
-from model.health import Health, ProbeState
+from model.health import DISK_FULL_BYTES, Health, ProbeState
 from model.observation import Failure, Outcome
 
-# Below this a server can't make another WAL segment (16 MiB), whatever `df` still shows free.
-DISK_FULL_BYTES: Final = 16 * 1024 * 1024
+# For so many times the grace of a restart a volume must stay full before that alone is believed.
+_FULL_GRACES: Final = 2
 # Slow answers in a row before they are called a state and not a moment.
 SLOW_ANSWERS: Final = 5
 # Canaries that are missing before open sessions count as silent too.
@@ -57,19 +58,21 @@ def disk_full(view: ServiceView, now_s: float) -> Finding | None:
 def _full_and_alive(
     view: ServiceView, member: MemberView, full: list[Evidence], told: list[ProbeState], now_s: float
 ) -> Finding | None:
-    """It answers, so it can be shut down cleanly: a switchover is the remedy where writes go on failing.
-    Where only `df` says so, or writes merely wait, a person decides: what filled it may be gone soon."""
-    alive = against("reads are answered", member.pg, now_s)
-    if told:
-        confirmed = max(bad_for_s(s, now_s) for s in told) >= view.profile.silence_s
-        evidence = (*full, *(supports(f"{member.name}: {s.why}", s, now_s) for s in told), alive)
-        return Finding("PrimaryDiskFull", member.name, confirmed, evidence, tuple(told), runbook=_SWITCHOVER)
-    if not full:
+    """It answers, so it can be shut down cleanly: a switchover is the remedy where writes go on failing. The
+    canary's row may still find room in its page where others find none: then `df` has to say so for longer,
+    since a runaway query's files may be gone in a moment."""
+    full_s = member.pg.full_from_s
+    if not told and not (full and full_s is not None):
         return None
-    waiting = [s for s in _not_up(member) if _failure(s) is Failure.IO_BLOCKED]
-    evidence = (*full, *(supports(f"{member.name}: {s.why}", s, now_s) for s in waiting), alive)
-    states = tuple(waiting)
-    return Finding("PrimaryDiskFull", member.name, True, evidence, states, Stance.CONFIRM, _SWITCHOVER)
+    fails = max((bad_for_s(s, now_s) for s in told), default=0.0) >= view.profile.silence_s
+    stays = full_s is not None and now_s - full_s >= _FULL_GRACES * view.profile.restart_grace_s
+    waiting = [s for s in _not_up(member) if s in told or _failure(s) is Failure.IO_BLOCKED]
+    evidence = [*full, *(supports(f"{member.name}: {s.why}", s, now_s) for s in waiting)]
+    evidence.append(against("reads are answered", member.pg, now_s))
+    states = tuple(told or waiting) or (replace(member.pg, last_good_s=None, first_bad_s=full_s),)
+    return Finding(
+        "PrimaryDiskFull", member.name, fails or stays, tuple(evidence), states, runbook=_SWITCHOVER
+    )
 
 
 def _full_volume(member: MemberView, now_s: float) -> list[Evidence]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from model.observation import Observation
+
+# Below this a PostgreSQL server can't make another WAL segment (16 MiB), whatever `df` still shows free.
+DISK_FULL_BYTES: Final = 16 * 1024 * 1024
 
 
 class Health(StrEnum):
@@ -75,7 +79,8 @@ class ProbeState:
     (57P01). starting_s: last answer that it is not ready (57P03). closed_s: a held connection ended without a
     word and nothing answered since (the mark of a crash). disk_full_s: last 53100. refusals: refusals in a
     row. slow: successes in a row that took more than half of the time-out. answered_from_s: start of the
-    youngest attempt that was answered. last_good: the answer whose facts hold now.
+    youngest attempt that was answered. last_good: the answer whose facts hold now. full_from_s: since when
+    one of its file systems has had no room, as its facts say; None while there is room or nothing is known.
     """
 
     target: str
@@ -94,6 +99,7 @@ class ProbeState:
     successes: int = 0
     slow: int = 0
     answered_from_s: float | None = None
+    full_from_s: float | None = None
     why: str = "not observed yet"
     last: Observation | None = None
     last_good: Observation | None = None

@@ -29,8 +29,8 @@ The rules are tried in a fixed order and the first that matches wins: what makes
 what is lost, then what answers with trouble, then redundancy, then early warnings. So a cause comes before
 its symptoms: a standby that is gone before the writes that wait for it. Two codes may be decided otherwise
 than their row says: `PrimaryDiskFull` is switched over (`postgresql-switchover`) while the server still
-answers and its writes go on failing, and asks a person where only the volume is known to be full;
-`PrimaryShutDownByAdmin` fails over where the estate says `on_admin_stop: failover`.
+answers, once its writes go on failing or its volume stays full; `PrimaryShutDownByAdmin` fails over where
+the estate says `on_admin_stop: failover`.
 
 Levels (危机等级): III general, II major, I extraordinary; without one it is no incident, only named.
 """

@@ -11,9 +11,8 @@ from situation_player import AT, ORIGIN_S, Situation
 from controller.codes import CODES
 from controller.diagnose import RULES, diagnose
 from controller.findings import Finding, first_bad_s, last_good_s
-from controller.primary_rules import DISK_FULL_BYTES
 from model.diagnosis import Diagnosis
-from model.health import ProbeState
+from model.health import DISK_FULL_BYTES, ProbeState
 
 CRASH = ["0.010 pg1 closed", "0.015..0.065/0.025 pg1 refused"]
 
