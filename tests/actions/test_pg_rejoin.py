@@ -142,6 +142,24 @@ async def test_where_a_rewind_is_impossible_a_new_copy_is_made_beside_the_old_on
     assert not list(cluster.node("pg1").home.glob("data.bcm-*"))
 
 
+async def test_whoever_may_be_the_real_primary_is_held(
+    small: Callable[[int], Cluster], bench: BenchFactory
+) -> None:
+    """On a newer timeline, or the named primary is none: nothing is stopped and nothing is changed."""
+    cluster = small(18)
+    made = bench(cluster)
+    cluster.node("pg2").query("SELECT pg_promote()")
+    newer = await made.runbook("postgresql-rejoin", member="pg2", primary="pg1")
+    assert newer.state is ExecutionState.FAILED
+    assert "it is on timeline 2, pg1 on 1" in newer.reason
+    no_primary = await made.runbook("postgresql-rejoin", member="pg1", primary="pg3")
+    assert "pg3 is no primary" in no_primary.reason
+    itself = await made.runbook("postgresql-rejoin", member="pg1", primary="pg1")
+    assert "can't follow itself" in itself.reason
+    assert all(node.running() for node in cluster.nodes)
+    assert made.sql_of("pg1", "SHOW default_transaction_read_only") == "off"
+
+
 async def stopped(made: ActionBench) -> ActionBench:
     made.ctx.vars |= {"member": "pg3", "primary": "pg1"}
     await made.lock(members=(), required=("pg1",), quorum=False)

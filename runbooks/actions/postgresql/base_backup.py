@@ -14,11 +14,11 @@ from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.postgresql.conninfo import conninfo_for
 from runbooks.actions.postgresql.rejoining import (
     RejoinOptions,
+    lineage_of,
     passfile_env,
     present_primary,
-    refuse_stranger,
+    refuse_strange_files,
     rejoining_member,
-    system_identifier,
 )
 from runbooks.actions.postgresql.server import Server
 
@@ -60,10 +60,10 @@ class BaseBackup(Action):
         clock = ctx.ports.clock
         try:
             server = Server(ctx, rejoining_member(ctx, self._options))
-            system = await system_identifier(ctx, present_primary(ctx, self._options), deadline_s)
+            lineage = await lineage_of(ctx, present_primary(ctx, self._options), deadline_s)
             if await server.processes():
                 return StepResult.failed(f"{server.member.name} still runs")
-            await refuse_stranger(server, system)
+            await refuse_strange_files(server, lineage)
             await _refuse_tablespaces(server)
             data = str(server.member.data_dir)
             await _make_way(server, data)

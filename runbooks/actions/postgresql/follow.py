@@ -16,9 +16,10 @@ from runbooks.actions.postgresql.conninfo import conninfo_for
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.rejoining import (
     RejoinOptions,
+    lineage_of,
     present_primary,
+    refuse_stranger,
     rejoining_member,
-    system_identifier,
 )
 from runbooks.actions.postgresql.state import read_state
 from runbooks.actions.postgresql.together import explain
@@ -48,8 +49,10 @@ class Follow(Action):
         clock = ctx.ports.clock
         try:
             member, primary = rejoining_member(ctx, self._options), present_primary(ctx, self._options)
+            if member.name == primary.name:
+                return StepResult.failed(f"{member.name} can't follow itself")
             locks = locks_of(ctx)
-            system = await system_identifier(ctx, primary, deadline_s)
+            lineage = await lineage_of(ctx, primary, deadline_s)
         except BcmError as error:
             return StepResult.failed(str(error))
         end_s = min(deadline_s, clock.monotonic_s() + _TRY_S)
@@ -58,10 +61,12 @@ class Follow(Action):
                 await locks.acquire(member.name, end_s)
             async with locks.session(member.name, end_s) as locked:
                 state = await read_state(locked)
+                try:
+                    refuse_stranger(member.name, state.system_identifier, state.timeline, lineage)
+                except BcmError as error:
+                    return StepResult.failed(str(error), streaming=False)
                 if not state.in_recovery:
                     return StepResult.ok("it runs as a primary", streaming=False, why="a primary")
-                if state.system_identifier != system:
-                    return StepResult.failed(f"{member.name} is of another system: held", streaming=False)
                 conninfo = conninfo_for(member, primary, ctx.service, state.conninfo or None)
                 streaming = await attach(locked, conninfo)
         except (BcmError, SqlError) as error:

@@ -98,11 +98,13 @@ def candidate_of(ctx: StepContext) -> str:
 
 
 def shown_candidate(ctx: StepContext) -> str:
-    """The same for a plan, where the proof has not been made yet."""
+    """The same for a plan, where the proof has not been made yet: the preferred standby."""
     try:
         return candidate_of(ctx)
     except RunbookError:
-        return "CANDIDATE"
+        fit = [m for name in members_in(ctx, "standbys") if not (m := member_named(ctx, name)).excluded]
+        best = min(fit, key=lambda m: (preference(ctx.estate, m), m.name), default=None)
+        return best.name if best else "CANDIDATE"
 
 
 def people_named_candidate(ctx: StepContext) -> bool:

@@ -16,6 +16,7 @@ from runbooks.actions.postgresql.inputs import (
     shortfall,
 )
 from runbooks.actions.postgresql.locks import APPLICATION_PREFIX, RESOURCE, Locks
+from runbooks.actions.postgresql.rights import precheck_rights
 from runbooks.actions.postgresql.together import on_each, reasons
 
 
@@ -58,7 +59,14 @@ class Lock(Action):
 
     async def precheck(self, ctx: StepContext) -> list[Precheck]:
         why = "every change goes over a session that holds a lock there (P7)"
-        return [await precheck_reachable(ctx, member, why=why) for member in self._members(ctx)]
+        return [
+            row
+            for member in self._members(ctx)
+            for row in (
+                await precheck_reachable(ctx, member, why=why),
+                await precheck_rights(ctx, member),
+            )
+        ]
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         try:

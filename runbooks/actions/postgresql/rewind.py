@@ -15,12 +15,12 @@ from runbooks.actions.postgresql.rejoining import (
     STANDBY_SIGNAL,
     RejoinOptions,
     config_file,
+    lineage_of,
     passfile_env,
     present_primary,
-    refuse_stranger,
+    refuse_strange_files,
     rejoining_member,
     source_conninfo,
-    system_identifier,
 )
 from runbooks.actions.postgresql.server import Server
 
@@ -48,10 +48,10 @@ class Rewind(Action):
         clock = ctx.ports.clock
         try:
             server = Server(ctx, rejoining_member(ctx, self._options))
-            system = await system_identifier(ctx, present_primary(ctx, self._options), deadline_s)
+            lineage = await lineage_of(ctx, present_primary(ctx, self._options), deadline_s)
             if await server.processes():
                 return StepResult.failed(f"{server.member.name} still runs")
-            await refuse_stranger(server, system)
+            await refuse_strange_files(server, lineage)
             # Without a living process behind it the file only stands in the way: pg_rewind lets a crashed
             # server recover first, which refuses to start beside a pid that by now may be somebody else's.
             await server.remove("postmaster.pid")
