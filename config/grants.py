@@ -79,7 +79,8 @@ def grants_sql(
     lines = [
         f"-- Roles, rights and canary of bcm-failover for PostgreSQL {version}.",
         "-- Run once on the primary as superuser; standbys get it by replication. It may be run again:",
-        "--   psql -X -d postgres -f grants.sql",
+        "-- In the database of the locks: rights on functions are of one database.",
+        f"--   psql -X -d {_connect_argument(settings.database if settings else 'postgres')} -f grants.sql",
         *_notes(version, names),
         r"\set ON_ERROR_STOP on",
     ]

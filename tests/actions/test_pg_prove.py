@@ -231,6 +231,19 @@ async def test_a_promotion_is_not_issued_to_a_standby_whose_replay_is_stuck(
     assert calm.node("pg2").in_recovery() is True
 
 
+async def test_nobody_is_promoted_under_fewer_locks_than_the_proof_needs(
+    calm: Cluster, bench: BenchFactory
+) -> None:
+    """P7: after a restart the locks are repeated with whom there is; a promotion looks at the quorum again."""
+    made = bench(calm)
+    made.ctx.vars["steps"] |= {"lock": {"enough": True}, "prove": {"candidate": "pg2"}}
+    made.sql.unreachable.add("pg3")
+    assert (await made.lock()).output["locked"] == ["pg2"]
+    result = await made.run("promote", Promote(NONE))
+    assert (result.outcome, "too few" in result.detail) == (StepState.FAILED, True)
+    assert calm.node("pg2").in_recovery() is True
+
+
 @pytest.mark.parametrize("policy", ["block", "degrade"])
 async def test_with_nobody_left_commits_wait_or_go_on_as_the_estate_says(
     small: Callable[[int], Cluster], bench: BenchFactory, policy: str
