@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -80,7 +81,7 @@ def grants_sql(
         f"-- Roles, rights and canary of bcm-failover for PostgreSQL {version}.",
         "-- Run once on the primary as superuser; standbys get it by replication. It may be run again:",
         "-- In the database of the locks: rights on functions are of one database.",
-        f"--   psql -X -d {_connect_argument(settings.database if settings else 'postgres')} -f grants.sql",
+        f"--   psql -X -d {shlex.quote(settings.database if settings else 'postgres')} -f grants.sql",
         *_notes(version, names),
         r"\set ON_ERROR_STOP on",
     ]

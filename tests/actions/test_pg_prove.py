@@ -234,7 +234,7 @@ async def test_a_promotion_is_not_issued_to_a_standby_whose_replay_is_stuck(
 async def test_nobody_is_promoted_under_fewer_locks_than_the_proof_needs(
     calm: Cluster, bench: BenchFactory
 ) -> None:
-    """P7: after a restart the locks are repeated with whom there is; a promotion looks at the quorum again."""
+    """P7: after a restart the locks are repeated with whom there is; a promotion counts them again."""
     made = bench(calm)
     made.ctx.vars["steps"] |= {"lock": {"enough": True}, "prove": {"candidate": "pg2"}}
     made.sql.unreachable.add("pg3")
