@@ -79,8 +79,11 @@ class Mending:
         if member is None:
             return True
         if outcome.rejoined == member:
-            for known in (self._wait_s, self._next_s, self._astray_s):
-                known.pop(member, None)
+            self._wait_s.pop(member, None)
+            self._astray_s.pop(member, None)
+            self._next_s[member] = (
+                now_s + FIRST_WAIT_S
+            )  # one that does not stay would be brought back for ever
             return True
         first = member not in self._wait_s
         wait_s = self._wait_s.get(member, FIRST_WAIT_S)

@@ -314,9 +314,11 @@ class Supervisor:
     # --- what has ended, and incidents
 
     async def _settled(self, execution: str, outcome: Outcome) -> None:
+        for member in (outcome.primary, outcome.rejoined):
+            if member is not None:
+                # It is another thing than what was read: judged by that, the new primary would be a standby.
+                self.knowledge.forget(member, PG, self._world.clock.monotonic_s())
         if outcome.primary is not None:
-            # What was read before the promotion shows a standby: judged by it, the new primary would be none.
-            self.knowledge.forget(outcome.primary, PG, self._world.clock.monotonic_s())
             await self._primacy.set(outcome.primary, f"promoted by {execution}", outcome.timeline)
         self._acting.ended(outcome)
         told = self.mending.ended(outcome, self._world.clock.monotonic_s())
