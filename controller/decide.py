@@ -102,6 +102,13 @@ def decision_key(decision: Decision) -> tuple[object, ...]:
     return (decision.verb, decision.runbook, decision.candidate, decision.would, gates)
 
 
+def granted_overrides(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """Rules that the diagnosis itself overrides in the run that it asks for. A primary whose disk stays full
+    answers and is out all the same (P16): the run's last look must not stop for its answer (S6). Its shutdown
+    would not help: the checkpoint in it needs room, and the server panics."""
+    return ("S6",) if diagnosis.code == "PrimaryDiskFull" else ()
+
+
 def would_text(decision: Decision) -> str:
     """What would happen now, in one sentence for a person."""
     to = f" to {decision.candidate}" if decision.candidate else ""

@@ -15,8 +15,8 @@ from model.health import ProbeState
 class Finding:
     """A code for a member, with its evidence.
 
-    states: the probes that saw the outage; they give its last good and its first bad moment. stance, runbook:
-    where the situation decides otherwise than the code's row.
+    states: the probes that saw the outage; they give its last good and its first bad moment. stance: where the
+    situation decides otherwise than the code's row.
     """
 
     code: str
@@ -25,14 +25,11 @@ class Finding:
     evidence: tuple[Evidence, ...]
     states: tuple[ProbeState, ...] = ()
     stance: Stance | None = None
-    runbook: str | None = None
 
     @property
     def info(self) -> CodeInfo:
         row = CODES[self.code]
-        if self.stance is None and self.runbook is None:
-            return row
-        return replace(row, stance=self.stance or row.stance, runbook=self.runbook or row.runbook)
+        return row if self.stance is None else replace(row, stance=self.stance)
 
 
 # A rule sees the view and the present moment (monotonic seconds) and returns a finding or None.

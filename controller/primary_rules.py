@@ -17,7 +17,6 @@ _FULL_GRACES: Final = 2
 SLOW_ANSWERS: Final = 5
 # Canaries that are missing before open sessions count as silent too.
 _CANARIES_MISSED: Final = 3
-_SWITCHOVER: Final = "postgresql-switchover"
 
 
 def went_back(view: ServiceView, now_s: float) -> Finding | None:
@@ -58,9 +57,8 @@ def disk_full(view: ServiceView, now_s: float) -> Finding | None:
 def _full_and_alive(
     view: ServiceView, member: MemberView, full: list[Evidence], told: list[ProbeState], now_s: float
 ) -> Finding | None:
-    """It answers, so it can be shut down cleanly: a switchover is the remedy where writes go on failing. The
-    canary's row may still find room in its page where others find none: then `df` has to say so for longer,
-    since a runaway query's files may be gone in a moment."""
+    """It answers, and its writes go on failing. The canary's row may still find room in its page where others
+    find none: then `df` has to say so for longer, since a runaway query's files may be gone in a moment."""
     full_s = member.pg.full_from_s
     if not told and not (full and full_s is not None):
         return None
@@ -70,9 +68,7 @@ def _full_and_alive(
     evidence = [*full, *(supports(f"{member.name}: {s.why}", s, now_s) for s in waiting)]
     evidence.append(against("reads are answered", member.pg, now_s))
     states = tuple(told or waiting) or (replace(member.pg, last_good_s=None, first_bad_s=full_s),)
-    return Finding(
-        "PrimaryDiskFull", member.name, fails or stays, tuple(evidence), states, runbook=_SWITCHOVER
-    )
+    return Finding("PrimaryDiskFull", member.name, fails or stays, tuple(evidence), states)
 
 
 def _full_volume(member: MemberView, now_s: float) -> list[Evidence]:

@@ -27,10 +27,10 @@ Printed from `controller/codes.py` by `python -m controller.report.codes_page > 
 
 The rules are tried in a fixed order and the first that matches wins: what makes a judgement impossible, then
 what is lost, then what answers with trouble, then redundancy, then early warnings. So a cause comes before
-its symptoms: a standby that is gone before the writes that wait for it. Two codes may be decided otherwise
-than their row says: `PrimaryDiskFull` is switched over (`postgresql-switchover`) while the server still
-answers, once its writes go on failing or its volume stays full; `PrimaryShutDownByAdmin` fails over where
-the estate says `on_admin_stop: failover`.
+its symptoms: a standby that is gone before the writes that wait for it. One code may be decided otherwise
+than its row says: `PrimaryShutDownByAdmin` fails over where the estate says `on_admin_stop: failover`.
+`PrimaryDiskFull` fails over though the server still answers, once its writes go on failing or its volume
+stays full; a switchover would not do, since the checkpoint in a shutdown needs room.
 
 Levels (危机等级): III general, II major, I extraordinary; without one it is no incident, only named.
 """

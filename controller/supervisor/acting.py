@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from config.schema import ServiceMode
-from controller.decide import decision_key
+from controller.decide import decision_key, granted_overrides
 from controller.supervisor.approvals import Question
 from controller.supervisor.judgement import Judged, approval_of
 from controller.supervisor.ledger import APPROVED
@@ -120,6 +120,7 @@ class Acting:
             candidate=None if approval is None else approval.to,
             trigger="automatic" if approval is None else APPROVED,
             actor="daemon" if approval is None else approval.given_by[-1],
+            overrides=granted_overrides(judged.diagnosis),
         )
         await supervisor.desk.mark(incident, "T3", self._world.clock.monotonic_s())
         await supervisor.launch(order)

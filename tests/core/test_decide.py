@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.codes import CODES
-from controller.decide import DecisionInput, decide, decision_key, evaluate_gates, explain_text, would_text
+from controller.decide import (
+    DecisionInput,
+    decide,
+    decision_key,
+    evaluate_gates,
+    explain_text,
+    granted_overrides,
+    would_text,
+)
 from model.decision import Verb
 from model.diagnosis import Diagnosis, Stance
 from model.quorum import Choice, Proof
@@ -182,6 +190,11 @@ def test_ages_and_counts_make_no_new_decision() -> None:
     assert decision_key(decide(base)) == decision_key(decide(older))
     assert decision_key(decide(base)) != decision_key(decide(replace(base, canary_age_ms=100)))
     assert decision_key(decide(GOOD)) != decision_key(decide(replace(GOOD, choice=Choice("pg3", None, ""))))
+
+
+def test_a_full_disk_answers_and_is_out_all_the_same() -> None:
+    assert granted_overrides(diagnosis("PrimaryDiskFull")) == ("S6",)
+    assert {granted_overrides(diagnosis(code)) for code in CODES if code != "PrimaryDiskFull"} == {()}
 
 
 def test_explain_prints_each_gate_and_what_it_comes_to() -> None:

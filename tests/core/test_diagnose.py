@@ -11,7 +11,7 @@ from situation_player import AT, ORIGIN_S, Situation
 from controller.codes import CODES
 from controller.diagnose import RULES, diagnose
 from controller.findings import Finding, first_bad_s, last_good_s
-from model.diagnosis import Diagnosis
+from model.diagnosis import Diagnosis, Stance
 from model.health import DISK_FULL_BYTES, ProbeState
 
 CRASH = ["0.010 pg1 closed", "0.015..0.065/0.025 pg1 refused"]
@@ -81,10 +81,10 @@ def test_first_bad_comes_after_last_good() -> None:
 
 
 def test_a_finding_may_decide_otherwise_than_its_row() -> None:
-    row = CODES["PrimaryDiskFull"]
-    assert Finding("PrimaryDiskFull", "pg1", True, ()).info == row
-    asks = Finding("PrimaryDiskFull", "pg1", True, (), runbook="postgresql-switchover").info
-    assert (asks.stance, asks.runbook) == (row.stance, "postgresql-switchover")
+    row = CODES["PrimaryShutDownByAdmin"]
+    assert Finding(row.code, "pg1", True, ()).info == row
+    acts = Finding(row.code, "pg1", True, (), stance=Stance.ACT).info
+    assert (acts.stance, acts.runbook) == (Stance.ACT, row.runbook)
 
 
 def test_json_of_a_diagnosis_holds_no_floats() -> None:

@@ -63,7 +63,9 @@ class LastLook(Action):
         if answer != "alive":
             return StepResult.ok(f"{primary} does not answer: {said}", answer=answer, said=said)
         if overridden(ctx, OVERRIDE_ANSWERS):
-            return StepResult.ok(f"{primary} answers ({said}); a person overrides", answer=answer, said=said)
+            return StepResult.ok(
+                f"{primary} answers ({said}); rule {OVERRIDE_ANSWERS} is overridden", answer=answer, said=said
+            )
         return StepResult.failed(f"{primary} answers: {said}", answer=answer, said=said)
 
     async def _attached(self, ctx: StepContext, deadline_s: float) -> str:
