@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import threading
 import time
@@ -18,6 +19,7 @@ from model.errors import NodeAccessError
 from model.ports import CommandResult, Secrets
 
 MOST_AT_ONCE = 8  # sshd allows 10 sessions on a connection (MaxSessions)
+CLOSE_S = 1.0  # the longest that closing waits
 _CHUNK_BYTES = 65536
 _POLL_S = 0.01
 # A connection that was kept and is dead: found out in so much of the time that is left, then made anew.
@@ -88,8 +90,12 @@ class SshAccess:
             if link is not None:
                 link.retired = True
                 link.shut()
-        if links[-1] is not None:
-            await asyncio.wait({self._threads.start(links[-1].close)}, timeout=1.0)
+        kept = links[-1]
+        if kept is not None:
+            with contextlib.suppress(
+                NodeAccessError
+            ):  # too much hangs there: its socket is shut all the same
+                await asyncio.wait({self._threads.start(kept.close)}, timeout=CLOSE_S)
 
     def _remote(self, argv: Sequence[str], user: str | None, env: Mapping[str, str]) -> str:
         """The command line for the node's shell: every word quoted, none spliced. Raises NodeAccessError."""

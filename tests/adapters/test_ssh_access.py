@@ -9,11 +9,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 
 from config.secrets import SecretRef
 from controller.adapters.secrets import SecretStore
 from controller.adapters.ssh import SshAccess
+from controller.adapters.ssh_link import SshLink
 from model.errors import NodeAccessError
 from tests.bad_servers import black_hole, garbage, nobody, open_sockets, serving, stalled
 from tests.pg_probes import until
@@ -149,6 +151,28 @@ async def test_a_node_that_hangs_under_a_command_ends_with_the_time_out(sshd: Ss
         sshd.signal_sessions(signal.SIGSTOP)
         try:
             assert (await asyncio.wait_for(call, SOON_S)).exit_code is None
+            await until(lambda: not set(threading.enumerate()) - threads, "no thread is left")
+        finally:
+            sshd.signal_sessions(signal.SIGCONT)
+
+
+async def test_a_node_that_hangs_before_it_takes_the_command_leaves_no_thread(
+    sshd: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """paramiko waits for the answer to `exec` without any time-out of its own."""
+    threads = set(threading.enumerate())
+    open_channel = SshLink.open_channel
+
+    def then_hang(link: SshLink, timeout_s: float) -> paramiko.Channel:
+        channel = open_channel(link, timeout_s)
+        sshd.signal_sessions(signal.SIGSTOP)
+        return channel
+
+    monkeypatch.setattr(SshLink, "open_channel", then_hang)
+    async with reaching(sshd) as access:
+        try:
+            result = await asyncio.wait_for(access.run(["true"], timeout_s=SHORT_S * 4), SOON_S)
+            assert result.exit_code is None
             await until(lambda: not set(threading.enumerate()) - threads, "no thread is left")
         finally:
             sshd.signal_sessions(signal.SIGCONT)
