@@ -20,13 +20,28 @@ pytestmark = pytest.mark.postgres
 RECONNECTS = {"closed", "57P01", "57P03", "refused", "25006", "reset"}
 
 
-@pytest.mark.parametrize("version", [18, 15])
+SLOTS = {name: {"slot": f"slot_{name}"} for name in ("pg1", "pg2", "pg3")}
+SLOT_NAMES = "SELECT coalesce(string_agg(slot_name, ' ' ORDER BY slot_name), '') FROM pg_replication_slots"
+
+
+def use_slots(cluster: Cluster) -> None:
+    """As an administrator sets them up: each standby has its own on the primary."""
+    for name in ("pg2", "pg3"):
+        cluster.node("pg1").query(f"SELECT pg_create_physical_replication_slot('slot_{name}')")
+        cluster.node(name).query(f"ALTER SYSTEM SET primary_slot_name = 'slot_{name}'")
+        cluster.node(name).query("SELECT pg_reload_conf()")
+    cluster.wait_streaming("pg1", {"pg2", "pg3"})
+
+
+@pytest.mark.parametrize(("version", "slots"), [(18, False), (15, True)])
 async def test_there_and_back_nothing_is_lost(
     small: Callable[[int], Cluster], bench: BenchFactory, client: Callable[[Cluster], ClientProcess],
-    version: int,
+    version: int, slots: bool,
 ) -> None:  # fmt: skip
     cluster = small(version)
-    made = bench(cluster)
+    made = bench(cluster, **(SLOTS if slots else {}))
+    if slots:
+        use_slots(cluster)
     writer, watch = client(cluster), GuardWatch(cluster)
     watch.start()
     there = await made.runbook("postgresql-switchover")
@@ -35,6 +50,8 @@ async def test_there_and_back_nothing_is_lost(
     assert cluster.current_primary() is cluster.node("pg2")
     cluster.wait_streaming("pg2", {"pg1", "pg3"})
     writer.wait_writes(50)
+    if slots:
+        assert [made.sql_of(m, SLOT_NAMES) for m in ("pg1", "pg2")] == ["", "slot_pg1 slot_pg3"]
     names = made.sql_of("pg2", "SHOW synchronous_standby_names")
     assert names == 'ANY 1 ("pg3", "pg1")'
     back = await made.runbook(

@@ -6,10 +6,11 @@ life, and its synchronous names. What this product owns in it is written anew be
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from model.errors import BcmError
 from model.execution import Reconciled, StepResult
+from model.ports import SqlError
 from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.postgresql.conninfo import conninfo_for
 from runbooks.actions.postgresql.rejoining import (
@@ -21,8 +22,11 @@ from runbooks.actions.postgresql.rejoining import (
 )
 from runbooks.actions.postgresql.server import Server
 from runbooks.actions.postgresql.settings import OWNED
+from runbooks.actions.postgresql.slots import ensure_slot
+from runbooks.actions.postgresql.together import explain
 
-_SLOT = "primary_slot_name"
+# Of the source, if it came with a rewind: two standbys can't stream with one slot.
+_SLOT: Final = "primary_slot_name"
 
 
 class ConfigureStandby(Action):
@@ -38,9 +42,9 @@ class ConfigureStandby(Action):
 
     def describe(self, ctx: StepContext) -> list[str]:
         member = rejoining_member(ctx, self._options)
-        owned = ", ".join(self._settings(ctx))
+        owned, dropped = ", ".join(self._settings(ctx)), ", ".join((*OWNED[1:], _SLOT))
         return [
-            f"{member.node}: {member.data_dir / AUTO_CONF}: set {owned}; drop {', '.join(OWNED[1:])}",
+            f"{member.node}: {member.data_dir / AUTO_CONF}: set {owned}; drop {dropped}",
             f"{member.node}: create {member.data_dir / STANDBY_SIGNAL}",
         ]
 
@@ -54,11 +58,14 @@ class ConfigureStandby(Action):
             if await server.processes():
                 return StepResult.failed(f"{server.member.name} runs: its files are not ours to change")
             settings = self._settings(ctx)
+            await ensure_slot(ctx, server.member, present_primary(ctx, self._options))
             text = rewritten(await server.read_text(AUTO_CONF), settings)
             await server.write_text(AUTO_CONF, text)
             await server.write_text(STANDBY_SIGNAL, "")
         except BcmError as error:
             return StepResult.failed(str(error))
+        except SqlError as error:
+            return StepResult.failed(f"its replication slot could not be made: {explain(error)}")
         return StepResult.ok(f"set: {', '.join(settings)}", written=list(settings))
 
     async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
@@ -75,7 +82,7 @@ class ConfigureStandby(Action):
 
 def rewritten(text: str, settings: dict[str, str]) -> str:
     """The file without what this product owns, and with `settings` at its end."""
-    mine = {*OWNED, *settings}
+    mine = {*OWNED, _SLOT, *settings}
     kept = [line for line in text.splitlines() if line.partition("=")[0].strip().lower() not in mine]
     return "\n".join((*kept, *(f"{name} = {_quoted(value)}" for name, value in settings.items()))) + "\n"
 

@@ -21,6 +21,7 @@ from runbooks.actions.postgresql.rejoining import (
     refuse_stranger,
     rejoining_member,
 )
+from runbooks.actions.postgresql.slots import ensure_slot
 from runbooks.actions.postgresql.state import read_state
 from runbooks.actions.postgresql.together import explain
 
@@ -68,6 +69,7 @@ class Follow(Action):
                 if not state.in_recovery:
                     return StepResult.ok("it runs as a primary", streaming=False, why="a primary")
                 conninfo = conninfo_for(member, primary, ctx.service, state.conninfo or None)
+                await ensure_slot(ctx, member, primary)
                 streaming = await attach(locked, conninfo)
         except (BcmError, SqlError) as error:
             why = explain(error) if isinstance(error, SqlError) else error.what

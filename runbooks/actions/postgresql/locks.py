@@ -59,6 +59,12 @@ class _Held:
     backend_pid: int
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    @property
+    def open(self) -> bool:
+        """Looking whether a session has ended reads from its socket: never while somebody waits for an answer
+        on it, who would miss that."""
+        return self.turn.locked() or not self.session.closed
+
 
 class Locks:
     """The locks that this process holds for one execution. Closed with the execution's run."""
@@ -74,7 +80,7 @@ class Locks:
     @property
     def members(self) -> tuple[str, ...]:
         """Whose lock was taken and whose session has not ended since, as far as is known without asking."""
-        return tuple(m for m, held in self._held.items() if not held.session.closed)
+        return tuple(m for m, held in self._held.items() if held.open)
 
     def members_of(self, wanted: Sequence[str]) -> list[str]:
         """Those of `wanted` that are locked."""
@@ -150,7 +156,7 @@ class Locks:
         Raises LockError if the lock was never taken or is broken, SqlError if the server does not answer.
         """
         held = self._held.get(member)
-        if held is None or held.session.closed:
+        if held is None or not held.open:
             raise LockError("its lock is not held", where=member)
         async with held.turn:
             locked = Locked(member, held.session, self._clock, deadline_s)

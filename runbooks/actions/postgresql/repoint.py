@@ -26,6 +26,7 @@ from runbooks.actions.postgresql.inputs import (
 )
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.settings import alter
+from runbooks.actions.postgresql.slots import ensure_slot
 from runbooks.actions.postgresql.state import read_state
 from runbooks.actions.postgresql.together import on_each, reasons
 
@@ -113,6 +114,7 @@ def _others(ctx: StepContext, primary: str) -> list[str]:
 
 async def _tell(ctx: StepContext, name: str, primary: str, deadline_s: float) -> None:
     member = member_named(ctx, name)
+    await ensure_slot(ctx, member, member_named(ctx, primary))
     async with locks_of(ctx).session(name, deadline_s) as locked:
         state = await read_state(locked)
         if not state.in_recovery:

@@ -17,6 +17,7 @@ from runbooks.actions.postgresql.locks import locks_of
 from runbooks.actions.postgresql.rejoining import RejoinOptions, present_primary, rejoining_member
 from runbooks.actions.postgresql.set_names import NAME
 from runbooks.actions.postgresql.settings import alter_and_see, current
+from runbooks.actions.postgresql.slots import drop_stale_slots
 from runbooks.actions.postgresql.together import explain
 
 
@@ -53,8 +54,15 @@ class Widen(Action):
         except (SqlError, ValueError) as error:
             text = explain(error) if isinstance(error, SqlError) else str(error)
             return StepResult.failed(f"{NAME} could not be widened: {text}")
+        dropped = await drop_stale_slots(ctx, member)
+        note = (
+            f"; dropped on {member.name}, which keeps WAL for nobody: {', '.join(dropped)}" if dropped else ""
+        )
         return StepResult.ok(
-            f"{primary.name}: {NAME} = {setting!r}", setting=setting, previous=previous, member=primary.name
+            f"{primary.name}: {NAME} = {setting!r}{note}",
+            setting=setting,
+            previous=previous,
+            member=primary.name,
         )
 
     async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
