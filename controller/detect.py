@@ -20,7 +20,7 @@ _SLOW_SHARE = 0.5
 
 def fold(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
     """The state after one more observation."""
-    state = replace(state, full_from_s=_full_from_s(state, seen))
+    state = _with_room(state, seen)
     match seen.outcome:
         case Outcome.SUCCEEDED if seen.late:
             return _late(state, seen)
@@ -40,14 +40,14 @@ def _outlived(state: ProbeState, seen: Observation) -> bool:
     return seen.failure is Failure.SILENT and youngest_s is not None and youngest_s >= seen.started_s
 
 
-def _full_from_s(state: ProbeState, seen: Observation) -> float | None:
+def _with_room(state: ProbeState, seen: Observation) -> ProbeState:
     """Free space is read through the node, so that failed attempts know it too."""
     known = [v for k, v in seen.facts.items() if k.endswith("_free_bytes") and isinstance(v, int)]
     if not known:
-        return state.full_from_s
+        return state
     if min(known) >= DISK_FULL_BYTES:
-        return None
-    return state.full_from_s if state.full_from_s is not None else seen.ended_s
+        return replace(state, full_from_s=None, room_s=seen.ended_s)
+    return state if state.full_from_s is not None else replace(state, full_from_s=seen.ended_s)
 
 
 def _newest(known: Observation | None, seen: Observation) -> Observation:

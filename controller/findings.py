@@ -15,8 +15,8 @@ from model.health import ProbeState
 class Finding:
     """A code for a member, with its evidence.
 
-    states: the probes that saw the outage; they give its last good and its first bad moment. stance: where the
-    situation decides otherwise than the code's row.
+    states: the probes that saw the outage; they give its last good and its first bad moment. stance: where
+    the situation decides otherwise than the code's row.
     """
 
     code: str

@@ -67,7 +67,8 @@ def _full_and_alive(
     waiting = [s for s in _not_up(member) if s in told or _failure(s) is Failure.IO_BLOCKED]
     evidence = [*full, *(supports(f"{member.name}: {s.why}", s, now_s) for s in waiting)]
     evidence.append(against("reads are answered", member.pg, now_s))
-    states = tuple(told or waiting) or (replace(member.pg, last_good_s=None, first_bad_s=full_s),)
+    by_volume = replace(member.pg, last_good_s=member.pg.room_s, first_bad_s=full_s)
+    states = tuple(told or waiting) or (by_volume,)
     return Finding("PrimaryDiskFull", member.name, fails or stays, tuple(evidence), states)
 
 

@@ -81,6 +81,7 @@ class ProbeState:
     row. slow: successes in a row that took more than half of the time-out. answered_from_s: start of the
     youngest attempt that was answered. last_good: the answer whose facts hold now. full_from_s: since when
     one of its file systems has had no room, as its facts say; None while there is room or nothing is known.
+    room_s: when there was last seen to be room.
     """
 
     target: str
@@ -100,6 +101,7 @@ class ProbeState:
     slow: int = 0
     answered_from_s: float | None = None
     full_from_s: float | None = None
+    room_s: float | None = None
     why: str = "not observed yet"
     last: Observation | None = None
     last_good: Observation | None = None
