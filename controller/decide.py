@@ -129,20 +129,6 @@ def would_text(decision: Decision) -> str:
             assert_never(decision.verb)
 
 
-def explain_text(decision: Decision) -> list[str]:
-    """Every gate in its order, one line each: what it says, and which one stops it first."""
-    lines = []
-    for gate in decision.gates:
-        mark = (
-            "asks"
-            if gate.asks and not gate.passed
-            else {True: "ok", False: "STOPS", None: "unknown"}[gate.passed]
-        )
-        rule = f" [{gate.rule}]" if gate.rule else ""
-        lines.append(f"{mark:>7}  {gate.name}: {gate.reason}{rule}")
-    return [*lines, would_text(decision)]
-
-
 def evaluate_gates(given: DecisionInput) -> tuple[GateResult, ...]:
     return (
         _mode(given),

@@ -6,6 +6,7 @@ from typing import Any
 
 from config.schema import Service
 from controller.decide import would_text
+from controller.readiness import Ready, readiness
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
 from controller.supervisor.supervisor import Supervisor
@@ -109,6 +110,7 @@ def explanation(supervisor: Supervisor) -> Json:
             "needed": judged.outlook.proof.needed,
             "readable": list(judged.outlook.proof.readable),
         },
+        "readiness": [line.to_json() for line in _readiness(judged)],
         "view": {
             "primary": judged.view.primary,
             "settings": [s.text for s in judged.view.settings],
@@ -122,6 +124,11 @@ def explanation(supervisor: Supervisor) -> Json:
             },
         },
     }
+
+
+def _readiness(judged: Judged) -> tuple[Ready, ...]:
+    outlook = judged.outlook
+    return readiness(outlook.view, outlook.members, outlook.choice, outlook.proof)
 
 
 def _current_lsn(view: ServiceView) -> int | None:

@@ -15,7 +15,6 @@ from controller.decide import (
     decide,
     decision_key,
     evaluate_gates,
-    explain_text,
     granted_overrides,
     would_text,
 )
@@ -195,14 +194,6 @@ def test_ages_and_counts_make_no_new_decision() -> None:
 def test_a_full_disk_answers_and_is_out_all_the_same() -> None:
     assert granted_overrides(diagnosis("PrimaryDiskFull")) == ("S6",)
     assert {granted_overrides(diagnosis(code)) for code in CODES if code != "PrimaryDiskFull"} == {()}
-
-
-def test_explain_prints_each_gate_and_what_it_comes_to() -> None:
-    lines = explain_text(decide(replace(GOOD, paused="patching", mode="ask")))
-    assert [line.split()[1].rstrip(":") for line in lines[:-1]] == GATES
-    assert any(line.strip().startswith("STOPS  pause: patching [S7]") for line in lines)
-    assert any(line.strip().startswith("asks  approval") for line in lines)
-    assert lines[-1] == "holds: patching"
 
 
 def test_json_has_every_gate_with_its_rule() -> None:
