@@ -1,7 +1,7 @@
 """One supervisor on a bench: scripted observations, a journal in memory, virtual time, scripted executions.
 
-Everything but the world is real: folding, judgement, gates, requests, the opening of executions by the engine and
-their settling. What a runbook would do to the servers is told by `Runs`.
+Everything but the world is real: folding, judgement, gates, requests, the opening of executions by the engine
+and their settling. What a runbook would do to the servers is told by a script.
 """
 
 from __future__ import annotations

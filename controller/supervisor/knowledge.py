@@ -26,8 +26,10 @@ KEPT_CANARIES = 4096
 
 @dataclass(slots=True)
 class Replica:
-    """What a standby showed since the primary fell under suspicion (P14). Times are monotonic seconds."""
+    """What a standby showed since the primary fell under suspicion, at `suspected_s` (P14). Times are monotonic
+    seconds."""
 
+    suspected_s: float
     mark: int | None = None
     advanced_s: float | None = None
 
@@ -206,7 +208,9 @@ class Knowledge:
         position = seen.facts.get("position")
         if not isinstance(position, int):
             return
-        replica = self._replicas.setdefault(member, Replica())
+        replica = self._replicas.get(member)
+        if replica is None or replica.suspected_s != suspected_s:
+            replica = self._replicas[member] = Replica(suspected_s)
         if replica.mark is not None and position > replica.mark:
             replica.advanced_s = seen.ended_s
         replica.mark = position

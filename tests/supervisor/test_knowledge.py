@@ -1,0 +1,189 @@
+"""What is known of a service, and how old it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from supervisor_bench import NAMES, SERVICE, Servers, estate
+
+from controller.supervisor.knowledge import KEPT_S, Knowledge
+from controller.views import CANARY, PG
+from model.health import Health
+from model.observation import Failure, Observation, Outcome
+
+
+class Seen:
+    """Feeds one Knowledge; times are seconds, `took` how long an attempt took."""
+
+    def __init__(self, state_dir: Path, **service: Any) -> None:
+        self.estate = estate(state_dir, **service)
+        self.knowledge = Knowledge(self.estate, self.estate.services[SERVICE])
+        self.servers = Servers()
+
+    def good(self, member: str, at_s: float, took_s: float = 0.01, **facts: Any) -> None:
+        self._feed(member, PG, at_s, took_s, None, {**self.servers.read(member), **facts})
+
+    def bad(self, member: str, at_s: float, failure: Failure, took_s: float = 0.0, probe: str = PG) -> None:
+        self._feed(member, probe, at_s, took_s, failure, {})
+
+    def canary(self, member: str, at_s: float, n: int, names: str = NAMES) -> None:
+        self._feed(member, CANARY, at_s, 0.01, None, {"canary_n": n, "sync_names": names})
+
+    def _feed(  # noqa: PLR0917
+        self, member: str, probe: str, at_s: float, took_s: float, failure: Failure | None, facts: Any
+    ) -> None:
+        outcome = Outcome.SUCCEEDED if failure is None else Outcome.FAILED
+        target = f"{SERVICE}/{member}"
+        seen = Observation(target, probe, "test", outcome, at_s - took_s, at_s, at_s, failure, "", facts)
+        self.knowledge.observe(seen, "pg1")
+
+    def vetoes(self, member: str, now_s: float) -> bool:
+        view = self.knowledge.view("pg1", now_s).member(member)
+        assert view is not None
+        return view.vetoes
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Seen:
+    return Seen(tmp_path)
+
+
+# --- P14
+
+
+def test_a_replica_that_still_receives_after_the_suspicion_vetoes(seen: Seen) -> None:
+    seen.good("pg1", 1.0)
+    seen.bad("pg1", 2.0, Failure.SILENT, took_s=0.5)
+    seen.good("pg2", 2.2, position=100)
+    assert not seen.vetoes("pg2", 2.2)
+    seen.good("pg2", 2.4, position=200)
+    assert seen.vetoes("pg2", 2.4)
+
+
+def test_a_reading_that_began_before_the_suspicion_vetoes_nothing(seen: Seen) -> None:
+    seen.good("pg1", 1.0)
+    seen.bad("pg1", 2.0, Failure.SILENT, took_s=0.5)
+    seen.good("pg2", 2.1, took_s=0.8, position=100)
+    seen.good("pg2", 2.2, position=200)
+    assert not seen.vetoes("pg2", 2.2)
+
+
+def test_a_veto_is_over_after_two_intervals_without_an_advance(seen: Seen) -> None:
+    seen.good("pg1", 1.0)
+    seen.bad("pg1", 2.0, Failure.SILENT, took_s=0.5)
+    for at_s, position in ((2.2, 100), (2.4, 200), (2.9, 200), (3.3, 200)):
+        seen.good("pg2", at_s, position=position)
+    interval_s = seen.knowledge.service.detection.interval_s
+    assert seen.vetoes("pg2", 2.4 + 2 * interval_s - 0.01)
+    assert not seen.vetoes("pg2", 2.4 + 2 * interval_s)
+
+
+def test_streaming_without_an_advance_vetoes_nothing(seen: Seen) -> None:
+    seen.good("pg1", 1.0)
+    seen.bad("pg1", 2.0, Failure.SILENT, took_s=0.5)
+    for at_s in (2.2, 2.4, 2.6):
+        seen.good("pg2", at_s, position=100, walreceiver_status="streaming")
+    assert not seen.vetoes("pg2", 2.6)
+
+
+def test_a_primary_that_answers_again_ends_what_was_held_against_its_death(seen: Seen) -> None:
+    seen.good("pg1", 1.0)
+    seen.bad("pg1", 2.0, Failure.SILENT, took_s=0.5)
+    seen.good("pg2", 2.2, position=100)
+    seen.good("pg1", 2.3)
+    seen.bad("pg1", 2.5, Failure.SILENT, took_s=0.1)
+    seen.good("pg2", 2.6, position=200)
+    assert not seen.vetoes("pg2", 2.6)
+
+
+# --- ages
+
+
+def test_a_reading_that_is_too_old_is_unknown_never_down(seen: Seen) -> None:
+    seen.good("pg2", 1.0)
+    stale_s = seen.knowledge.service.detection.stale_s
+    states = {
+        at_s: seen.knowledge.view("pg1", at_s).member("pg2").pg.health  # type: ignore[union-attr]
+        for at_s in (1.0 + stale_s, 1.01 + stale_s)
+    }
+    assert list(states.values()) == [Health.UP, Health.UNKNOWN]
+
+
+def test_the_age_of_a_members_data_is_that_of_the_canary_that_it_shows(seen: Seen) -> None:
+    for n, at_s in ((10, 1.0), (11, 2.0), (13, 4.0)):
+        seen.canary("pg1", at_s, n)
+    age = seen.knowledge.canary_age_s
+    assert age(11, 5.0) == 3.0
+    assert age(12, 5.0) == 3.0  # 12 was never acknowledged: 11 is what is certain
+    assert age(99, 5.0) == 1.0
+    assert age(9, 5.0) is None
+    assert age(None, 5.0) is None
+
+
+def test_numbers_that_begin_again_lower_are_of_other_canaries(seen: Seen) -> None:
+    """The newest were lost with the old primary: what is older than they were must not look young."""
+    for n, at_s in ((100, 1.0), (101, 2.0)):
+        seen.canary("pg1", at_s, n)
+    seen.canary("pg1", 9.0, 96)
+    assert seen.knowledge.last_acked_canary == 96
+    assert seen.knowledge.canary_age_s(95, 10.0) is None
+    assert seen.knowledge.canary_age_s(96, 10.0) == 1.0
+
+
+# --- forgetting
+
+
+def test_what_began_before_a_member_was_forgotten_says_nothing(seen: Seen) -> None:
+    seen.good("pg2", 1.0)
+    seen.knowledge.forget("pg2", PG, 2.0)
+    seen.good("pg2", 2.1, took_s=0.2)
+    assert seen.knowledge.state("pg2", PG) is None
+    seen.good("pg2", 2.3, took_s=0.2)
+    assert seen.knowledge.state("pg2", PG) is not None
+
+
+# --- settings and marks
+
+
+def test_settings_are_read_from_the_primary_only_and_counted_without_its_own_name(seen: Seen) -> None:
+    seen.good("pg2", 1.0, sync_names="ANY 1 (pg3)")
+    assert seen.knowledge.settings.current is None
+    seen.good("pg1", 1.0)
+    assert seen.knowledge.settings.texts == (NAMES,)
+    [counted] = seen.knowledge.counted_settings("pg1")
+    assert (counted.k, counted.names) == (1, ("pg2", "pg3"))
+
+
+def test_a_loosened_setting_counts_beside_the_old_one_until_a_canary_says_so_itself(seen: Seen) -> None:
+    seen.canary("pg1", 1.0, 1, "ANY 2 (pg2, pg3)")
+    seen.good("pg1", 1.1, sync_names="ANY 1 (pg2, pg3)")
+    # This canary waited for a standby while the setting was changed: it read the old one.
+    seen.canary("pg1", 1.2, 2, "ANY 2 (pg2, pg3)")
+    assert "ANY 1 (pg2, pg3)" in seen.knowledge.settings.texts
+    seen.canary("pg1", 1.3, 3, "ANY 1 (pg2, pg3)")
+    seen.canary("pg1", 1.4, 4, "ANY 1 (pg2, pg3)")
+    assert seen.knowledge.settings.texts == ("ANY 1 (pg2, pg3)",)
+
+
+def test_a_high_water_mark_only_rises(seen: Seen) -> None:
+    seen.good("pg2", 1.0, position=100)
+    seen.good("pg2", 2.0, position=50)
+    assert seen.knowledge.high_water["pg2"] == (1, 100)
+    seen.good("pg2", 3.0, position=10, timeline=2)
+    assert seen.knowledge.high_water["pg2"] == (2, 10)
+
+
+def test_observations_are_kept_for_as_long_as_an_incident_freezes(seen: Seen) -> None:
+    for at_s in (1.0, 2.0, 2.0 + KEPT_S):
+        seen.good("pg2", at_s)
+    assert [o.ended_s for o in seen.knowledge.kept()] == [2.0, 2.0 + KEPT_S]
+
+
+def test_the_host_of_a_member_is_seen_by_its_own_probes(seen: Seen) -> None:
+    outcome = Observation("node/db-pg1", "icmp", "test", Outcome.SUCCEEDED, 1.0, 1.0, 1.0)
+    seen.knowledge.observe(outcome, "pg1")
+    view = seen.knowledge.view("pg1", 1.0)
+    assert view.member("pg1").node_probes["icmp"].health is Health.UP  # type: ignore[union-attr]
+    assert view.member("pg2").node_probes == {}  # type: ignore[union-attr]
