@@ -58,8 +58,9 @@ def _full_and_alive(
     view: ServiceView, member: MemberView, full: list[Evidence], told: list[ProbeState], now_s: float
 ) -> Finding | None:
     """It answers, and its writes go on failing. The canary's row may still find room in its page where others
-    find none: then `df` has to say so for longer, since a runaway query's files may be gone in a moment."""
-    full_s = member.pg.full_from_s
+    find none: then `df` has to say so for longer, since a runaway query's files may be gone in a moment, and
+    must have shown room before, since some file systems never show any."""
+    full_s = member.pg.full_from_s if member.pg.room_s is not None else None
     if not told and not (full and full_s is not None):
         return None
     fails = max((bad_for_s(s, now_s) for s in told), default=0.0) >= view.profile.silence_s
