@@ -29,7 +29,7 @@ from controller.supervisor.trouble import Trouble
 from controller.supervisor.world import Observing, World
 from controller.watching import Watching
 from model import events as ev
-from model.errors import BcmError, JournalError, LeadershipLostError
+from model.errors import BcmError, HeldError, JournalError, LeadershipLostError
 from model.health import Health
 from model.observation import Observation
 from probes.scheduler import Scheduler
@@ -79,16 +79,48 @@ class Station:
         self.executor.warm_up()
         self.pager.start()
         self._watch_all()
+        self._keeper = asyncio.create_task(self._keep(), name="keeper")
 
     async def apply(self, loaded: LoadedEstate) -> None:
-        """Go on with another estate; what was seen of the old one is forgotten."""
+        """Go on with another estate; what was seen of the old one is forgotten. If that fails the old one is
+        watched again. Raises HeldError while something is executed, and for a service that is taken away in
+        the middle of an execution."""
+        before = self.loaded
+        async with contextlib.AsyncExitStack() as stack:
+            for supervisor in self.supervisors.values():  # nobody launches anything from here on
+                await stack.enter_async_context(supervisor.turn)
+            self._refuse_in_the_middle(loaded.estate)
+            await self._replace(loaded)
+            try:
+                self._watch_all()
+            except Exception:
+                await self._replace(before)
+                self._watch_all()
+                raise
+        self.pager.configure(loaded.estate.pager)
+
+    def _refuse_in_the_middle(self, estate: Estate) -> None:
+        busy = [name for name, s in self.supervisors.items() if s.busy]
+        if busy:
+            raise HeldError(
+                f"an execution is running for {', '.join(busy)}", gate="execution", hint="reload after it"
+            )
+        for name, supervisor in self.supervisors.items():
+            if name not in estate.services and supervisor.ledger.open_executions:
+                execution = supervisor.ledger.open_executions[0]
+                raise HeldError(
+                    f"{name} is not in the new estate, and {execution} of it is open",
+                    gate="execution",
+                    hint="resume or abort it first",
+                )
+
+    async def _replace(self, loaded: LoadedEstate) -> None:
         for name in list(self.supervisors):
             await self._unsupervise(name)
         await self._watching.unwatch_hosts()
+        await self._nodes.aclose()
         self._bind(loaded)
-        self.pager.configure(loaded.estate.pager)
         self.executor.warm_up()
-        self._watch_all()
 
     async def stop(self) -> None:
         """Let what runs come to its end, then end everything. The store stays open."""

@@ -1,0 +1,219 @@
+"""The station on a real store: reloads, journals that can't be had, and what several services share."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.loader import LoadedEstate, load_estate
+from controller.adapters.clock import SystemClock
+from controller.station import Station
+from controller.store.sqlite import SqliteStore
+from model import events as ev
+from model.errors import HeldError
+from model.observation import Observation, Outcome
+
+_PORTS = itertools.count(1)
+ROLES = {role: {"user": role} for role in ("monitor", "control", "replication")}
+
+
+def service(*nodes: str, **more: Any) -> dict[str, Any]:
+    """Members on ports where nobody listens."""
+    members = {
+        f"m{i}": {
+            "node": node,
+            "role": "primary" if i == 0 else "standby",
+            "port": next(_PORTS),
+            "data_dir": f"/data/{i}",
+            "bin_dir": "/usr/bin",
+            "control": "pg_ctl",
+        }
+        for i, node in enumerate(nodes)
+    }
+    postgresql = {"roles": ROLES, "synchronous_standby_names": "ANY 1 (m0, m1)"}
+    return {"engine": "postgresql", "postgresql": postgresql, "members": members, **more}
+
+
+def write(path: Path, **services: Any) -> LoadedEstate:
+    nodes = sorted({m["node"] for s in services.values() for m in s["members"].values()})
+    estate = {
+        "configVersion": 1,
+        "daemon": {"state_dir": str(path.parent / "state"), "socket": str(path.parent / "s.sock")},
+        "sites": {"dc1": {"role": "primary"}},
+        "nodes": {node: {"site": "dc1", "address": "127.0.0.1"} for node in nodes},
+        "people": {"wang": {"name": "Wang", "os_users": ["wang"]}},
+        "services": services,
+    }
+    path.write_text(yaml.safe_dump(estate), encoding="utf-8")
+    return load_estate(path)
+
+
+@asynccontextmanager
+async def station(loaded: LoadedEstate, *, start: bool = True) -> AsyncIterator[Station]:
+    clock = SystemClock()
+    store = SqliteStore.open(loaded.estate.daemon.state_dir, owner="test", clock=clock)
+    made = Station(loaded, store, clock)
+    try:
+        if start:
+            made.start()
+        yield made
+    finally:
+        if start:
+            await made.stop()
+        store.close()
+
+
+async def until(true: Callable[[], bool], within_s: float = 20.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_reload_takes_services_away_and_adds_others(tmp_path: Path) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("db1", "db2"))
+    async with station(loaded) as made:
+        await until(lambda: made.supervisors["orders"].judged is not None)
+        old = made.supervisors["orders"]
+        await made.apply(write(tmp_path / "estate.yaml", billing=service("db1", "db2")))
+        assert list(made.supervisors) == ["billing"]
+        assert old.closed
+        await until(lambda: made.supervisors["billing"].judged is not None)
+        assert {target.partition("/")[0] for target, _ in made.scheduler.watched()} == {"billing"}
+
+
+async def test_a_reload_waits_for_nobody_and_is_refused_in_the_middle_of_an_execution(
+    tmp_path: Path,
+) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("db1", "db2"))
+    async with station(loaded) as made:
+        supervisor = made.supervisors["orders"]
+        await until(lambda: supervisor.judged is not None and not supervisor.busy)
+        opened = {"kind": "rejoin", "runbook": "x"}
+        await made.journal.append(ev.EXECUTION_OPENED, opened, service="orders", execution="new")
+        without = write(tmp_path / "other.yaml", billing=service("db1", "db2"))
+        with pytest.raises(HeldError, match="is open"):
+            await made.apply(without)
+        assert made.supervisors["orders"] is supervisor
+        assert not supervisor.closed
+        await made.apply(loaded)
+        assert made.supervisors["orders"] is not supervisor
+
+
+async def test_an_estate_that_can_not_be_watched_leaves_the_old_one_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("db1", "db2"))
+    async with station(loaded) as made:
+        real = Station._watch_all
+
+        def refuse(self: Station) -> None:
+            monkeypatch.setattr(Station, "_watch_all", real)
+            raise ValueError("a probe's options can't be used")
+
+        monkeypatch.setattr(Station, "_watch_all", refuse)
+        with pytest.raises(ValueError, match="options"):
+            await made.apply(write(tmp_path / "other.yaml", billing=service("db1", "db2")))
+        assert list(made.supervisors) == ["orders"]
+        assert made.loaded is loaded
+        await until(lambda: made.supervisors["orders"].judged is not None)
+
+
+async def test_a_reload_takes_the_new_pager(tmp_path: Path) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("db1", "db2"))
+    async with station(loaded) as made:
+        said = tmp_path / "said"
+        text = (tmp_path / "estate.yaml").read_text(encoding="utf-8")
+        text += f"pager: {{exec: {{command: [/usr/bin/tee, '{said}']}}}}\n"
+        (tmp_path / "estate.yaml").write_text(text, encoding="utf-8")
+        await made.apply(load_estate(tmp_path / "estate.yaml"))
+        made.pager.page("page", "heard")
+        await until(lambda: said.exists() and "heard" in said.read_text(encoding="utf-8"))
+
+
+async def test_an_observer_says_once_that_another_leads(tmp_path: Path) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("db1", "db2"), billing=service("db1", "db2"))
+    clock = SystemClock()
+    owner = SqliteStore.open(loaded.estate.daemon.state_dir, owner="leader", clock=clock)
+    try:
+        async with station(loaded) as made:
+            pages: list[str] = []
+            made.trouble._page = lambda _severity, summary: pages.append(summary)
+            await until(lambda: all(s.judged is not None for s in made.supervisors.values()))
+            await until(lambda: bool(pages))
+            assert len(pages) == 1
+            assert pages[0].startswith("another controller leads: observing only: ")
+            assert not any(type_ == "postgresql-canary" for _, type_ in made.scheduler.watched())
+    finally:
+        owner.close()
+
+
+async def test_a_node_is_seen_by_every_service_that_has_a_member_on_it(tmp_path: Path) -> None:
+    loaded = write(
+        tmp_path / "estate.yaml",
+        orders=service("db1", "db2"),
+        billing=service("db2", "db3"),
+        audit=service("db3", "db4"),
+    )
+    async with station(loaded, start=False) as made:
+        made._watch_all()
+        made._observed(Observation("node/db2", "icmp", "test", Outcome.SUCCEEDED, 1.0, 1.0, 1.0))
+        knows = {
+            name
+            for name, s in made.supervisors.items()
+            if any(state.target == "node/db2" for state in s.knowledge.states())
+        }
+        assert knows == {"orders", "billing"}
+        for name in list(made.supervisors):
+            await made._unsupervise(name)
+        await made.scheduler.aclose()
+        await made.pager.aclose()
+
+
+async def test_the_budget_is_of_the_whole_estate(tmp_path: Path) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("db1", "db2"), billing=service("db1", "db2"))
+    async with station(loaded, start=False) as made:
+        for name, trigger in (("orders", "automatic"), ("billing", "automatic"), ("orders", "manual")):
+            opened = {"kind": "failover", "trigger": trigger}
+            await made.journal.append(ev.EXECUTION_OPENED, opened, service=name, execution="new")
+        assert made._budget_left() == loaded.estate.daemon.failover_budget.count - 2
+        await made.pager.aclose()
+        await made.scheduler.aclose()
+
+
+async def test_a_service_depends_on_one_that_is_out_and_not_on_one_that_lacks_a_copy(tmp_path: Path) -> None:
+    loaded = write(
+        tmp_path / "estate.yaml",
+        orders=service("db1", "db2"),
+        billing=service("db1", "db2", depends_on=["orders"]),
+    )
+    async with station(loaded, start=False) as made:
+        made._watch_all()
+        orders, billing = made.supervisors["orders"], made.estate.services["billing"]
+        orders.judged = orders.judge_now()
+        assert made._broken_dependencies(billing) == ()
+        from controller.codes import CODES
+        from controller.views import PG
+        from model.health import Health, ProbeState
+
+        view = orders.judged.view
+        up = ProbeState("orders/m0", PG, Health.UP)
+        view = replace(
+            view, primary="m0", members=[replace(view.members[0], probes={PG: up}), *view.members[1:]]
+        )
+        for code, broken in (("PrimaryWritesBlocked", ("orders",)), ("AllStandbysDown", ())):
+            diagnosis = replace(orders.judged.diagnosis, info=CODES[code], confirmed=True)
+            outlook = replace(orders.judged.outlook, view=view, diagnosis=diagnosis)
+            orders.judged = replace(orders.judged, outlook=outlook)
+            assert made._broken_dependencies(billing) == broken
+        for name in list(made.supervisors):
+            await made._unsupervise(name)
+        await made.scheduler.aclose()
+        await made.pager.aclose()
