@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.base import AbsolutePath, EstateModel, Flag, KeyedName, Name
+from config.base import AbsolutePath, EstateModel, KeyedName, Name
 from config.durations import PositiveSeconds, Seconds
 from config.members import Member
 from config.secrets import SecretRef
@@ -99,9 +99,6 @@ class PostgresqlSettings(EstateModel):
     )
     rejoin: Literal["auto", "ask"] = Field(
         "auto", description="A returning old primary is rewound and rejoined by itself, or on request."
-    )
-    wal_keep_warning: Flag = Field(
-        True, description="Warn of settings with which pg_rewind can't work (wal_keep_size, wal_log_hints)."
     )
 
 

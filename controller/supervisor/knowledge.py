@@ -26,8 +26,7 @@ KEPT_CANARIES = 4096
 
 @dataclass(slots=True)
 class Replica:
-    """What a standby showed since the primary fell under suspicion, at `suspected_s` (P14). Times are monotonic
-    seconds."""
+    """What a standby showed since the primary fell under suspicion (P14). Times are monotonic seconds."""
 
     suspected_s: float
     mark: int | None = None
