@@ -178,10 +178,10 @@ async def test_a_candidate_that_is_behind_streams_what_it_lacks_before_it_is_pro
     assert made.sql_of("pg2", rows, database="app") == 20000
 
 
-async def test_a_position_that_a_restart_invented_is_not_believed(
+async def test_a_restart_without_a_primary_changes_no_position(
     small: Callable[[int], Cluster], bench: BenchFactory
 ) -> None:
-    """P3: restarted with the primary away, a standby says to have received up to the start of a segment."""
+    """P3: pg_last_wal_receive_lsn() begins anew; what counts is what is there."""
     cluster = small(18)
     primary, restarted = cluster.node("pg1"), cluster.node("pg3")
     primary.query("INSERT INTO ledger SELECT 7, n, now() FROM generate_series(1, 3000) n", database="app")
