@@ -197,6 +197,7 @@ class Bench:
         self.journal = TappedJournal(self.memory)
         self.clock = VirtualClock()
         self.servers = Servers()
+        self.canary_names = NAMES
         self.script: Script = succeeds
         self.gate = asyncio.Event()
         self.gate.set()
@@ -273,7 +274,11 @@ class Bench:
             self.see(canary, CANARY, failure=self.servers.canary_failure)
         else:
             self.servers.canary_n += 1
-            facts = {"canary_n": self.servers.canary_n, "sync_names": NAMES, "synchronous_commit": "on"}
+            facts = {
+                "canary_n": self.servers.canary_n,
+                "sync_names": self.canary_names,
+                "synchronous_commit": "on",
+            }
             self.see(canary, CANARY, facts)
 
     async def crash(self, member: str = "pg1") -> None:

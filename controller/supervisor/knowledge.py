@@ -49,6 +49,7 @@ class Knowledge:
     _kept: deque[Observation] = field(default_factory=deque)
     _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
     _replicas: dict[str, Replica] = field(default_factory=dict)
+    _expected: str | None = None
     _forgotten_s: dict[tuple[str, str], float] = field(default_factory=dict)
 
     # --- seeing
@@ -79,6 +80,16 @@ class Knowledge:
         self._forgotten_s[key] = at_s
         if probe == PG:
             self._replicas.pop(member, None)
+
+    def expect(self, text: str | None, at_s: float) -> None:
+        """A setting that may come into force at any moment counts as if it were, until it is known to be or
+        not to be (P2). None: nothing may any more; a canary settles what is."""
+        self._expected = text
+        self._count_expected(at_s)
+
+    def _count_expected(self, at_s: float) -> None:
+        if self._expected is not None and self._expected not in self.settings.texts:
+            self.settings = self.settings.read(self._expected, int(at_s * 1e9))
 
     def member_of(self, target: str) -> Member | None:
         service, _, member = target.partition("/")
@@ -180,6 +191,7 @@ class Knowledge:
         text = seen.facts.get("sync_names")
         if isinstance(text, str):
             self.settings = self.settings.acknowledged(text, int(seen.ended_s * 1e9))
+            self._count_expected(seen.ended_s)
         commit = seen.facts.get("synchronous_commit")
         self.synchronous_commit = commit if isinstance(commit, str) else self.synchronous_commit
 

@@ -22,6 +22,8 @@ SEEN_LATELY_NS = 3 * int(HIGH_WATER_EVERY_S * 1e9)
 # The kind of execution that does not change who is primary, and the trigger of one that a person approved.
 REJOIN = "rejoin"
 APPROVED = "approved"
+# More names to choose from: what was certain of fewer is not of more (P2).
+_LOOSENS = frozenset({"postgresql.widen"})
 # Ends that leave something changed, or perhaps changed. One that was undone has left nothing.
 _LEFT_SOMETHING = frozenset({ExecutionState.FAILED.value, ExecutionState.UNKNOWN.value})
 
@@ -68,7 +70,8 @@ class Ledger:
     """paused_until_ns: wall clock, since people state an end by the clock on the wall. retired: members that
     lost the primary's role to a failover and have not rejoined: fenced when they answer, never followed.
     kinds: of the open executions. split: two members were seen to accept writes, and nobody has said yet
-    which side is right. seq: of the last event that is in it."""
+    which side is right. loosening: the step that is about to make the synchronous setting looser, or has
+    perhaps made it so (P2). seq: of the last event that is in it."""
 
     service: str
     primary: str | None = None
@@ -85,6 +88,7 @@ class Ledger:
     open_executions: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     split: bool = False
+    loosening: str | None = None
     seq: int = 0
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     retired: tuple[str, ...] = ()
@@ -240,7 +244,19 @@ def _execution_closed(ledger: Ledger, event: Event) -> Ledger:
         open_executions=tuple(e for e in ledger.open_executions if e != event.execution),
         kinds={e: k for e, k in ledger.kinds.items() if e != event.execution},
         blocked=blocked,
+        loosening=None,
     )
+
+
+def _step_begins(ledger: Ledger, event: Event) -> Ledger:
+    if fields.text(event.data, "action") not in _LOOSENS:
+        return ledger
+    return replace(ledger, loosening=fields.text(event.data, "step"))
+
+
+def _step_ended(ledger: Ledger, event: Event) -> Ledger:
+    over = fields.text(event.data, "step") == ledger.loosening
+    return replace(ledger, loosening=None) if over else ledger
 
 
 def _diagnosed(ledger: Ledger, event: Event) -> Ledger:
@@ -304,6 +320,8 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     ev.INCIDENT_CLOSED: _incident_closed,
     ev.EXECUTION_OPENED: _execution_opened,
     ev.EXECUTION_CLOSED: _execution_closed,
+    ev.STEP_INTENT: _step_begins,
+    ev.STEP_RESULT: _step_ended,
     ev.APPROVAL_REQUESTED: _approval_requested,
     ev.APPROVAL_GIVEN: _approval_given,
     ev.APPROVAL_EXPIRED: _approval_expired,

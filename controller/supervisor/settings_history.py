@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from model.quorum import SyncSetting, parse_synchronous_standby_names
+from config.schema import Service
+from model.quorum import SyncSetting, format_names, parse_synchronous_standby_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,14 @@ class SettingsHistory:
         if self.current in (None, text):
             return SettingsHistory(text, (), read_ns)
         return self.read(text, read_ns)
+
+
+def widest_setting(service: Service) -> str | None:
+    """The loosest that this product ever sets: the estate's count, of all members. None: asynchronous."""
+    intended = _parsed(service.postgresql.synchronous_standby_names)
+    if not intended.synchronous:
+        return None
+    return format_names(intended.method, intended.k, [m.application_name for m in service.members.values()])
 
 
 def _parsed(text: str) -> SyncSetting:

@@ -33,6 +33,7 @@ from controller.supervisor.pages import Told
 from controller.supervisor.primacy import Primacy
 from controller.supervisor.recovery import accepts_writes
 from controller.supervisor.runs import Runs
+from controller.supervisor.settings_history import widest_setting
 from controller.supervisor.telling import Telling
 from controller.supervisor.world import World
 from controller.views import PG
@@ -66,6 +67,7 @@ class Supervisor:
             settings=self.ledger.history(world.boot_id),
             high_water=dict(self.ledger.high_water),
         )
+        self._expect_looser()
         self.desk = IncidentDesk(service.name, world.journal, world.state_dir / "facts", world.sign)
         self.approvals = ApprovalDesk(service.name, world.journal, world.clock)
         self.judged: Judged | None = None
@@ -309,7 +311,15 @@ class Supervisor:
     def _journaled(self, event: Event) -> None:
         """Each event once: a record that was on its way when this began may be read and heard."""
         if event.seq > self.ledger.seq:
+            loosening = self.ledger.loosening
             self.ledger = self.ledger.apply(event)
+            if self.ledger.loosening != loosening:
+                self._expect_looser()
+
+    def _expect_looser(self) -> None:
+        """Before it is done, and from then on (P2)."""
+        expected = widest_setting(self.service) if self.ledger.loosening is not None else None
+        self.knowledge.expect(expected, self._world.clock.monotonic_s())
 
     # --- what has ended, and incidents
 

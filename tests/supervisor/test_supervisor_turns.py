@@ -394,3 +394,30 @@ async def test_a_member_of_another_system_is_left_alone(tmp_path: Path) -> None:
         bench.servers.facts["pg3"] = {"system_identifier": "8"}
         await bench.live(2.0)
         assert bench.opened() == []
+
+
+async def test_a_setting_that_is_about_to_be_loosened_counts_before_it_is_and_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """P2: a member that is brought back is named again; what is acknowledged from then on may be on it alone."""
+    narrow, wide = 'ANY 1 ("pg3")', 'ANY 1 ("pg1", "pg2", "pg3")'
+    async with running(tmp_path) as bench:
+        supervisor = bench.supervisor
+        for member in ("pg1", "pg2", "pg3"):
+            bench.servers.facts[member] = {"sync_names": narrow}
+        bench.canary_names = narrow
+        await bench.live(1.0)
+        assert supervisor.knowledge.settings.texts == (narrow,)
+        about = {"service": "orders", "execution": "EXE-7"}
+        intent = {"step": "widen", "action": "postgresql.widen", "attempt": 1}
+        await bench.journal.append(ev.EXECUTION_OPENED, {"kind": "rejoin"}, **about)
+        await bench.journal.append(ev.STEP_INTENT, intent, **about)
+        await bench.live(1.0)
+        assert wide in supervisor.knowledge.settings.texts
+        again = Bench(bench.estate, tmp_path, bench.store)
+        assert wide in again.supervisor.knowledge.settings.texts
+        again.supervisor.close()
+        bench.memory = bench.store.open()  # the one above has taken the leadership
+        supervisor.knowledge.expect(None, bench.clock.monotonic_s())
+        await bench.live(1.0)
+        assert supervisor.knowledge.settings.texts == (narrow,)
