@@ -399,7 +399,7 @@ async def test_a_member_of_another_system_is_left_alone(tmp_path: Path) -> None:
 async def test_a_setting_that_is_about_to_be_loosened_counts_before_it_is_and_after_a_restart(
     tmp_path: Path,
 ) -> None:
-    """P2: a member that is brought back is named again; what is acknowledged from then on may be on it alone."""
+    """P2: a member that is brought back is named again, and then a write may be on it alone."""
     narrow, wide = 'ANY 1 ("pg3")', 'ANY 1 ("pg1", "pg2", "pg3")'
     async with running(tmp_path) as bench:
         supervisor = bench.supervisor
