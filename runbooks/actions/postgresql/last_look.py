@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -22,18 +22,25 @@ from runbooks.actions.postgresql.state import read_state
 from runbooks.actions.postgresql.together import explain, on_each
 
 
+_STARTING: Final = "57P03"
+
+
 class LastLookOptions(ActionOptions):
     """patience_ms: how long a silent server is waited for. A living one answers within a round trip and a
     password exchange; a longer wait lengthens every failover from a hang.
-    still_detached: look again, too, whether the standbys of the proof are still detached."""
+    still_detached: look again, too, whether the standbys of the proof are still detached. starting: what it
+    means that the server says it is starting up (57P03). At first it is an answer, `alive` (P13). Once the
+    standbys have dropped it and the proof is made, it is `out`: restarted in place after the crash, it serves
+    nobody, and its recovery may take longer than the service may be out; the fence waits for it (P8)."""
 
     patience_ms: int = Field(200, ge=20, le=10_000)
     still_detached: bool = False
+    starting: Literal["alive", "out"] = "alive"
 
 
 class LastLook(Action):
     """Succeeds if the old primary does not answer a fresh connection. Output: `answer`, as `refused`,
-    `silent` or `alive` (the last only where a person overrides S6)."""
+    `silent`, `starting` or `alive` (the last only where a person overrides S6)."""
 
     name: ClassVar[str] = "postgresql.last_look"
     Options: ClassVar[type[ActionOptions]] = LastLookOptions
@@ -60,6 +67,8 @@ class LastLook(Action):
             answer, said = await _look(ctx, primary, patience_s)
         except BcmError as error:
             return StepResult.failed(f"{primary} can't be looked at: {error}")
+        if answer == "starting" and self._options.starting == "alive":
+            answer = "alive"
         if answer != "alive":
             return StepResult.ok(f"{primary} does not answer: {said}", answer=answer, said=said)
         if overridden(ctx, OVERRIDE_ANSWERS):
@@ -83,12 +92,12 @@ class LastLook(Action):
 
 
 async def _look(ctx: StepContext, member: str, deadline_s: float) -> tuple[str, str]:
-    """(`refused`, `silent` or `alive`, what was said). Raises BcmError if this side can't even try."""
+    """(`refused`, `silent`, `starting` or `alive`, what was said). Raises BcmError if this side can't try."""
     try:
         async with looking(ctx, member, deadline_s, role="monitor") as session:
             [(recovery,)] = await session.query("SELECT pg_is_in_recovery()")
     except SqlError as error:
         if error.sqlstate is not None:
-            return "alive", explain(error)
+            return ("starting" if error.sqlstate == _STARTING else "alive"), explain(error)
         return ("refused" if error.refused else "silent"), explain(error)
     return "alive", "it took a session, as a " + ("standby" if recovery else "primary")
