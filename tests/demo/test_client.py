@@ -34,7 +34,10 @@ def test_a_cancelled_wait_for_replication_is_no_acknowledgement(shared_cluster: 
         standby.stop_tree()
 
     def cancel_the_waiting_one() -> None:
-        statement = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'SyncRep'"
+        statement = (
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+            " WHERE usename = 'app' AND wait_event = 'SyncRep'"
+        )
         processes.wait_until(lambda: bool(primary.query(statement)), timeout_s=5)
 
     canceller = threading.Thread(target=cancel_the_waiting_one)

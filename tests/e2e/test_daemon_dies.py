@@ -1,4 +1,4 @@
-"""The daemon may die, or freeze, at any instant of a failover. All of them: tests/crash_point_run.py --all."""
+"""The daemon may die, or freeze, at any instant of a failover. All: tests/crash_point_run.py --all."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ from runbooks.actions.postgresql.locks import locks_of
 from runbooks.actions.postgresql.state import read_state
 from runbooks.actions.postgresql.together import explain, on_each
 
-
 _STARTING: Final = "57P03"
 
 
