@@ -49,7 +49,7 @@ def demo_estate(
                 "engine": "postgresql",
                 "mode": mode,
                 "importance": "critical",
-                "objectives": {"rto": "30s", "rpo": "0s" if names else "5s", "mtpd": "4h"},
+                "objectives": {"rto": "30s", "rpo": "0s", "mtpd": "4h"},
                 "profile": profile,
                 "endpoint": {"type": "dsn"},
                 "postgresql": {

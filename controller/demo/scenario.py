@@ -33,6 +33,9 @@ RECOVERY_TIMEOUT_S = 45.0
 # How long a fault that is none is watched: past every grace and silence of the profile `balanced`.
 QUIET_S = 6.0
 
+# An old primary that is restarted in place may recover by itself; one without room can't be rewound.
+MAY_STAY_OPEN = frozenset({"crash-restart", "disk-full"})
+
 Tell = Callable[[str], None]
 
 
@@ -62,7 +65,7 @@ class RunResult:
     incident: str | None
     report: str | None
     diagnoses: tuple[str, ...]
-    refused_s: float | None = None
+    held: bool
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -103,7 +106,8 @@ class Scenario:
             daemon = DaemonProcess(cluster, profile=self._options.profile, mode=self._options.mode)
             stack.callback(lambda: None if keep else daemon.stop())
             daemon.start()
-            self._tell("bcm-failover watches; the service is healthy and its failover provable")
+            provable = "" if self._options.asynchronous else " and its failover provable"
+            self._tell(f"bcm-failover watches; the service is healthy{provable}")
             client = ClientProcess(cluster, cluster.base / "client.log")
             stack.callback(client.stop)
             guard = GuardWatch(cluster)
@@ -126,7 +130,7 @@ class Scenario:
     ) -> RunResult:
         began_seq = _last_seq(daemon.state_dir)
         fault = self._make_fault(cluster, daemon)
-        events = self._follow(daemon, began_seq, fault)
+        events = self._follow(cluster, daemon, began_seq, fault)
         client.wait_writes(WRITES_AFTER, timeout_s=RECOVERY_TIMEOUT_S)
         guard.stop()
         survivor = cluster.current_primary()
@@ -152,13 +156,16 @@ class Scenario:
         self._tell(f"fault `{fault.name}` on {injected.node}: {fault.sentence}")
         return injected
 
-    def _follow(self, daemon: DaemonProcess, began_seq: int, fault: Injected) -> list[Event]:
-        """Tell what the journal says as it happens, until the incident is over; for a fault that is none,
-        until it has been quiet for long enough."""
+    def _follow(
+        self, cluster: Cluster, daemon: DaemonProcess, began_seq: int, fault: Injected
+    ) -> list[Event]:
+        """Tell what the journal says as it happens, until it is over; where the product holds, do what a
+        person would do then; for a fault that is none, until it has been quiet for long enough."""
         wanted = self._options.fault == SWITCHOVER or FAULTS[self._options.fault].failover
         wait_s = RECOVERY_TIMEOUT_S if wanted else QUIET_S
         deadline = time.monotonic() + wait_s
         seen: list[Event] = []
+        helped = False
         while time.monotonic() < deadline:
             fresh = list(read_events(daemon.state_dir, since_seq=seen[-1].seq if seen else began_seq))
             for event in fresh:
@@ -166,16 +173,27 @@ class Scenario:
                 if line:
                     self._tell(line)
             seen += fresh
-            if any(e.type == ev.INCIDENT_CLOSED for e in fresh):
+            if wanted and not helped and _held(fresh):
+                helped = self._help(cluster, daemon, fault)
+            if _over(seen, helped):
                 return seen
             time.sleep(0.02)
-        if wanted and self._options.mode == "act" and self._synchronous and self._must_recover:
+        if wanted and self._options.fault not in MAY_STAY_OPEN:
             raise BcmError(f"the incident was not over after {wait_s:g} s:\n{daemon.log_tail()}")
         return seen
 
-    @property
-    def _must_recover(self) -> bool:
-        return self._options.fault not in ("crash-restart", "disk-full")
+    def _help(self, cluster: Cluster, daemon: DaemonProcess, fault: Injected) -> bool:
+        """The part of the person whom the product paged. Was anything done?"""
+        if self._options.mode != "act":
+            self._tell("an operator starts the old primary again")
+            cluster.node(fault.node).start()
+        elif self._options.asynchronous:
+            self._tell("a person decides: failover --override S3, since nothing can be proven")
+            body = {"override": ["S3"], "reason": "demo: the standbys are asynchronous"}
+            daemon.ask("POST", f"/v1/services/{SERVICE}/failover", body)
+        else:
+            return False
+        return True
 
     def _result(
         self,
@@ -205,6 +223,7 @@ class Scenario:
             rejoin_s=round((rejoined[-1].mono_ns - fault.at_ns) / 1e9, 3) if rejoined else None,
             incident=incident,
             report=self._save_report(everything, incident),
+            held=_held(events),
             diagnoses=tuple(
                 dict.fromkeys(str(e.data.get("code")) for e in events if e.type == ev.DIAGNOSIS_CHANGED)
             ),
@@ -220,6 +239,16 @@ class Scenario:
         text = json.dumps(report_json(events, incident), indent=2, ensure_ascii=False)
         path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
         return str(path)
+
+
+def _held(events: Sequence[Event]) -> bool:
+    return any(e.type == ev.DECISION_MADE and e.data.get("verb") in ("hold", "ask") for e in events)
+
+
+def _over(events: Sequence[Event], helped: bool) -> bool:
+    """The incident is closed; or a person helped and the service works again, whatever is still missing."""
+    ends = {ev.INCIDENT_CLOSED} | ({ev.INCIDENT_RECOVERED, ev.RPO_VERDICT} if helped else set())
+    return any(e.type in ends for e in events)
 
 
 def sentence(event: Event, fault_ns: int) -> str | None:
