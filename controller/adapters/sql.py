@@ -79,9 +79,6 @@ class SqlSessions:
                     await session.open(self._password(credential), await self._resolve(server))
             except TimeoutError:
                 raise PgError(f"no session within {timeout_s:g} s") from None
-            finally:
-                if session.backend_pid == 0:
-                    session.abort()
         return MemberSession(session, where)
 
     async def connect_endpoint(

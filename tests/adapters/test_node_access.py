@@ -21,7 +21,8 @@ from tests.pg_probes import until
 from tests.ssh_server import LOOPBACK, SshServer
 
 SOON_S = 20.0
-SHORT_S = 0.5
+# Long enough for a command to begin on a busy machine, where the connection is there already.
+SHORT_S = 2.0
 
 Access = LocalAccess | SshAccess
 
@@ -35,6 +36,7 @@ async def access(request: pytest.FixtureRequest) -> AsyncIterator[Access]:
         sshd: SshServer = request.getfixturevalue("sshd")
         opened = SshAccess("db1", LOOPBACK, sshd.settings(), SecretStore())
     try:
+        assert (await opened.run(["true"], timeout_s=SOON_S)).ok
         yield opened
     finally:
         await opened.aclose()
@@ -95,7 +97,7 @@ async def test_a_command_that_hangs_has_an_unknown_outcome(access: Access) -> No
 
 
 async def test_one_that_hangs_does_not_hold_up_the_others(access: Access) -> None:
-    patient = asyncio.create_task(access.run(["sh", "-c", "sleep 1.5; echo done"], timeout_s=SOON_S))
+    patient = asyncio.create_task(access.run(["sh", "-c", "sleep 3; echo done"], timeout_s=SOON_S))
     hangs = asyncio.create_task(access.run(["sleep", "60"], timeout_s=SHORT_S))
     assert (await access.run(["echo", "quick"], timeout_s=SOON_S)).stdout == "quick\n"
     assert (await hangs).exit_code is None
@@ -136,7 +138,7 @@ async def test_a_cancelled_call_ends_at_once(access: Access) -> None:
 
 async def test_the_number_of_commands_that_hang_is_bounded(access: Access) -> None:
     limit = access._threads._limit
-    calls = [asyncio.create_task(access.run(["sleep", "60"], timeout_s=SHORT_S * 4)) for _ in range(limit)]
+    calls = [asyncio.create_task(access.run(["sleep", "60"], timeout_s=SHORT_S)) for _ in range(limit)]
     await until(lambda: access._threads._running == limit, "all under way")
     with pytest.raises(NodeAccessError, match="do not end"):
         await access.run(["true"], timeout_s=SOON_S)
