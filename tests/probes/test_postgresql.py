@@ -12,7 +12,9 @@ from model.observation import Failure, Outcome
 from model.ports import Secrets
 from probes.base import Reading
 from probes.postgresql import SLOW_FACTS_EVERY, PostgresqlProbe
+from probes.postgresql_canary import PostgresqlCanaryProbe
 from tests.bad_servers import open_sockets
+from tests.network_namespace import in_namespace
 from tests.pg_pair import PgPair, PgServer, wait_for
 from tests.pg_probes import SOON_S, ThisHost, held, options, ports, until, watching
 
@@ -285,6 +287,18 @@ async def test_the_facts_come_in_one_round_trip_and_leave_no_session(pg_pair: Pg
     assert statements == 3  # the first attempt reads the slow facts too
     assert before < after.count("json_build_object")
     await asyncio.to_thread(wait_for, lambda: sessions_of_probe(server) == 0, "no session is left")
+
+
+def test_a_host_without_a_route_is_our_own_fault() -> None:
+    """No route from here: the server was never asked."""
+
+    async def main() -> None:
+        for kind in (PostgresqlProbe, PostgresqlCanaryProbe):
+            given = kind.Options(host="192.0.2.1", user="monitor")
+            reading = await kind("shop/m1", given, ports()).check()
+            assert (reading.outcome, reading.failure) == (Outcome.UNKNOWN, Failure.LOCAL)
+
+    in_namespace(main, {})
 
 
 class NoSecret(Secrets):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from typing import Any
 
@@ -10,6 +11,7 @@ from model.health import PROFILES
 from model.observation import Failure, Observation, Outcome
 from probes.base import Reading
 from probes.pg_judge import _verdict
+from probes.postgresql import PostgresqlProbe
 from probes.postgresql_canary import PostgresqlCanaryProbe
 from probes.scheduler import Scheduler
 from tests.bad_servers import open_sockets
@@ -222,6 +224,23 @@ async def test_a_hung_server_is_let_go_of_at_once_and_found_again(pg_pair: PgPai
             server.signal_tree(signal.SIGCONT)
         assert (await soon(probe)).outcome is Outcome.SUCCEEDED
     assert open_sockets() <= before
+
+
+async def test_open_sessions_write_on_while_the_postmaster_hangs(pg_pair: PgPair) -> None:
+    """A fresh connection gets no answer then: the two probes together tell this from a hung server."""
+    server = pg_pair.primary
+    async with (
+        watching(PostgresqlCanaryProbe, server, answer_within_s=PATIENT_S) as canary,
+        watching(PostgresqlProbe, server) as probe,
+    ):
+        await soon(canary)
+        os.kill(server.postmaster_pid, signal.SIGSTOP)
+        try:
+            assert (await soon(canary)).outcome is Outcome.SUCCEEDED
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(probe.check(), 0.5)
+        finally:
+            os.kill(server.postmaster_pid, signal.SIGCONT)
 
 
 async def test_a_crash_under_a_write_ends_it_without_a_word(pg_pair: PgPair) -> None:
