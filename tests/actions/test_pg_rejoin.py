@@ -48,8 +48,8 @@ async def test_a_crashed_primary_is_replaced_and_comes_back_without_its_divergen
     made = bench(cluster)
     writer, watch = client(cluster), GuardWatch(cluster)
     watch.start()
-    at_ns = time.monotonic_ns()
     write_what_nobody_else_has(cluster)
+    at_ns = time.monotonic_ns()
     result = await made.runbook("postgresql-failover", last_acked_canary=0)
     assert result.state is ExecutionState.SUCCEEDED, result
     assert result.outputs["fence"]["old_primary"] == "stopped"
