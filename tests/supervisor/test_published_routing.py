@@ -79,6 +79,7 @@ async def test_writes_go_nowhere_while_the_primary_moves(tmp_path: Path) -> None
 async def test_an_execution_that_was_left_open_keeps_it_closed(tmp_path: Path) -> None:
     async with running(tmp_path, mode="observe") as bench:
         bench.end_is_lost = True
+        bench.script = ends(ExecutionState.UNKNOWN)  # it changed nothing, which nobody knows
         await Requests(bench.supervisor).switchover(Wish("pg2", "wang"), dry_run=False)
         await bench.live(0.5)
         assert not bench.supervisor.busy

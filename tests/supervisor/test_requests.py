@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from supervisor_bench import Bench, ends, running
@@ -110,6 +111,17 @@ async def test_two_requests_at_once_open_one_execution(tmp_path: Path) -> None:
 async def test_the_incident_of_a_request_is_not_closed_before_its_execution_opens(tmp_path: Path) -> None:
     async with running(tmp_path) as bench:
         bench.gate.clear()
+        # A turn is due while a slow disk takes each record: the service is healthy, and its incident would
+        # be over at once.
+        append = bench.memory.append
+
+        async def slow(*record: Any, **about: Any) -> Any:
+            bench.supervisor.wake()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            return await append(*record, **about)
+
+        bench.memory.append = slow  # type: ignore[method-assign]
         await Requests(bench.supervisor).switchover(Wish("pg2", "wang"), dry_run=False)
         await bench.live(1.0)
         assert bench.of(ev.INCIDENT_CLOSED) == []

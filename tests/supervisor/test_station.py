@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ import yaml
 from config.loader import LoadedEstate, load_estate
 from controller.adapters.clock import SystemClock
 from controller.station import Station
-from controller.store.sqlite import SqliteStore
+from controller.store.sqlite import SqliteStore, StoreState
 from model import events as ev
 from model.errors import HeldError
 from model.observation import Observation, Outcome
@@ -105,6 +106,45 @@ async def test_a_reload_waits_for_nobody_and_is_refused_in_the_middle_of_an_exec
         assert not supervisor.closed
         await made.apply(loaded)
         assert made.supervisors["orders"] is not supervisor
+
+
+async def test_a_reload_waits_for_the_turn_that_is_being_taken(tmp_path: Path) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("db1", "db2"))
+    async with station(loaded) as made:
+        supervisor = made.supervisors["orders"]
+        await until(lambda: supervisor.judged is not None and not supervisor.busy)
+        launched = asyncio.create_task(asyncio.sleep(60))
+        async with supervisor.turn:
+            reload = asyncio.create_task(made.apply(loaded))
+            await asyncio.sleep(0)
+            supervisor.runs._running = launched
+        with pytest.raises(HeldError, match="is running"):
+            await reload
+        assert made.supervisors["orders"] is supervisor
+        launched.cancel()
+        await asyncio.wait({launched})
+
+
+async def test_a_disk_that_does_not_answer_is_told_and_one_that_has_room_again_is_written(
+    tmp_path: Path,
+) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("db1", "db2"))
+    async with station(loaded, start=False) as made:
+        pages: list[str] = []
+        made.trouble._page = lambda _severity, summary: pages.append(summary)
+        store, made.store = made.store, SimpleNamespace(stalled_s=6.0)  # type: ignore[assignment]
+        await made._look_after_journal()
+        await made._look_after_journal()
+        assert pages == [
+            "the journal's disk does not answer: observing only: a record has been waiting for 6 s"
+        ]
+        made.store = SimpleNamespace(stalled_s=0.0, state=StoreState.WAITING)  # type: ignore[assignment]
+        await made._look_after_journal()
+        assert [e.type for e in store.events(types=(ev.DAEMON_STARTED,))] == [ev.DAEMON_STARTED]
+        assert pages[1:] == ["over: the journal's disk does not answer: observing only"]
+        made.store = store
+        await made.scheduler.aclose()
+        await made.pager.aclose()
 
 
 async def test_an_estate_that_can_not_be_watched_leaves_the_old_one_watched(

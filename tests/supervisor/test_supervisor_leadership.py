@@ -172,10 +172,11 @@ def test_an_execution_that_can_not_be_resumed_is_no_reason_not_to_look(tmp_path:
 def test_a_death_at_any_record_of_the_settling_is_made_good_at_the_next_start(tmp_path: Path) -> None:
     """Whatever of it was journaled: in the end the journal says it all, each thing once."""
     settling = [RETIRED, BLOCKED, PRIMARY, VERDICT]
-    for kept in range(len(settling) + 1):
-        store = dead(tmp_path, OPENED, PROMOTED, SUCCEEDED, *settling[:kept])
+    died = [*(settling[:kept] for kept in range(len(settling) + 1)), [RETIRED, BLOCKED, VERDICT]]
+    for kept in died:
+        store = dead(tmp_path, OPENED, PROMOTED, SUCCEEDED, *kept)
 
-        async def check(store: MemoryStore = store, kept: int = kept) -> None:
+        async def check(store: MemoryStore = store, kept: object = kept) -> None:
             bench = Bench(estate(tmp_path, mode="observe"), tmp_path, store)
             bench.servers.promoted("pg2")
             bench.servers.down.add("pg1")
@@ -206,7 +207,8 @@ def test_a_verdict_that_is_missing_does_not_bring_an_older_primary_back(tmp_path
         bench.servers.primary, bench.servers.timeline = "pg3", 3
         bench.start()
         await bench.live(1.0)
-        assert bench.supervisor.ledger.primary == "pg3"
+        told = [e.data["member"] for e in bench.of(ev.SERVICE_PRIMARY)]
+        assert told == ["pg1", "pg2", "pg3"]
         await bench.stop()
 
     asyncio.run(check())
@@ -220,6 +222,8 @@ async def test_a_planned_switch_leaves_nobody_retired_who_streams_already(tmp_pa
         assert answer["state"] == "running"
         await bench.live(1.0)
         assert bench.supervisor.ledger.primary == "pg2"
+        [rejoined] = bench.of(ev.MEMBER_REJOINED)
+        assert rejoined.execution == answer["execution"]
         assert bench.supervisor.ledger.retired == ()
         assert bench.supervisor.ledger.blocked is None
         assert bench.supervisor.ledger.incident is None
@@ -266,3 +270,12 @@ async def test_executions_end_when_the_supervisor_is_closed(tmp_path: Path) -> N
         await bench.clock.advance(0.1)
         assert not bench.supervisor.busy
         assert bench.of(ev.EXECUTION_CLOSED) == []
+
+
+async def test_a_record_that_is_heard_twice_counts_once(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        await bench.crash()
+        await bench.live(1.0)
+        assert bench.supervisor.ledger.open_executions == ()
+        bench.supervisor._journaled(bench.of(ev.EXECUTION_OPENED)[0])
+        assert bench.supervisor.ledger.open_executions == ()

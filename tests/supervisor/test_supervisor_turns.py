@@ -91,6 +91,8 @@ async def test_mode_observe_brings_nobody_back_and_sees_who_was_brought_back(tmp
         bench.servers.rogue["pg2"] = 0
         await bench.live(20.0, step_s=0.25)
         assert bench.opened() == []
+        assert bench.of(ev.APPROVAL_REQUESTED) == []
+        assert "pg2 is to be brought back; in mode act it would be done" in bench.paged("warning")
         assert bench.supervisor.ledger.retired == ("pg2",)
         bench.servers.rogue.clear()
         await bench.live(0.5)
