@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from config.schema import Estate, Service, ServiceMode
@@ -116,7 +116,7 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
             estate.site_of(service.members[candidate.name]).role.value if candidate is not None else None
         ),
         third_observer=False,
-        auto_refusals=tuple(refusals_of_act(service, view)),
+        auto_refusals=tuple(refusals_of_act(service, view, knowledge.impostors.members)),
         approved=approval_of(ledger, outlook, around.wall_ns) is not None,
         primary_was_seen=(
             (seen is not None and seen.pg.last_good_s is not None)
@@ -136,8 +136,9 @@ def approval_of(ledger: Ledger, outlook: Outlook, wall_ns: int) -> Approval | No
     )
 
 
-def refusals_of_act(service: Service, view: ServiceView) -> list[str]:
-    """Why mode `act` is refused for this service as it is configured and seen (P1, P10)."""
+def refusals_of_act(service: Service, view: ServiceView, impostors: Collection[str] = ()) -> list[str]:
+    """Why mode `act` is refused for this service as it is configured and seen (P1, P10). impostors: members
+    in whose name something else streams."""
     if service.mode is not ServiceMode.ACT:
         return []
     reasons = []
@@ -152,10 +153,14 @@ def refusals_of_act(service: Service, view: ServiceView) -> list[str]:
         ]
     primary = view.member(view.primary)
     standbys = primary.facts.get("standbys") if primary is not None else None
-    return reasons + _impostors(service, standbys if isinstance(standbys, Sequence) else ())
+    reasons += [
+        f"{name} has no WAL receiver, and something streams in its name: it counts for nobody"
+        for name in sorted(impostors)
+    ]
+    return reasons + _twice(service, standbys if isinstance(standbys, Sequence) else ())
 
 
-def _impostors(service: Service, standbys: Sequence[object]) -> list[str]:
+def _twice(service: Service, standbys: Sequence[object]) -> list[str]:
     """Receivers that stream twice under one member's name, in whatever letters, count for nobody (P1)."""
     names = [str(s.get("application_name", "")) for s in standbys if isinstance(s, dict)]
     folded = [n.lower() for n in names if service.member_by_application_name(n) is not None]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from config.schema import Estate, Member, Service
 from controller.candidates import unsettled
 from controller.detect import age, fold
+from controller.supervisor.impostors import Impostors
 from controller.supervisor.settings_history import SettingsHistory
 from controller.views import CANARY, PG, MemberView, ServiceView
 from model.health import Health, ProbeState
@@ -49,6 +50,7 @@ class Knowledge:
     _kept: deque[Observation] = field(default_factory=deque)
     _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
     _replicas: dict[str, Replica] = field(default_factory=dict)
+    impostors: Impostors = field(default_factory=Impostors)
     _expected: str | None = None
     _forgotten_s: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -200,8 +202,14 @@ class Knowledge:
             text = seen.facts.get("sync_names")
             if isinstance(text, str) and seen.facts.get("in_recovery") is False:
                 self.settings = self.settings.read(text, int(seen.ended_s * 1e9))
+            others = [m for m in self.service.members.values() if m.name != member]
+            self.impostors.primary_read(seen, others, self._last_good())
         self._raise_high_water(member, seen)
         self._watch_replica(member, seen, primary)
+
+    def _last_good(self) -> dict[str, Observation]:
+        states = {m: self.state(m, PG) for m in self.service.members}
+        return {m: s.last_good for m, s in states.items() if s is not None and s.last_good is not None}
 
     def _raise_high_water(self, member: str, seen: Observation) -> None:
         if unsettled(seen.facts):

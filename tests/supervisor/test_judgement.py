@@ -85,6 +85,11 @@ def test_act_is_refused_while_a_name_streams_twice(service: Service) -> None:
     assert refusals_of_act(service, seen) == ["'pg2' streams more than once"]
 
 
+def test_act_is_refused_while_something_streams_in_a_members_name(service: Service) -> None:
+    [reason] = refusals_of_act(service, view(), {"pg2"})
+    assert "streams in its name" in reason
+
+
 def test_nothing_is_refused_where_all_is_well_or_nobody_acts(service: Service, tmp_path: Path) -> None:
     assert refusals_of_act(service, view()) == []
     observing = estate(tmp_path, mode="observe").services["orders"]

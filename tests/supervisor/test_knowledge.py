@@ -187,3 +187,29 @@ def test_the_host_of_a_member_is_seen_by_its_own_probes(seen: Seen) -> None:
     view = seen.knowledge.view("pg1", 1.0)
     assert view.member("pg1").node_probes["icmp"].health is Health.UP  # type: ignore[union-attr]
     assert view.member("pg2").node_probes == {}  # type: ignore[union-attr]
+
+
+# --- P1
+
+
+def sends(pid: int = 7, name: str = "PG2") -> list[dict[str, Any]]:
+    return [{"application_name": name, "pid": pid}]
+
+
+def test_something_that_streams_in_the_name_of_a_member_without_a_receiver_is_no_standby(seen: Seen) -> None:
+    for at_s in (1.0, 2.0):
+        seen.good("pg1", at_s, standbys=sends())
+        seen.good("pg2", at_s + 0.5, walreceiver=False)
+    assert seen.knowledge.impostors.members == {"pg2"}
+    seen.good("pg1", 3.0, standbys=[])
+    assert seen.knowledge.impostors.members == set()
+
+
+def test_a_member_that_receives_or_has_just_lost_its_primary_is_no_impostor(seen: Seen) -> None:
+    for at_s in (1.0, 2.0):
+        seen.good("pg1", at_s, standbys=sends())
+        seen.good("pg2", at_s + 0.5)
+    seen.bad("pg1", 2.6, Failure.CLOSED)
+    seen.good("pg2", 2.7, walreceiver=False)
+    seen.good("pg1", 3.0, standbys=sends(pid=8))  # it came back, and the standby to it
+    assert seen.knowledge.impostors.members == set()
