@@ -27,6 +27,9 @@ from runbooks.actions.postgresql.together import explain
 _READ_ONLY: Final = "default_transaction_read_only"
 _AGAIN_S: Final = 0.02  # between two attempts to reach it: a restarted server takes clients at once
 _LOOK_S: Final = 0.05  # between two looks on the node
+# Where nobody listens there is nothing to stop yet, and the processor belongs to the promotion: commands on
+# the node wait so long. A server that is restarted meanwhile is met over SQL, which does not wait.
+_GIVE_WAY_S: Final = 0.3
 _TRY_S: Final = 0.5  # of one attempt to log in: a hung server answers none
 # Without node access: so long without a client's session, read-only throughout.
 _QUIET_S: Final = 1.0
@@ -155,6 +158,8 @@ async def _by_node(ctx: StepContext, member: Member, seen: _Seen, settle_s: floa
         seen.last = error.what
         return
     managed = member.control_kind is Control.SYSTEMD
+    if ctx.output("final_look").get("answer") == "refused":
+        await clock.sleep(_GIVE_WAY_S)
     while True:
         try:
             how = await server.stop()
