@@ -122,8 +122,10 @@ class Acting:
             actor="daemon" if approval is None else approval.given_by[-1],
             overrides=granted_overrides(judged.diagnosis),
         )
+        # The gate looked at one candidate; by the time of the proof it may be another.
+        at_dr = tuple(m.name for m in judged.view.members if m.at_dr)
         await supervisor.desk.mark(incident, "T3", self._world.clock.monotonic_s())
-        await supervisor.launch(order)
+        await supervisor.launch(replace(order, not_asked=at_dr if approval is None else ()))
 
     async def _bring_back_if_approved(self, member: str, now_s: float) -> None:
         supervisor = self._supervisor

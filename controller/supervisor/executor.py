@@ -39,7 +39,8 @@ _EXECUTION_TYPES = (ev.EXECUTION_OPENED, ev.STEP_INTENT, ev.STEP_RESULT, ev.EXEC
 @dataclass(frozen=True, slots=True)
 class Order:
     """One run that somebody wants. `member`: the one that is to be brought back, for a rejoin. `counted`: the
-    settings without the primary's own name. no_room: members that have no room on their disks (P16)."""
+    settings without the primary's own name. no_room: members that have no room on their disks (P16).
+    not_asked: members that a person must be asked for first (S9)."""
 
     service: Service
     runbook: str
@@ -55,6 +56,7 @@ class Order:
     actor: str
     overrides: tuple[str, ...] = ()
     member: str | None = None
+    not_asked: tuple[str, ...] = ()
 
     def vars(self, epoch: int) -> dict[str, Any]:
         """The variables that the shipped runbooks know; each takes those that it declares."""
@@ -72,6 +74,7 @@ class Order:
             "last_acked_canary": self.last_acked_canary,
             "high_water": {m: {"timeline": t, "lsn": lsn} for m, (t, lsn) in self.high_water.items()},
             "no_room": list(self.no_room),
+            "not_asked": list(self.not_asked),
             "epoch": epoch,
             "overrides": list(self.overrides),
             "intended_names": self.service.postgresql.synchronous_standby_names,

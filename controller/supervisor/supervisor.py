@@ -254,8 +254,9 @@ class Supervisor:
             await self._observe_only(judged)
             return
         if not self._leads:
-            self._leads = True
-            self.runs.resume_open()
+            if not self.busy:  # what runs here ends first
+                self._leads = True
+                self.runs.resume_open()
             return
         await self._notes.healths(judged)
         if self.ledger.primary not in self.service.members:

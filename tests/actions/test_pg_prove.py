@@ -93,6 +93,10 @@ async def test_who_may_not_be_promoted_still_counts(calm: Cluster, bench: BenchF
     made.ctx.vars["no_room"] = ["pg3"]
     result = await made.run("prove", PROVE)
     assert (result.outcome, result.output["complete"]) == (StepState.FAILED, True)
+    made.ctx.vars.update(no_room=[], not_asked=["pg3"])
+    result = await made.run("prove", PROVE)
+    assert (result.outcome, result.output["complete"]) == (StepState.FAILED, True)
+    assert "S9" in result.detail
 
 
 async def test_a_candidate_that_a_person_named_is_never_replaced(calm: Cluster, bench: BenchFactory) -> None:

@@ -58,6 +58,20 @@ async def test_leadership_that_comes_back_is_taken_up_where_the_journal_stands(t
         assert bench.watched[-1] == "pg1"
 
 
+async def test_a_look_at_the_lease_that_fails_once_does_not_resume_what_is_running(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        bench.gate.clear()
+        await bench.crash()
+        bench.memory.held_answers = [False] * 6
+        await bench.live(1.0)
+        assert bench.supervisor.busy
+        assert bench.resumed == []
+        bench.gate.set()
+        await bench.live(1.0)
+        assert bench.supervisor.ledger.primary == "pg2"
+        assert bench.watched[-1] == "pg2"
+
+
 async def test_a_full_journal_is_said_once_and_acted_on_again_when_there_is_room(tmp_path: Path) -> None:
     async with running(tmp_path) as bench:
         bench.memory.full = True

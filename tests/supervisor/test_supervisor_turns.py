@@ -423,3 +423,29 @@ async def test_a_setting_that_is_about_to_be_loosened_counts_before_it_is_and_af
         supervisor.knowledge.expect(None, bench.clock.monotonic_s())
         await bench.live(1.0)
         assert supervisor.knowledge.settings.texts == (narrow,)
+
+
+async def test_the_dr_site_is_asked_for_also_where_only_the_proof_would_choose_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        await bench.crash()
+        await bench.live(0.3)
+        assert bench.of(ev.EXECUTION_OPENED)[0].data["vars"]["not_asked"] == ["pg3"]
+
+
+async def test_a_person_who_approves_the_dr_site_has_been_asked(tmp_path: Path) -> None:
+    async with running(tmp_path, postgresql={"synchronous_standby_names": "ANY 2 (pg1, pg2, pg3)"}) as bench:
+        bench.canary_names = "ANY 2 (pg1, pg2, pg3)"
+        for member in ("pg1", "pg2", "pg3"):
+            bench.servers.facts[member] = {"sync_names": bench.canary_names}
+        await bench.live(1.0)
+        bench.servers.down.add("pg2")
+        await bench.live(1.0)
+        await bench.crash()
+        await bench.live(0.5)
+        [asked] = bench.of(ev.APPROVAL_REQUESTED)
+        assert asked.data["to"] == "pg3"
+        supervisor = bench.supervisor
+        await supervisor.approvals.give(supervisor.ledger, asked.data["approval"], "wang")
+        await bench.live(0.3)
+        variables = bench.of(ev.EXECUTION_OPENED)[0].data["vars"]
+        assert (variables["candidate"], variables["not_asked"]) == ("pg3", [])

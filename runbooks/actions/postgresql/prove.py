@@ -199,6 +199,8 @@ def _member_position(ctx: StepContext, name: str, seen: _Seen) -> MemberPosition
         not_candidate = "the estate excludes it"
     elif name in members_in(ctx, "no_room"):
         not_candidate = "no room on its disk (P16)"
+    elif name in members_in(ctx, "not_asked"):
+        not_candidate = "at the DR site, and nobody was asked (S9)"
     return MemberPosition(
         member=name,
         application_name=member.application_name,
