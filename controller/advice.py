@@ -68,12 +68,13 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
     ),
     "blocked": GateAdvice(
         guards=(
-            "An automatic failover has happened, and redundancy is not restored. A second one could be a "
-            "loop."
+            "An automatic failover has happened, and redundancy is not restored: a second one could be a "
+            "loop. Or one ended without a known outcome, or two members were primary at once: only a person "
+            "can tell what is right."
         ),
         todo=(
-            "Bring the missing copy back, or `bcm-failover acknowledge SERVICE --comment …` when the cause "
-            "is known."
+            "Look at what the reason names. Bring the missing copy back, or `bcm-failover acknowledge SERVICE "
+            "--comment …` when the cause is known."
         ),
     ),
     "budget": GateAdvice(
@@ -180,7 +181,8 @@ CODE_ADVICE: Final[dict[str, str]] = {
     ),
     "SplitBrain": (
         "Stop the member that is not the recorded primary, at once. What it acknowledged is on it alone: "
-        "keep its data directory as evidence."
+        "keep its data directory as evidence. If the other side is right: stop the recorded primary, then "
+        "`bcm-failover acknowledge SERVICE --comment …`; until then nobody is followed or brought back."
     ),
     "SwitchedOutside": (
         "Somebody promoted another member by hand. Check that the old primary is stopped; the incident "
