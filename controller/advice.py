@@ -73,8 +73,8 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
             "can tell what is right."
         ),
         todo=(
-            "Look at what the reason names. Bring the missing copy back, or `bcm-failover acknowledge SERVICE "
-            "--comment …` when the cause is known."
+            "Look at what the reason names. Bring the missing copy back, or `bcm-failover acknowledge "
+            "SERVICE --comment …` when the cause is known."
         ),
     ),
     "budget": GateAdvice(
