@@ -11,6 +11,9 @@ from config.document import Document, Path
 from config.durations import parse_duration_s
 from config.findings import Finding, did_you_mean, one_of
 
+# What is watched and is no service: `node/NAME`, `reference/HOST:PORT`.
+_TARGETS = ("node", "reference")
+
 
 def reference_findings(document: Document) -> Iterator[Finding]:
     """Names that are declared nowhere, cycles, and what must be unique across the estate."""
@@ -20,6 +23,11 @@ def reference_findings(document: Document) -> Iterator[Finding]:
     for node in nodes or ():
         yield from _exists(document, ("nodes", node, "site"), "site", sites)
     for service in services or ():
+        if service in _TARGETS:
+            yield document.error(
+                ("services", service), f"a service can't be called {service!r}",
+                "hosts and reference targets are watched under this name", "another name", key=True,
+            )  # fmt: skip
         members = _declared(document, "services", service, "members")
         for member in members or ():
             yield from _exists(document, ("services", service, "members", member, "node"), "node", nodes)
