@@ -109,7 +109,7 @@ class Acting:
 
     async def _act(self, judged: Judged, runbook: str, incident: str) -> None:
         supervisor = self._supervisor
-        if supervisor.quiet or judged.at_s < self._again_s:
+        if supervisor.quiet or supervisor.busy or judged.at_s < self._again_s:
             return
         self._again_s = judged.at_s + self._wait_s
         self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)

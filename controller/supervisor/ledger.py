@@ -208,7 +208,7 @@ def _incident_recovered(ledger: Ledger, event: Event) -> Ledger:
 def _incident_closed(ledger: Ledger, event: Event) -> Ledger:
     if ledger.incident is None or ledger.incident.id != event.incident:
         return ledger
-    return replace(ledger, incident=None, split=False, approvals=_void(ledger.approvals, event.incident))
+    return replace(ledger, incident=None, approvals=_void(ledger.approvals, event.incident))
 
 
 def _void(approvals: Mapping[str, Approval], incident: str | None) -> Mapping[str, Approval]:

@@ -156,6 +156,11 @@ def test_two_primaries_are_remembered_until_a_person_has_said_which_side_is_righ
     assert split.blocked is not None
     healthy = split.apply(event(ev.DIAGNOSIS_CHANGED, {"code": "Healthy", "confirmed": True}))
     assert healthy.split
+    assert (
+        healthy.apply(event(ev.INCIDENT_OPENED, incident="INC-1"))
+        .apply(event(ev.INCIDENT_CLOSED, incident="INC-1"))
+        .split
+    )
     acknowledged = healthy.apply(event(ev.SERVICE_UNBLOCKED))
     assert (acknowledged.split, acknowledged.blocked) == (False, None)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from supervisor_bench import Bench, ends, running
@@ -449,3 +451,40 @@ async def test_a_person_who_approves_the_dr_site_has_been_asked(tmp_path: Path) 
         await bench.live(0.3)
         variables = bench.of(ev.EXECUTION_OPENED)[0].data["vars"]
         assert (variables["candidate"], variables["not_asked"]) == ("pg3", [])
+
+
+async def test_a_split_in_the_aftermath_of_an_outage_is_remembered_too(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        bench.script = _failover_then_failing_rejoins
+        await bench.crash()
+        await bench.live(3.0)
+        assert bench.of(ev.INCIDENT_RECOVERED) != []
+        bench.servers.rogue["pg3"] = 3
+        await bench.live(1.0)
+        assert len(bench.of(ev.INCIDENT_OPENED)) == 2
+        assert bench.supervisor.ledger.split
+
+
+async def test_an_execution_that_is_just_being_settled_is_no_failure_of_the_turn(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        bench.servers.detached.add("pg3")
+        bench.gate.clear()
+        await bench.live(16.0, step_s=0.25)
+        settle = bench.executor.settle
+        settling = asyncio.Event()
+
+        async def slowly(*args: Any) -> Any:
+            await settling.wait()
+            return await settle(*args)
+
+        bench.executor.settle = slowly  # type: ignore[method-assign]
+        bench.script = ends(ExecutionState.FAILED)
+        bench.gate.set()
+        await bench.crash()
+        await bench.live(0.5)
+        assert bench.supervisor.busy
+        assert not [p for p in bench.paged() if "can't be handled" in p]
+        bench.executor.settle = settle  # type: ignore[method-assign]
+        settling.set()
+        await bench.live(0.5)
+        assert bench.opened()[-1] == ("failover", "automatic")
