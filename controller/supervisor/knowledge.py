@@ -186,8 +186,6 @@ class Knowledge:
     def _canary_acknowledged(self, seen: Observation) -> None:
         number = seen.facts.get("canary_n")
         if isinstance(number, int):
-            if self.last_acked_canary is not None and number <= self.last_acked_canary:
-                self._acked.clear()  # numbers only grow, except where the newest were lost: these are others
             self.last_acked_canary = number
             self._acked.append((number, seen.ended_s))
         text = seen.facts.get("sync_names")

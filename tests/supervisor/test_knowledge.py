@@ -122,8 +122,8 @@ def test_the_age_of_a_members_data_is_that_of_the_canary_that_it_shows(seen: See
     assert age(None, 5.0) is None
 
 
-def test_numbers_that_begin_again_lower_are_of_other_canaries(seen: Seen) -> None:
-    """The newest were lost with the old primary: what is older than they were must not look young."""
+def test_numbers_that_begin_again_lower_count_from_when_they_were_acknowledged(seen: Seen) -> None:
+    """The newest were lost with the old primary."""
     for n, at_s in ((100, 1.0), (101, 2.0)):
         seen.canary("pg1", at_s, n)
     seen.canary("pg1", 9.0, 96)

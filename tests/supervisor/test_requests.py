@@ -15,6 +15,7 @@ from controller.supervisor.requests import Requests, Wish
 from model import events as ev
 from model.errors import HeldError, UsageError
 from model.execution import ExecutionState
+from model.observation import Failure
 
 WANG = Caller("wang", "wang")
 
@@ -149,6 +150,26 @@ async def test_a_planned_switchover_counts_from_the_moment_at_which_writes_stop(
         # Nobody crashed: the service is not blocked, and the old primary is a standby again.
         assert bench.supervisor.ledger.blocked is None
         assert bench.opened() == [("switchover", "manual")]
+
+
+async def test_a_switchover_that_is_the_remedy_of_an_outage_counts_from_the_outage(tmp_path: Path) -> None:
+    async def script(bench: Bench, opened: object) -> ExecutionState:
+        from supervisor_bench import succeeds
+
+        bench.servers.canary_failure = None
+        await bench.step(opened, "quiesce", {})  # type: ignore[arg-type]
+        return await succeeds(bench, opened)  # type: ignore[arg-type]
+
+    async with running(tmp_path, mode="observe") as bench:
+        bench.script = script  # type: ignore[assignment]
+        bench.servers.canary_failure = Failure.SYNC_BLOCKED
+        await bench.live(4.0)
+        [opened] = bench.of(ev.INCIDENT_OPENED)
+        await Requests(bench.supervisor).switchover(Wish("pg2", "wang"), dry_run=False)
+        await bench.live(1.0)
+        assert bench.of(ev.EXECUTION_OPENED)[0].incident == opened.incident
+        assert not [e for e in bench.of(ev.CLOCK_MARK) if e.data["mark"] == "T0"]
+        assert opened.data["t0_ns"] is not None
 
 
 @pytest.mark.parametrize(
