@@ -59,8 +59,7 @@ class IncidentDesk:
         )
         incident = event.incident or ""
         if confirmed_s is not None:
-            await self.mark(incident, "T1", confirmed_s)
-            await self.mark(incident, "T2", confirmed_s)
+            await asyncio.gather(*(self.mark(incident, mark, confirmed_s) for mark in ("T1", "T2")))
         return incident
 
     async def mark(

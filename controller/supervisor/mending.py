@@ -81,9 +81,8 @@ class Mending:
         if outcome.rejoined == member:
             self._wait_s.pop(member, None)
             self._astray_s.pop(member, None)
-            self._next_s[member] = (
-                now_s + FIRST_WAIT_S
-            )  # one that does not stay would be brought back for ever
+            # One that does not stay would be brought back for ever.
+            self._next_s[member] = now_s + FIRST_WAIT_S
             return True
         first = member not in self._wait_s
         wait_s = self._wait_s.get(member, FIRST_WAIT_S)

@@ -131,6 +131,7 @@ def test_a_success_forgets_the_failures(service: Service) -> None:
     for _ in range(4):
         service.mending.ended(Outcome("failed", tried="pg2"), 10.0)
     assert service.mending.ended(Outcome("succeeded", tried="pg2", rejoined="pg2"), 10.0)
+    assert service.due(10.1) is None
     assert service.due(10.0 + FIRST_WAIT_S) == "pg2"
 
 
