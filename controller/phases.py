@@ -213,7 +213,9 @@ def _human_waits(events: Sequence[Event]) -> list[tuple[Instant, Instant]]:
     answered: dict[str, Instant] = {}
     for event in events:
         approval = fields.text(event.data, "approval")
-        if event.type == ev.APPROVAL_REQUESTED:
+        # Bringing a member back is asked for after the outage: nobody has waited for that.
+        mends = fields.text(event.data, "runbook").endswith("-rejoin")
+        if event.type == ev.APPROVAL_REQUESTED and not mends:
             asked.setdefault(approval, Instant.of(event))
         elif event.type in (ev.APPROVAL_GIVEN, ev.APPROVAL_EXPIRED) and approval in asked:
             answered[approval] = Instant.of(event)

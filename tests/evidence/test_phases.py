@@ -51,6 +51,15 @@ def test_two_who_must_approve_are_waited_for_until_the_second() -> None:
     assert read_timings(journal.events).human_wait.seconds == 3.0
 
 
+def test_a_member_that_waits_to_be_brought_back_holds_nobody_up() -> None:
+    journal = JournalBuilder()
+    open_crash(journal)
+    asked = {"approval": "APR-1", "runbook": "postgresql-rejoin"}
+    journal.at(9000).add(ev.APPROVAL_REQUESTED, asked)
+    journal.at(99_000).add(ev.APPROVAL_GIVEN, {"approval": "APR-1", "person": "ada"})
+    assert read_timings(journal.events).human_wait.seconds is None
+
+
 def test_a_later_execution_replaces_the_marks_of_one_that_was_undone() -> None:
     journal = JournalBuilder()
     open_crash(journal)
