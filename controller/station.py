@@ -29,7 +29,7 @@ from controller.supervisor.trouble import Trouble
 from controller.supervisor.world import Observing, World
 from controller.watching import Watching
 from model import events as ev
-from model.errors import BcmError, HeldError, JournalError, LeadershipLostError
+from model.errors import BcmError, EstateError, HeldError, JournalError, LeadershipLostError
 from model.health import Health
 from model.observation import Observation
 from probes.scheduler import Scheduler
@@ -82,9 +82,11 @@ class Station:
         self._keeper = asyncio.create_task(self._keep(), name="keeper")
 
     async def apply(self, loaded: LoadedEstate) -> None:
-        """Go on with another estate; what was seen of the old one is forgotten. If that fails the old one is
-        watched again. Raises HeldError while something is executed, and for a service that is taken away in
-        the middle of an execution."""
+        """Go on with another estate; what was seen of the old one is forgotten.
+
+        Raises EstateError if it can't be watched: then the old one is watched again. Raises HeldError while
+        something is executed, and for a service that is taken away in the middle of an execution.
+        """
         before = self.loaded
         async with contextlib.AsyncExitStack() as stack:
             for supervisor in self.supervisors.values():  # nobody launches anything from here on
@@ -93,10 +95,11 @@ class Station:
             await self._replace(loaded)
             try:
                 self._watch_all()
-            except Exception:
+            except Exception as error:
+                log.exception("the new estate can't be watched")
                 await self._replace(before)
                 self._watch_all()
-                raise
+                raise EstateError(f"the estate can't be watched: {error}") from error
         self.pager.configure(loaded.estate.pager)
 
     def _refuse_in_the_middle(self, estate: Estate) -> None:

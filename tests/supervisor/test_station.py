@@ -19,7 +19,7 @@ from controller.adapters.clock import SystemClock
 from controller.station import Station
 from controller.store.sqlite import SqliteStore, StoreState
 from model import events as ev
-from model.errors import HeldError
+from model.errors import EstateError, HeldError
 from model.observation import Observation, Outcome
 
 _PORTS = itertools.count(1)
@@ -159,7 +159,7 @@ async def test_an_estate_that_can_not_be_watched_leaves_the_old_one_watched(
             raise ValueError("a probe's options can't be used")
 
         monkeypatch.setattr(Station, "_watch_all", refuse)
-        with pytest.raises(ValueError, match="options"):
+        with pytest.raises(EstateError, match="options"):
             await made.apply(write(tmp_path / "other.yaml", billing=service("db1", "db2")))
         assert list(made.supervisors) == ["orders"]
         assert made.loaded is loaded
