@@ -7,19 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pg_servers import server_or_skip
 
 from controller.demo.cluster import Cluster, ClusterOptions
-from controller.demo.servers import Server, find_servers
+from controller.demo.servers import Server
 from tests.pg_pair import BIN_DIRS, PgPair, running_pair
 
 ClusterFactory = Callable[..., Cluster]
-
-
-def server_or_skip(version: int) -> Server:
-    for server in find_servers():
-        if server.version == version:
-            return server
-    pytest.skip(f"PostgreSQL {version} is not installed")
 
 
 @pytest.fixture(scope="session")

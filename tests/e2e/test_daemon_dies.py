@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import server_or_skip
 from crash_point_run import KILLED_DAEMON, run_point
 from frozen_daemon_run import run_frozen
+from pg_servers import server_or_skip
 
 from controller.demo import processes
 from controller.demo.client import ClientProcess

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import server_or_skip
+from pg_servers import server_or_skip
 
 from controller.demo.faults import FAULTS
 from controller.demo.scenario import RunOptions, RunResult, Scenario
