@@ -62,7 +62,7 @@ class Profile:
 # balanced: 2.0 s of silence and a restart of 5 s are no outage (the default).
 # careful: 10 s of silence: hosts that are snapshotted or migrated live.
 PROFILES: dict[str, Profile] = {
-    "fast": Profile("fast", 0.2, 0.5, 0.025, 0.25, 3, 0.55, 2.0, 2, 0.1),
+    "fast": Profile("fast", 0.2, 0.5, 0.025, 0.25, 3, 0.5, 2.0, 2, 0.1),
     "balanced": Profile("balanced", 0.5, 1.0, 0.025, 0.5, 3, 2.4, 5.0, 2, 0.2),
     "careful": Profile("careful", 1.0, 2.0, 0.05, 1.0, 5, 10.5, 15.0, 3, 0.5),
 }
