@@ -250,6 +250,9 @@ def writes_blocked(view: ServiceView, now_s: float) -> Finding | None:
         return None
     if canary.health is not Health.DOWN and bad_for_s(canary, now_s) < view.profile.silence_s:
         return None
+    read = member.pg.last_good
+    if read is None or (canary.first_bad_s is not None and read.started_s <= canary.first_bad_s):
+        return None  # no read was answered since: it may be the whole server that is silent
     evidence = (supports(canary.why, canary, now_s), against("reads are answered", member.pg, now_s))
     return Finding("PrimaryWritesBlocked", member.name, True, evidence, (canary,))
 
