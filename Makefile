@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 FAULT ?= crash
 RUNS ?= 1
 
-.PHONY: demo test check lint bench clean help
+.PHONY: demo test check crash-points frozen-points false-alarms clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,15 @@ check: $(STAMP) ## formatting, lint, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+crash-points: $(STAMP) ## kill the daemon at every record of a failover, in turn (about half an hour)
+	$(BIN)/python tests/crash_point_run.py --all
+
+frozen-points: $(STAMP) ## freeze the daemon at records of a failover while somebody takes over by hand
+	$(BIN)/python tests/frozen_daemon_run.py --points 0-40
+
+false-alarms: $(STAMP) ## twenty of each thing that is no failure, under load
+	$(BIN)/python bench/false_alarms.py --times 20
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
