@@ -27,6 +27,8 @@ KINDS = ("restart", "backend-kill", "saturate", "hba-reject", "idle-kill", "idle
 # A fault that only its healing ends lasts this long: past the silence that the profile bears.
 LASTS_S = 3.0
 HEALTHY_TIMEOUT_S = 30.0
+# A whole round of the probes, so that what is seen is seen after the fault.
+ROUND_S = 0.7
 
 
 def healthy(status: dict[str, object]) -> bool:
@@ -50,6 +52,8 @@ def one_kind(kind: str, times: int, profile: str) -> dict[str, object]:
             if kind in ("saturate", "hba-reject"):
                 time.sleep(LASTS_S)
             injected.heal()
+            client.wait_writes(50)
+            time.sleep(ROUND_S)
             daemon.wait(healthy, HEALTHY_TIMEOUT_S, "see it healthy again")
         client.wait_writes(10)
         events = read_events(daemon.state_dir, since_seq=began_seq)
