@@ -112,6 +112,14 @@ class Secrets(Protocol):
     def get(self, reference: Any) -> str: ...
 
 
+class Heartbeats(Protocol):
+    """What was pushed to this controller: silence is the failure."""
+
+    def last(self, name: str) -> tuple[float, str] | None:
+        """(monotonic seconds at which the last push of `name` came, its status text); None: none came yet."""
+        ...
+
+
 Sleeper = Callable[[float], Any]
 
 

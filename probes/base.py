@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from model.observation import ALIVE_FAILURES, Failure, Layer, Outcome
-from model.ports import Clock, NodeAccess, Secrets
+from model.ports import Clock, Heartbeats, NodeAccess, Secrets
 
 API_VERSION = 1
 
@@ -58,11 +58,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class ProbePorts:
-    """What a probe may touch besides its own target. `node` is None where no access is configured."""
+    """What a probe may touch besides its own target. `node` is None where no access is configured, and
+    `heartbeats` where nothing can be pushed."""
 
     clock: Clock
     secrets: Secrets
     node: NodeAccess | None = None
+    heartbeats: Heartbeats | None = None
 
 
 class Probe(abc.ABC):
