@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from config.base import AbsolutePath, EstateModel, Name
 from config.durations import PositiveSeconds
+from config.secrets import SecretRef
 
 # sun_path holds 108 bytes with its end mark.
 _SOCKET_PATH_BYTES = 107
@@ -38,6 +39,11 @@ class DaemonSettings(EstateModel):
         "127.0.0.1:9977",
         pattern=r"^\S*:\d{1,5}$",
         description="ADDRESS:PORT of /metrics and the checks; port 0 takes a free one.",
+    )
+    push_token: SecretRef | None = Field(
+        None,
+        description="Bearer token of what is pushed to this daemon: Alertmanager's webhook, heartbeats. "
+        "Without it nothing is taken.",
     )
     failover_budget: FailoverBudget = Field(
         FailoverBudget(), description="Limit of automatic failovers across the estate (S1)."

@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -18,6 +18,15 @@ from config.secrets import SecretRef
 from config.starter import starter_estate
 from config.validation import public_fields
 from model.health import PROFILES
+
+_PLAIN: Final[Mapping[Any, str]] = {
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "true, false",
+    Path: "absolute path",
+    Any: "value",
+}
 
 _HEAD = """\
 # Configuration
@@ -160,9 +169,7 @@ def _type_name(annotation: Any, metadata: list[Any]) -> str:
         return " \\| ".join(f"`{member.value}`" for member in annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
-    return {"str": "text", "int": "number", "bool": "true, false", "Path": "absolute path"}[
-        annotation.__name__
-    ]
+    return _PLAIN[annotation]
 
 
 def _is_duration(metadata: list[Any]) -> bool:

@@ -11,8 +11,8 @@ from config.document import Document, Path
 from config.durations import parse_duration_s
 from config.findings import Finding, did_you_mean, one_of
 
-# What is watched and is no service: `node/NAME`, `reference/HOST:PORT`.
-_TARGETS = ("node", "reference")
+# What is watched and is no service: `node/NAME`, `probe/NAME`, `reference/HOST:PORT`.
+_TARGETS = ("node", "probe", "reference")
 
 
 def reference_findings(document: Document) -> Iterator[Finding]:
@@ -34,9 +34,29 @@ def reference_findings(document: Document) -> Iterator[Finding]:
         yield from _list_of(document, ("services", service, "depends_on"), "service", services)
         yield from _list_of(document, ("services", service, "endpoint", "order"), "member", members)
         yield from _objectives(document, service)
+    yield from _probes(document)
+    yield from _alert_rules(document)
     yield from _cycles(document)
     yield from _one_person_per_account(document)
     yield from _one_server_per_address(document)
+
+
+def _probes(document: Document) -> Iterator[Finding]:
+    """What a declared probe tells about."""
+    for name, probe in document.mapping("probes").items():
+        path: Path = ("probes", name)
+        for kind in ("service", "node", "site"):
+            yield from _exists(document, (*path, kind), kind, _declared(document, f"{kind}s"))
+        service = probe.get("service") if isinstance(probe, dict) else None
+        if isinstance(service, str):
+            members = _declared(document, "services", service, "members")
+            yield from _exists(document, (*path, "member"), "member", members)
+
+
+def _alert_rules(document: Document) -> Iterator[Finding]:
+    services = _declared(document, "services")
+    for index, _rule in enumerate(document.items("alerts", "rules")):
+        yield from _exists(document, ("alerts", "rules", index, "service"), "service", services)
 
 
 def _declared(document: Document, *path: str | int) -> list[str] | None:

@@ -11,11 +11,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from config.alerts import AlertRule, Alerts
 from config.base import Address, EstateModel, Name, Port
 from config.daemon import DaemonSettings, FailoverBudget
+from config.inspection import Inspection
 from config.members import Control, Member, MemberRole
 from config.people import AlertmanagerPager, ExecPager, Pager, Person
 from config.places import Node, Site, SiteRole, SshAccess
+from config.probes import ProbeEntry
 from config.services import (
     Credential,
     DsnEndpoint,
@@ -26,10 +29,13 @@ from config.services import (
     Service,
     ServiceMode,
 )
+from config.warnings import WarningThresholds
 
 __all__ = [
     "Address",
+    "AlertRule",
     "AlertmanagerPager",
+    "Alerts",
     "Control",
     "Credential",
     "DaemonSettings",
@@ -38,6 +44,7 @@ __all__ = [
     "ExecPager",
     "FailoverBudget",
     "Importance",
+    "Inspection",
     "Member",
     "MemberRole",
     "Name",
@@ -48,15 +55,17 @@ __all__ = [
     "Port",
     "PostgresqlRoles",
     "PostgresqlSettings",
+    "ProbeEntry",
     "Service",
     "ServiceMode",
     "Site",
     "SiteRole",
     "SshAccess",
+    "WarningThresholds",
 ]
 
 # Section of named entries → the field that takes the name from the key.
-KEYED_SECTIONS = {"sites": "name", "nodes": "name", "people": "id", "services": "name"}
+KEYED_SECTIONS = {"sites": "name", "nodes": "name", "people": "id", "services": "name", "probes": "name"}
 
 
 class Estate(EstateModel):
@@ -69,6 +78,10 @@ class Estate(EstateModel):
     people: Mapping[Name, Person] = Field({}, description="Who may request and approve, by id.")
     pager: Pager = Field(Pager(), description="How someone is told.")
     services: Mapping[Name, Service] = Field(min_length=1, description="Services, by name.")
+    probes: Mapping[Name, ProbeEntry] = Field({}, description="Checks beside the engines' own, by name.")
+    warnings: WarningThresholds = Field(WarningThresholds(), description="Thresholds of early warnings.")
+    alerts: Alerts = Field(Alerts(), description="What Alertmanager's alerts say.")
+    inspection: Inspection = Field(Inspection(), description="Every check at once, at set times.")
 
     @model_validator(mode="before")
     @classmethod
