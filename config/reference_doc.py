@@ -133,6 +133,8 @@ def _models_of(annotation: Any, place: str) -> Iterator[tuple[type[BaseModel], s
             yield from _models_of(argument, place)
     elif isinstance(origin, type) and issubclass(origin, Mapping):
         yield from _models_of(get_args(annotation)[1], f"{place}.NAME")
+    elif origin is tuple:
+        yield from _models_of(get_args(annotation)[0], f"{place}[]")
 
 
 def _section(title: str, model: type[BaseModel]) -> str:
