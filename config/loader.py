@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from config.replication_checks import replication_findings
 from config.schema import KEYED_SECTIONS, Estate, Member, Node, Person, ProbeEntry, Service, Site
 from config.validation import findings_of, public_fields, unknown_key
 from model.errors import EstateError
+
+# A check of a document that needs more than this room knows, as of the options of probe types.
+FurtherCheck = Callable[[Document], Iterable[Finding]]
 
 _MODELS: dict[str, type[BaseModel]] = {
     "sites": Site,
@@ -55,10 +58,10 @@ class Examined:
         return tuple(f for f in self.findings if f.severity is Severity.ERROR)
 
 
-def load_estate(path: Path | str) -> LoadedEstate:
+def load_estate(path: Path | str, *further: FurtherCheck) -> LoadedEstate:
     """Raises EstateError with all problems, each as `file:line:col: …`. No secret is ever repeated."""
     path = Path(path)
-    examined = examine(load_yaml(path))
+    examined = examine(load_yaml(path), *further)
     errors = examined.errors
     if examined.estate is None:
         count = f"{len(errors)} problems" if len(errors) != 1 else "1 problem"
@@ -71,8 +74,8 @@ def load_estate(path: Path | str) -> LoadedEstate:
     return LoadedEstate(examined.estate, examined.digest, path, examined.findings)
 
 
-def examine(document: Document) -> Examined:
-    """Every check of the estate in `document`. Never raises for what stands in the file."""
+def examine(document: Document, *further: FurtherCheck) -> Examined:
+    """Every check of the estate in `document`, and `further` ones. Never raises for what stands there."""
     findings = list(document.findings)
     if not isinstance(document.data, dict):
         if not findings:
@@ -86,6 +89,7 @@ def examine(document: Document) -> Examined:
     findings += reference_findings(document)
     findings += replication_findings(document)
     findings += member_findings(document)
+    findings += [finding for check in further for finding in check(document)]
     findings = _without_secrets(document, findings)
     if any(f.severity is Severity.ERROR for f in findings):
         return Examined(None, document.digest, in_order(findings))

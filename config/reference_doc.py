@@ -142,11 +142,12 @@ def _section(title: str, model: type[BaseModel]) -> str:
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, field in public_fields(model).items():
         description = (field.description or "").replace("|", "\\|")
-        lines.append(f"| `{key}` | {_type(field)} | {_default(field)} | {description} |")
+        lines.append(f"| `{key}` | {type_text(field)} | {default_text(field)} | {description} |")
     return "\n".join(lines) + "\n"
 
 
-def _type(field: FieldInfo) -> str:
+def type_text(field: FieldInfo) -> str:
+    """For a person: `duration`, `text`, `list of number`, …"""
     return _type_name(field.annotation, field.metadata)
 
 
@@ -171,14 +172,15 @@ def _type_name(annotation: Any, metadata: list[Any]) -> str:
         return " \\| ".join(f"`{member.value}`" for member in annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
-    return _PLAIN[annotation]
+    return _PLAIN.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
 
 def _is_duration(metadata: list[Any]) -> bool:
     return any(getattr(m, "func", None) is parse_duration_s for m in metadata)
 
 
-def _default(field: FieldInfo) -> str:
+def default_text(field: FieldInfo) -> str:
+    """As it would be written in the file; `required`, or '' for nothing."""
     if field.is_required():
         return "required"
     value = field.default

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from config.loader import examine
+from config.loader import FurtherCheck, examine
 from config.positions import load_yaml
 from config.tolerance import tolerance_line
 
 
-def check_report(path: Path | str) -> tuple[int, list[str]]:
+def check_report(path: Path | str, *further: FurtherCheck) -> tuple[int, list[str]]:
     """(exit code, lines): every finding, what each service survives, a summary. 0: usable, 1: not."""
     path = Path(path)
-    examined = examine(load_yaml(path))
+    examined = examine(load_yaml(path), *further)
     lines = [str(finding) for finding in examined.findings]
     errors = len(examined.errors)
     warnings = len(examined.findings) - errors

@@ -21,33 +21,41 @@ _PLACES_OF_SECRETS = frozenset({"roles", "labels", "command", "url", "password",
 
 
 def findings_of(
-    error: ValidationError, document: Document, file: str = "", model: type[BaseModel] | None = None
+    error: ValidationError,
+    document: Document,
+    file: str = "",
+    model: type[BaseModel] | None = None,
+    at: Path = (),
 ) -> list[Finding]:
     """One finding for each error, at its position in the document.
 
     file: the name in messages; the document's, if empty. model: what was validated against; with it, unknown
-    keys get the list of known ones, and values the description of their field.
+    keys get the list of known ones, and values the description of their field. at: where what was validated
+    stands in the document.
     """
-    found = [_finding(detail, document, model) for detail in error.errors(include_url=False)]
+    found = [_finding(detail, document, model, at) for detail in error.errors(include_url=False)]
     if not file:
         return found
     return [Finding(f.severity, file, f.line, f.col, f.what, f.why, f.allowed) for f in found]
 
 
-def _finding(detail: Mapping[str, Any], document: Document, model: type[BaseModel] | None) -> Finding:
+def _finding(
+    detail: Mapping[str, Any], document: Document, model: type[BaseModel] | None, at: Path
+) -> Finding:
     kind: str = detail["type"]
-    path: Path = tuple(detail["loc"])
-    at_key = bool(path) and path[-1] == "[key]"
+    inner: Path = tuple(detail["loc"])
+    at_key = bool(inner) and inner[-1] == "[key]"
     if at_key:
-        path = path[:-1]
+        inner = inner[:-1]
+    path = at + inner
     place = dotted(path)
-    description = _description(model, path)
+    description = _description(model, inner)
     if kind == "missing":
         parent = dotted(path[:-1])
         why = f"it has no default; {path[-1]}: {description}" if description else "it has no default"
         return document.error(path, f"key {path[-1]!r} is missing in {parent}", why)
     if kind == "extra_forbidden":
-        return unknown_key(document, path, [] if model is None else _keys(model, path[:-1]))
+        return unknown_key(document, path, [] if model is None else _keys(model, inner[:-1]))
     if at_key:
         return document.error(
             path, f"{str(path[-1])!r} can't be a name in {dotted(path[:-1])}",

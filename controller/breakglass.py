@@ -10,7 +10,8 @@ from pathlib import Path
 
 import uvloop
 
-from config.loader import LoadedEstate, load_estate
+from config.loader import LoadedEstate
+from controller import estate_file
 from controller.adapters.clock import SystemClock
 from controller.executions import fold_executions
 from controller.logs import configure_logging
@@ -39,7 +40,7 @@ def failover(
     """Returns the exit code: 0 done, 1 failed or undone, 4 outcome unknown. Raises BcmError, HeldError among
     them. take_over: the daemon holds the state directory and is frozen; it loses its leadership."""
     configure_logging()
-    loaded = load_estate(config)
+    loaded = estate_file.load(config)
     if service not in loaded.estate.services:
         raise UsageError(f"no service {service!r}", hint=f"services: {', '.join(loaded.estate.services)}")
     wish = Wish(to, person, tuple(overrides), reason)

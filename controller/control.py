@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from controller.api.control import Caller
+from controller.probe_runs import ProbeRuns
 from controller.status import explanation, service_status
 from controller.supervisor.requests import Requests, Wish, check_member
 from controller.supervisor.supervisor import Supervisor
@@ -27,11 +28,15 @@ class DaemonControl:
         *,
         about: Callable[[], Json],
         reload: Callable[[], Awaitable[Json]],
+        probes: Callable[[], ProbeRuns],
+        declared: Callable[[], list[Json]],
     ) -> None:
         self._supervisors = supervisors
         self._clock = clock
         self._about = about
         self._reload = reload
+        self._probes = probes
+        self._declared = declared
 
     def status(self) -> Json:
         wall_ns = int(self._clock.wall_s() * 1e9)
@@ -50,6 +55,7 @@ class DaemonControl:
         return {
             "daemon": self._about(),
             "services": services,
+            "probes": self._declared(),
             "incidents_open": incidents,
             "approvals": approvals,
         }
@@ -126,6 +132,9 @@ class DaemonControl:
 
     async def reload(self) -> Json:
         return await self._reload()
+
+    async def run_probe(self, name: str, type_: str | None) -> Json:
+        return await self._probes().run(name, type_)
 
     async def plan(self, service: str, runbook: str, to: str | None) -> Json:
         supervisor = self._supervisor(service)

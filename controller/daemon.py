@@ -11,8 +11,9 @@ from typing import Any
 import structlog
 import uvloop
 
-from config.loader import LoadedEstate, load_estate
+from config.loader import LoadedEstate
 from config.schema import Estate
+from controller import estate_file
 from controller.adapters.clock import SystemClock
 from controller.api.admin import AdminServer
 from controller.api.public import HealthReport, PublicServer
@@ -22,6 +23,7 @@ from controller.metrics import render
 from controller.published import health_report, metrics_snapshot, routing
 from controller.sdnotify import Notifier
 from controller.station import VERSION, Station
+from controller.status import declared_status
 from controller.store.sqlite import SqliteStore
 from model import events as ev
 from model.errors import BcmError, EstateError
@@ -35,7 +37,7 @@ STUCK_S = 5.0
 def run(config: Path, *, log_format: str = "console") -> int:
     """Until SIGTERM or SIGINT. Returns the exit code; raises BcmError if it can't start."""
     configure_logging(log_format)
-    loaded = load_estate(config)
+    loaded = estate_file.load(config)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve(loaded))
 
@@ -62,7 +64,14 @@ class Daemon:
         self._one_reload = asyncio.Lock()
         settings = station.estate.daemon
         self._admin = AdminServer(
-            DaemonControl(station.supervisors, station.clock, about=self.about, reload=self.reload),
+            DaemonControl(
+                station.supervisors,
+                station.clock,
+                about=self.about,
+                reload=self.reload,
+                probes=station.probe_runs,
+                declared=lambda: declared_status(station.declared, station.clock.monotonic_s()),
+            ),
             estate=lambda: station.estate,
             read_events=station.journal.events,
             socket=settings.socket,
@@ -138,7 +147,7 @@ class Daemon:
         station = self._station
         self._notifier.reloading()
         try:
-            loaded = load_estate(station.loaded.path)
+            loaded = estate_file.load(station.loaded.path)
             self._refuse_unsafe(loaded.estate)
             await station.apply(loaded)
         except BcmError as error:

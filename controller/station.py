@@ -15,8 +15,10 @@ from controller.adapters.clock import SystemClock
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
+from controller.declared import DeclaredProbes
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
+from controller.probe_runs import ProbeRuns
 from controller.status import service_health
 from controller.store.hostclock import boot_id
 from controller.store.sqlite import SqliteStore, StoreState
@@ -121,6 +123,7 @@ class Station:
         for name in list(self.supervisors):
             await self._unsupervise(name)
         await self._watching.unwatch_hosts()
+        await self._watching.unwatch_declared()
         await self._nodes.aclose()
         self._bind(loaded)
         self.executor.warm_up()
@@ -158,8 +161,9 @@ class Station:
             (s.detection for s in estate.services.values()), key=lambda profile: profile.interval_s
         )
         self.observer = ObserverHealth(estate.daemon.reference_targets, self._closest)
-        factory = ProbeFactory(estate, self.clock, self._secrets)
-        self._watching = Watching(self.scheduler, factory, self._nodes.all())
+        self.probes = ProbeFactory(estate, self.clock, self._secrets)
+        self._watching = Watching(self.scheduler, self.probes, self._nodes.all())
+        self.declared = DeclaredProbes(estate, self.clock, self._secrets, self._nodes.all())
 
     def _watch_all(self) -> None:
         for service in self.estate.services.values():
@@ -171,6 +175,7 @@ class Station:
                 supervisor.run(), name=f"supervisor-{service.name}"
             )
         self._watching.watch_hosts(self._closest)
+        self._watching.watch_declared(self.declared)
 
     async def _unsupervise(self, name: str) -> None:
         supervisor, loop = self.supervisors.pop(name), self._loops.pop(name, None)
@@ -245,11 +250,18 @@ class Station:
         if f"{kind}/" == PREFIX:
             self.observer.observe(seen)
             return
+        if kind == "probe":
+            self.declared.observe(seen)
+            return
         for supervisor in self.supervisors.values():
             on_node = kind == "node" and any(m.node == rest for m in supervisor.service.members.values())
             if on_node or supervisor.service.name == kind:
                 supervisor.observer(*self.observer.judge(seen.ended_s))
                 supervisor.observe(seen)
+
+    def probe_runs(self) -> ProbeRuns:
+        """Of the estate in force."""
+        return ProbeRuns(self.estate, self.clock, self.probes, self.declared, self._nodes.all())
 
     async def journal_quietly(self, type_: str, data: dict[str, Any]) -> None:
         """For what is worth a record, and not worth a failure."""

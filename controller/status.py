@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.schema import Service
+from config.schema import ProbeEntry, Service
 from controller.decide import would_text
+from controller.declared import DeclaredProbes
 from controller.readiness import Ready, readiness
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
 from controller.supervisor.supervisor import Supervisor
 from controller.views import MemberView, ServiceView
-from model.health import Health
+from model.health import Health, ProbeState
 from model.lsn import format_lsn
 
 Json = dict[str, Any]
@@ -93,6 +94,24 @@ def member_status(
         "canary_n": member.fact_int("canary_n"),
         "retired": member.name in ledger.retired,
         "excluded": member.excluded,
+    }
+
+
+def declared_status(declared: DeclaredProbes, now_s: float) -> list[Json]:
+    """The declared probes, in the order of the estate."""
+    return [_declared(declared.entry(name), state, now_s) for name, state in declared.states().items()]
+
+
+def _declared(entry: ProbeEntry, state: ProbeState, now_s: float) -> Json:
+    return {
+        "name": entry.name,
+        "type": entry.type,
+        "about": entry.about,
+        "health": state.health.value,
+        "why": state.why,
+        "age_ms": None if state.last is None else int((now_s - state.last.ended_s) * 1000),
+        "detail": "" if state.last is None else state.last.detail,
+        "flapping": getattr(state, "flapping", False),
     }
 
 

@@ -1,8 +1,10 @@
-"""Which probes run: members, nodes, reference targets, and one canary per service, on its primary."""
+"""Which probes run: of members, nodes, reference targets, declared ones, and one canary per service, on its
+primary."""
 
 from __future__ import annotations
 
 from config.schema import Service
+from controller.declared import DeclaredProbes
 from controller.supervisor.probing import ProbeFactory, Watch
 from controller.views import CANARY, PG
 from model.health import Profile
@@ -19,6 +21,7 @@ class Watching:
         self._nodes = nodes
         self._canary_on: dict[str, str] = {}
         self._hosts: list[tuple[str, str]] = []
+        self._declared: list[tuple[str, str]] = []
 
     def watch_hosts(self, profile: Profile) -> None:
         """Nodes that are to be pinged, and what tells whether this host's own network works: as often as the
@@ -30,6 +33,16 @@ class Watching:
     async def unwatch_hosts(self) -> None:
         while self._hosts:
             await self._scheduler.remove(*self._hosts.pop())
+
+    def watch_declared(self, declared: DeclaredProbes) -> None:
+        """Raises UsageError for one that can't be made here."""
+        for watch, entry in declared.watches():
+            self._add(watch, entry.profile)
+            self._declared.append((watch.target, watch.type))
+
+    async def unwatch_declared(self) -> None:
+        while self._declared:
+            await self._scheduler.remove(*self._declared.pop())
 
     def watch_service(self, service: Service) -> None:
         for watch in self._factory.of_service(service, self._nodes):

@@ -149,6 +149,9 @@ class FakeControl:
     async def reload(self) -> Any:
         return self._answer("reload")
 
+    async def run_probe(self, name: str, type_: str | None) -> Any:
+        return self._answer("run_probe", name=name, type_=type_)
+
     async def plan(self, service: str, runbook: str, to: str | None) -> Any:
         return self._answer("plan", service=service, runbook=runbook, to=to)
 

@@ -51,6 +51,7 @@ class AdminApi:
             web.post("/v1/executions/{execution}/resume", self.resume_execution),
             web.post("/v1/executions/{execution}/abort", self.abort_execution),
             web.post("/v1/plan", self.plan),
+            web.post("/v1/probes/run", self.run_probe),
             web.post("/v1/reload", self.reload),
         ]
 
@@ -133,6 +134,10 @@ class AdminApi:
         service = self._known_service(body.service)
         self._check_member(service, body.to)
         return answer("Plan", await self._control.plan(service.name, body.runbook, body.to))
+
+    async def run_probe(self, request: web.Request) -> web.Response:
+        body = await read_body(request, bodies.RunProbeBody)
+        return answer("ProbeRun", await self._control.run_probe(body.name, body.type))
 
     async def reload(self, request: web.Request) -> web.Response:
         self._caller(request)

@@ -56,6 +56,11 @@ class PlanBody(Body):
     to: NameText | None = None
 
 
+class RunProbeBody(Body):
+    name: NameText
+    type: NameText | None = None
+
+
 class EmptyBody(Body):
     """Of a request that says all in its path."""
 

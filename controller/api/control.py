@@ -31,6 +31,7 @@ class Control(Protocol):
         "services": [{name, health, code, sentence, sentence_zh, mode, paused, blocked, primary, profile,
         rpo_s, rto_s, tolerance, incident, execution, decision, "members": [{name, role, node, site, health,
         why, age_ms, in_recovery, timeline, position, lag_bytes, sync_state, canary_n}]}],
+        "probes": [{name, type, about, health, why, age_ms, flapping}],
         "incidents_open": [{id, service, code, level, recovered}],
         "approvals": [{id, service, what, runbook, to, requester, expires_in_s}]}
 
@@ -83,6 +84,10 @@ class Control(Protocol):
 
     async def reload(self) -> Json:
         """Reads the estate again. Raises EstateError and keeps the old one if it can't be used."""
+        ...
+
+    async def run_probe(self, name: str, type_: str | None) -> Json:
+        """One attempt apart from the schedule: see `controller.probe_runs.ProbeRuns.run`."""
         ...
 
     async def plan(self, service: str, runbook: str, to: str | None) -> Json:

@@ -31,14 +31,12 @@ def check(file: Path | None, strict: bool) -> int:
     Every finding at once, as file:line:col: what, why, what is allowed; and for each service what it would
     survive with proof. Exit code 1 with errors. Nothing outside the file is asked.
     """
-    from config.loader import examine
-    from config.positions import load_yaml
-    from config.report import check_report
+    from controller import estate_file
 
     settings = current_settings()
     path = file or settings.config_path
     if settings.structured:
-        examined = examine(load_yaml(path))
+        examined = estate_file.examined(path)
         body = {
             "kind": "Check",
             "file": str(path),
@@ -49,11 +47,11 @@ def check(file: Path | None, strict: bool) -> int:
         click.echo(structured(settings, body))
         usable, findings = examined.estate is not None, bool(examined.findings)
     else:
-        code, lines = check_report(path)
+        code, lines = estate_file.report(path)
         for line in lines:
             click.echo(clean(line))
         usable = code == 0
-        findings = strict and bool(examine(load_yaml(path)).findings)
+        findings = strict and bool(estate_file.examined(path).findings)
     return ExitCode.OK if usable and not (strict and findings) else ExitCode.FAILED
 
 

@@ -40,6 +40,10 @@ def incidents(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
     return _matching((i.get("id") for i in _items(ctx, "items", "incidents")), incomplete)
 
 
+def probes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return _matching((p.get("name") for p in _items(ctx, "probes", "status")), incomplete)
+
+
 def approvals(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     found = _items(ctx, "approvals", "status")
     return _matching((a.get("id") for a in found), incomplete)

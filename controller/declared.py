@@ -1,0 +1,79 @@
+"""The probes that the estate declares: made, folded by counts, and known by what they tell about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from config.probes import ProbeEntry
+from config.schema import Estate
+from controller.detect import age
+from controller.detect_count import fold_count
+from controller.supervisor.probing import Watch
+from model.health import ProbeState
+from model.observation import Observation
+from model.ports import Clock, Heartbeats, NodeAccess, Secrets
+from probes.base import ProbePorts
+from probes.registry import load_probe_type
+
+PREFIX = "probe/"
+
+
+class DeclaredProbes:
+    """Mutable on purpose: touched from the loop only."""
+
+    def __init__(
+        self,
+        estate: Estate,
+        clock: Clock,
+        secrets: Secrets,
+        nodes: Mapping[str, NodeAccess],
+        heartbeats: Heartbeats | None = None,
+    ) -> None:
+        self._entries = dict(estate.probes)
+        self._clock = clock
+        self._secrets = secrets
+        self._nodes = nodes
+        self._heartbeats = heartbeats
+        self._states: dict[str, ProbeState] = {}
+
+    def entry(self, name: str) -> ProbeEntry:
+        """Raises KeyError."""
+        return self._entries[name]
+
+    def watches(self) -> Iterator[tuple[Watch, ProbeEntry]]:
+        """Fresh probes for all that is declared. Raises UsageError for options that can't be used here, such
+        as a file of certificates that can't be read."""
+        for name, entry in self._entries.items():
+            yield self.watch(name), entry
+
+    def watch(self, name: str) -> Watch:
+        """A fresh probe, of its own. Raises KeyError, UsageError."""
+        entry = self._entries[name]
+        kind = load_probe_type(entry.type)
+        node = self._nodes.get(entry.node) if entry.node else None
+        ports = ProbePorts(self._clock, self._secrets, node, self._heartbeats)
+        probe = kind(entry.target, kind.Options.model_validate(entry.options), ports)
+        return Watch(entry.target, entry.type, probe, entry.interval)
+
+    def observe(self, seen: Observation) -> None:
+        name = seen.target.removeprefix(PREFIX)
+        entry = self._entries.get(name)
+        if entry is not None:
+            state = self._states.get(name, ProbeState(seen.target, seen.probe))
+            self._states[name] = fold_count(state, seen, entry.fall, entry.rise)
+
+    def states(self) -> Mapping[str, ProbeState]:
+        """Name → what is known now; what is stale is unknown."""
+        now_s = self._clock.monotonic_s()
+        blank = {name: ProbeState(entry.target, entry.type) for name, entry in self._entries.items()}
+        return {
+            name: age(self._states.get(name, blank[name]), now_s, entry.profile)
+            for name, entry in self._entries.items()
+        }
+
+    def about(self, *subjects: str) -> Iterator[tuple[ProbeEntry, ProbeState]]:
+        """Those that tell about one of the subjects: `service/orders`, `service/orders/pg1`, `node/db1`…"""
+        for name, state in self.states().items():
+            entry = self._entries[name]
+            if entry.about in subjects:
+                yield entry, state
