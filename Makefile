@@ -21,7 +21,7 @@ demo: $(STAMP) ## a real three-node PostgreSQL loses its primary and is failed o
 	$(BIN)/bcm-failover demo --fault $(FAULT) --runs $(RUNS)
 
 test: $(STAMP) ## all tests, against real servers
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup
 
 check: $(STAMP) ## formatting, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -21,6 +21,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ClusterFactory = Callable[..., Cluster]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `pytest -n 2 --dist loadgroup`: a file's tests stay together, since they share servers. The whole
+    failovers begin first and run one after the other: two at once would take each other's processor."""
+    items.sort(key=lambda item: not _is_whole_failover(item))
+    for item in items:
+        group = "failovers" if _is_whole_failover(item) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _is_whole_failover(item: pytest.Item) -> bool:
+    return item.path.parent.name == "e2e"
+
+
 @pytest.fixture(scope="session")
 def pg_server_18() -> Server:
     return server_or_skip(18)
