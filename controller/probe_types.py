@@ -30,7 +30,7 @@ def describe(name: str) -> Json:
     Raises UsageError.
     """
     kind = load_probe_type(name)
-    options = [_option(key, field) for key, field in kind.Options.model_fields.items()]
+    options = [option(key, field) for key, field in kind.Options.model_fields.items()]
     return {**_head(kind), "about": _module_text(kind), "options": options, "facts": _facts(kind)}
 
 
@@ -49,7 +49,8 @@ def _facts(kind: type[Probe]) -> str:
     return inspect.getdoc(kind) or ""
 
 
-def _option(key: str, field: FieldInfo) -> Json:
+def option(key: str, field: FieldInfo) -> Json:
+    """{name, type, default, required, meaning} of one field."""
     return {
         "name": key,
         "type": type_text(field),
