@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from config.secrets import SecretRef
 from probes.addresses import Addresses
 from probes.base import ProbeOptions, ProbePorts
 from probes.pg_connect import PgTarget
@@ -16,14 +17,16 @@ from probes.pg_session import PgSession
 class PgOptions(ProbeOptions):
     """`password` is a reference that the secrets port resolves at each connection, never the secret."""
 
-    host: str
-    port: Annotated[int, Field(ge=1, le=65535)] = 5432
-    user: str
-    password: Any = Field(default=None, repr=False)
-    database: str = "bcm_canary"
-    application_name: str = "bcm-failover"
-    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
-    sslrootcert: str | None = None
+    host: str = Field(description="Address or name of the server.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(5432, description="Port of the server.")
+    user: str = Field(description="Database role that looks: the service's monitor role.")
+    password: SecretRef | None = Field(None, repr=False, description="Where the role's password is.")
+    database: str = Field("bcm_canary", description="Database to connect to.")
+    application_name: str = Field("bcm-failover", description="As it stands in pg_stat_activity.")
+    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
+        "prefer", description="As in libpq."
+    )
+    sslrootcert: str | None = Field(None, description="As in libpq; for verify-ca and verify-full.")
 
 
 class PgDoor:

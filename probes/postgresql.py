@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from model.errors import BcmError
 from model.observation import Failure, Layer
 from probes.base import Probe, ProbeOptions, ProbePorts, Reading
@@ -32,9 +34,9 @@ _PROMOTED_MEANWHILE = "55000"  # "recovery is not in progress": it was when the 
 class PostgresqlOptions(PgOptions):
     """With node access: data_dir, wal_dir (pg_wal, if on a volume of its own), os_user who can read them."""
 
-    data_dir: str | None = None
-    wal_dir: str | None = None
-    os_user: str | None = None
+    data_dir: str | None = Field(None, description="Data directory on the node: its free space is watched.")
+    wal_dir: str | None = Field(None, description="pg_wal, if it is on a volume of its own.")
+    os_user: str | None = Field(None, description="Account on the node that can read them.")
 
 
 class PostgresqlProbe(Probe):

@@ -51,8 +51,10 @@ class CanaryOptions(PgOptions):
     """answer_within_s: after so long a write that is blocked is judged. Below the shortest time-out of an
     attempt (0.25 s), so that the verdict is there before the scheduler's own."""
 
-    application_name: str = "bcm-failover:canary"
-    answer_within_s: Annotated[float, Field(gt=0)] = 0.2
+    application_name: str = Field("bcm-failover:canary", description="As it stands in pg_stat_activity.")
+    answer_within_s: Annotated[float, Field(gt=0)] = Field(
+        0.2, description="Seconds after which a write that is blocked is judged."
+    )
 
 
 class PostgresqlCanaryProbe(Probe):
