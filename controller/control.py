@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from controller.api.control import Caller
+from controller.declared import DeclaredProbes, subjects_of
 from controller.probe_runs import ProbeRuns
-from controller.status import explanation, service_status
+from controller.status import declared_status, explanation, service_status
 from controller.supervisor.requests import Requests, Wish, check_member
 from controller.supervisor.supervisor import Supervisor
 from model import events as ev
@@ -29,7 +30,7 @@ class DaemonControl:
         about: Callable[[], Json],
         reload: Callable[[], Awaitable[Json]],
         probes: Callable[[], ProbeRuns],
-        declared: Callable[[], list[Json]],
+        declared: Callable[[], DeclaredProbes],
     ) -> None:
         self._supervisors = supervisors
         self._clock = clock
@@ -55,13 +56,16 @@ class DaemonControl:
         return {
             "daemon": self._about(),
             "services": services,
-            "probes": self._declared(),
+            "probes": declared_status(self._declared().all(), self._clock.monotonic_s()),
             "incidents_open": incidents,
             "approvals": approvals,
         }
 
     def explain(self, service: str) -> Json:
-        return explanation(self._supervisor(service))
+        supervisor = self._supervisor(service)
+        found = self._declared().about(*subjects_of(supervisor.service, supervisor.estate))
+        probes = declared_status(found, self._clock.monotonic_s())
+        return {**explanation(supervisor), "probes": probes}
 
     async def switchover(self, service: str, *, to: str | None, dry_run: bool, caller: Caller) -> Json:
         supervisor = self._supervisor(service)

@@ -23,7 +23,6 @@ from controller.metrics import render
 from controller.published import health_report, metrics_snapshot, routing
 from controller.sdnotify import Notifier
 from controller.station import VERSION, Station
-from controller.status import declared_status
 from controller.store.sqlite import SqliteStore
 from model import events as ev
 from model.errors import BcmError, EstateError
@@ -70,7 +69,7 @@ class Daemon:
                 about=self.about,
                 reload=self.reload,
                 probes=station.probe_runs,
-                declared=lambda: declared_status(station.declared, station.clock.monotonic_s()),
+                declared=lambda: station.declared,
             ),
             estate=lambda: station.estate,
             read_events=station.journal.events,

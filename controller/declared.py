@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from config.probes import ProbeEntry
-from config.schema import Estate
+from config.schema import Estate, Service
 from controller.detect import age
 from controller.detect_count import fold_count
 from controller.supervisor.probing import Watch
@@ -16,6 +16,15 @@ from probes.base import ProbePorts
 from probes.registry import load_probe_type
 
 PREFIX = "probe/"
+
+
+def subjects_of(service: Service, estate: Estate) -> list[str]:
+    """All that a declared probe may tell about and that concerns the service."""
+    members = service.members.values()
+    nodes = dict.fromkeys(member.node for member in members)
+    sites = dict.fromkeys(estate.nodes[node].site for node in nodes)
+    own = [f"service/{service.name}", *(f"service/{service.name}/{m.name}" for m in members)]
+    return [*own, *(f"node/{n}" for n in nodes), *(f"site/{s}" for s in sites), "estate"]
 
 
 class DeclaredProbes:
@@ -71,9 +80,13 @@ class DeclaredProbes:
             for name, entry in self._entries.items()
         }
 
+    def all(self) -> Iterator[tuple[ProbeEntry, ProbeState]]:
+        """In the order of the estate."""
+        for name, state in self.states().items():
+            yield self._entries[name], state
+
     def about(self, *subjects: str) -> Iterator[tuple[ProbeEntry, ProbeState]]:
         """Those that tell about one of the subjects: `service/orders`, `service/orders/pg1`, `node/db1`…"""
-        for name, state in self.states().items():
-            entry = self._entries[name]
+        for entry, state in self.all():
             if entry.about in subjects:
                 yield entry, state

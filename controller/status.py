@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from config.schema import ProbeEntry, Service
 from controller.decide import would_text
-from controller.declared import DeclaredProbes
 from controller.readiness import Ready, readiness
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
@@ -97,9 +97,9 @@ def member_status(
     }
 
 
-def declared_status(declared: DeclaredProbes, now_s: float) -> list[Json]:
-    """The declared probes, in the order of the estate."""
-    return [_declared(declared.entry(name), state, now_s) for name, state in declared.states().items()]
+def declared_status(declared: Iterable[tuple[ProbeEntry, ProbeState]], now_s: float) -> list[Json]:
+    """Declared probes with what is known of them."""
+    return [_declared(entry, state, now_s) for entry, state in declared]
 
 
 def _declared(entry: ProbeEntry, state: ProbeState, now_s: float) -> Json:

@@ -39,7 +39,8 @@ class Control(Protocol):
         ...
 
     def explain(self, service: str) -> Json:
-        """{"service", "diagnosis": Diagnosis.to_json(), "decision": Decision.to_json(), "would", "view"}"""
+        """{"service", "diagnosis": Diagnosis.to_json(), "decision": Decision.to_json(), "would", "view",
+        "probes": those declared that concern it, as in `status`}"""
         ...
 
     async def switchover(self, service: str, *, to: str | None, dry_run: bool, caller: Caller) -> Json:

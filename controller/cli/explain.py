@@ -58,6 +58,8 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         todo = _advice(gate, str(diagnosis.get("code")))
         if verb in ("hold", "ask") and gate.get("passed") is False and todo:
             line(f"      what to do: {todo}")
+    for probe in body.get("probes") or []:
+        print_declared(line, probe)
     proof = body.get("proof") or {}
     if proof:
         word = "complete" if proof.get("complete") else "NOT complete"
@@ -68,6 +70,15 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         word = {True: "pass", False: "fail"}.get(ready.get("ok"), "unknown")
         hint = f" ({ready['hint']})" if ready.get("hint") and word != "pass" else ""
         line(f"  {mark_of(word)} {ready.get('what')}: {ready.get('text')}{hint}", style_of(word))
+
+
+def print_declared(line: Any, probe: Mapping[str, Any]) -> None:
+    """One declared probe: evidence, whatever it says."""
+    health = str(probe.get("health"))
+    flapping = ", flapping" if probe.get("flapping") else ""
+    detail = probe.get("detail") or probe.get("why") or ""
+    about = f"{probe.get('name')} ({probe.get('type')} of {probe.get('about')})"
+    line(f"  probe {about}: {health}{flapping}: {detail}", style_of(health))
 
 
 def _advice(gate: Mapping[str, Any], code: str) -> str:

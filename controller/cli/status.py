@@ -84,6 +84,7 @@ def render(body: Mapping[str, Any]) -> Group:
     services = body.get("services", [])
     parts.append(_table(services) if services else _text("no services in the estate"))
     parts += [line for service in services for line in _remarks(service)]
+    parts += [_declared(probe) for probe in body.get("probes", []) if probe.get("health") != "up"]
     parts += [_approval(approval) for approval in body.get("approvals", [])]
     return Group(*parts)
 
@@ -189,6 +190,15 @@ def _remarks(service: Mapping[str, Any]) -> Iterator[Text]:
         yield _text(
             f"{name}: {service['execution']} is running: bcm-failover execution show {service['execution']}"
         )
+
+
+def _declared(probe: Mapping[str, Any]) -> Text:
+    """One that is not as it should be; the others would only be noise."""
+    health = str(probe.get("health"))
+    flapping = ", flapping" if probe.get("flapping") else ""
+    why = probe.get("detail") or probe.get("why") or ""
+    text = f"probe {probe.get('name')} ({probe.get('about')}): {health}{flapping}: {why}"
+    return _text(text, style_of(health))
 
 
 def _approval(approval: Mapping[str, Any]) -> Text:
