@@ -22,20 +22,23 @@ class AllBusyError(Exception):
 
 
 class BoundedThreads:
-    """At most `limit` at once. Begun from one loop; a thread that hangs keeps its place, and so no storm of
-    threads can come of a peer that hangs."""
+    """At most `limit` at once. A thread that hangs keeps its place: no storm of threads can come of a peer
+    that hangs. Where the future is cancelled its thread goes on, and what it brings is dropped."""
 
     def __init__(self, name: str, limit: int) -> None:
         self._name = name
         self._limit = limit
         self._running = 0
+        self._lock = threading.Lock()
 
     def start(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Begin `work` in a thread of its own; the future is this loop's. Raises AllBusyError."""
-        if self._running >= self._limit:
-            raise AllBusyError(f"{self._running} are under way and do not end")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
+        with self._lock:
+            if self._running >= self._limit:
+                raise AllBusyError(f"{self._running} are under way and do not end")
+            self._running += 1
 
         def run() -> None:
             result: T | None = None
@@ -44,11 +47,11 @@ class BoundedThreads:
                 result = work()
             except BaseException as exc:  # noqa: BLE001  # carried over to whoever waits
                 error = exc
+            self._leave()
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, result, error)
 
         def settle(result: T | None, error: BaseException | None) -> None:
-            self._running -= 1
             if future.done():
                 return
             if error is not None:
@@ -56,20 +59,16 @@ class BoundedThreads:
             else:
                 future.set_result(result)  # type: ignore[arg-type]  # None only where T is None
 
-        thread = threading.Thread(target=run, name=self._name, daemon=True)
-        thread.start()  # counted only once it runs: it may not be started for want of memory
-        self._running += 1
+        try:
+            threading.Thread(target=run, name=self._name, daemon=True).start()
+        except RuntimeError as exc:
+            self._leave()
+            raise AllBusyError(f"no thread can be started: {exc}") from None
         return future
 
-
-def quietly(future: asyncio.Future[T]) -> None:
-    """Nobody waits for it any more: its error is nobody's."""
-
-    def take(done: asyncio.Future[T]) -> None:
-        if not done.cancelled():
-            done.exception()
-
-    future.add_done_callback(take)
+    def _leave(self) -> None:
+        with self._lock:
+            self._running -= 1
 
 
 def note_from_thread() -> Callable[..., None]:

@@ -1,0 +1,13 @@
+"""Text that a target or a program said, made fit to be shown: one line, no control characters, bounded."""
+
+from __future__ import annotations
+
+import re
+
+_UNFIT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """Escape sequences of a terminal lose their effect; what is too long ends in `…`."""
+    fit = _UNFIT.sub(" ", text).strip()
+    return fit if len(fit) <= most else fit[: most - 1] + "…"
