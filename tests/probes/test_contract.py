@@ -50,7 +50,7 @@ OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "postgresql": lambda port: {**LOGIN, "port": port},
     "postgresql-canary": lambda port: {**LOGIN, "port": port},
 }
-NOT_TCP = {"exec", "icmp"}
+NOT_TCP = {"heartbeat", "exec", "icmp"}
 
 PEERS: dict[str, tuple[Peer, set[Failure]]] = {
     "silent": (lambda: serving(silent), {Failure.SILENT}),
