@@ -83,6 +83,12 @@ class Knowledge:
         if probe == PG:
             self._replicas.pop(member, None)
 
+    def recall_crash(self, member: str, at_s: float) -> None:
+        """The end of its connections was seen before this process was there. Any sign of life clears it."""
+        target = f"{self.service.name}/{member}"
+        why = "its end was seen before this controller began"
+        self._states[(target, PG)] = ProbeState(target, PG, closed_s=at_s, why=why)
+
     def expect(self, text: str | None, at_s: float) -> None:
         """A setting that may come into force at any moment counts as if it were, until it is known to be or
         not to be (P2). None: nothing may any more; a canary settles what is."""

@@ -19,6 +19,9 @@ from model.execution import ExecutionState
 # High water is journaled every HIGH_WATER_EVERY_S; three of them may be missed.
 HIGH_WATER_EVERY_S = 300.0
 SEEN_LATELY_NS = 3 * int(HIGH_WATER_EVERY_S * 1e9)
+# A service manager brings a dead controller back within seconds. What it saw longer ago may be over.
+CRASH_SEEN_S = 30.0
+CRASHED = "PrimaryProcessDown"
 # The kind of execution that does not change who is primary, and the trigger of one that a person approved.
 REJOIN = "rejoin"
 APPROVED = "approved"
@@ -55,7 +58,8 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class OpenIncident:
-    """The incident that is not closed. `recovered`: it works again, redundancy may still be missing."""
+    """The incident that is not closed. `recovered`: it works again, redundancy may still be missing.
+    opened_ns: monotonic time of its record, within `boot_id`."""
 
     id: str
     opened_seq: int
@@ -63,6 +67,8 @@ class OpenIncident:
     code: str
     manual: bool = False
     recovered: bool = False
+    boot_id: str = ""
+    opened_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,16 @@ class Ledger:
             None,
         )
 
+    def crash_seen_s(self, boot_id: str, now_s: float) -> float | None:
+        """Monotonic seconds at which a controller on this journal confirmed that the primary's process had
+        died: it saw the connections end, so a successor need not wait to tell a crash from a restart. None:
+        none did lately, or the service works again."""
+        incident = self.incident
+        if incident is None or incident.recovered or incident.code != CRASHED or incident.boot_id != boot_id:
+            return None
+        at_s = incident.opened_ns / 1e9
+        return at_s if 0 <= now_s - at_s < CRASH_SEEN_S else None
+
     def waiting(self) -> Approval | None:
         return next((a for a in self.approvals.values() if a.open), None)
 
@@ -194,6 +210,8 @@ def _incident_opened(ledger: Ledger, event: Event) -> Ledger:
             fields.text(event.data, "level", "III"),
             fields.text(diagnosis, "code"),
             manual=event.data.get("manual") is True,
+            boot_id=event.boot_id,
+            opened_ns=event.mono_ns,
         ),
     )
 

@@ -68,6 +68,7 @@ class Supervisor:
             high_water=dict(self.ledger.high_water),
         )
         self._expect_looser()
+        self._recall_crash()
         self.desk = IncidentDesk(service.name, world.journal, world.state_dir / "facts", world.sign)
         self.approvals = ApprovalDesk(service.name, world.journal, world.clock)
         self.judged: Judged | None = None
@@ -321,6 +322,12 @@ class Supervisor:
         """Before it is done, and from then on (P2)."""
         expected = widest_setting(self.service) if self.ledger.loosening is not None else None
         self.knowledge.expect(expected, self._world.clock.monotonic_s())
+
+    def _recall_crash(self) -> None:
+        """What the controller before this one saw of the primary's end: the outage goes on meanwhile."""
+        at_s = self.ledger.crash_seen_s(self._world.boot_id, self._world.clock.monotonic_s())
+        if at_s is not None and self.ledger.primary is not None:
+            self.knowledge.recall_crash(self.ledger.primary, at_s)
 
     # --- what has ended, and incidents
 

@@ -213,3 +213,29 @@ def test_a_member_that_receives_or_has_just_lost_its_primary_is_no_impostor(seen
     seen.good("pg2", 2.7, walreceiver=False)
     seen.good("pg1", 3.0, standbys=sends(pid=8))  # it came back, and the standby to it
     assert seen.knowledge.impostors.members == set()
+
+
+# --- a crash that a controller before this one saw
+
+
+def refused(seen: Seen, times: int) -> Health:
+    for number in range(times):
+        seen.bad("pg1", 10.0 + 0.025 * number, Failure.REFUSED)
+    state = seen.knowledge.state("pg1", PG)
+    assert state is not None
+    return state.health
+
+
+def test_refusals_after_a_crash_that_was_seen_before_are_down_at_once(seen: Seen) -> None:
+    seen.knowledge.recall_crash("pg1", 9.0)
+    assert refused(seen, 3) is Health.DOWN
+
+
+def test_without_it_they_may_be_a_restart(seen: Seen) -> None:
+    assert refused(seen, 3) is Health.SUSPECT
+
+
+def test_a_sign_of_life_ends_what_was_recalled(seen: Seen) -> None:
+    seen.knowledge.recall_crash("pg1", 9.0)
+    seen.bad("pg1", 9.5, Failure.STARTING)
+    assert refused(seen, 3) is Health.SUSPECT

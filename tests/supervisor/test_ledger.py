@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from supervisor_events import SERVICE, event
 
-from controller.supervisor.ledger import SEEN_LATELY_NS, Ledger, automatic_failovers
+from controller.supervisor.ledger import CRASH_SEEN_S, SEEN_LATELY_NS, Ledger, automatic_failovers
 from model import events as ev
 
 FIRST_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
@@ -193,3 +193,22 @@ def test_the_budget_counts_automatic_failovers_of_the_window_in_the_whole_estate
         ),
     ]
     assert automatic_failovers(events, FIRST_NS - 1) == 2
+
+
+def test_a_crash_that_was_seen_just_now_need_not_be_seen_again() -> None:
+    opened = event(
+        ev.INCIDENT_OPENED,
+        {"diagnosis": {"code": "PrimaryProcessDown"}, "level": "III"},
+        incident="INC-1",
+        seq=7,
+    )
+    known = ledger(opened)
+    assert known.crash_seen_s("boot", 8.0) == 7.0
+    assert known.crash_seen_s("another boot", 8.0) is None
+    assert known.crash_seen_s("boot", 7.0 + CRASH_SEEN_S) is None
+    assert known.apply(event(ev.INCIDENT_RECOVERED, incident="INC-1")).crash_seen_s("boot", 8.0) is None
+
+
+def test_an_outage_of_another_kind_tells_nothing_of_a_crash() -> None:
+    opened = event(ev.INCIDENT_OPENED, {"diagnosis": {"code": "PrimaryHung"}}, incident="INC-1", seq=7)
+    assert ledger(opened).crash_seen_s("boot", 8.0) is None

