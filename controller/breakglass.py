@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -24,6 +24,7 @@ from model.errors import HeldError, UsageError
 from model.execution import ExecutionState
 
 _POLL_S = 0.05
+ShowPlan = Callable[[Mapping[str, Any]], int]
 
 
 def failover(
@@ -35,20 +36,23 @@ def failover(
     reason: str,
     person: str,
     take_over: bool,
-    dry_run: bool,
+    show: ShowPlan | None = None,
 ) -> int:
     """Returns the exit code: 0 done, 1 failed or undone, 4 outcome unknown. Raises BcmError, HeldError among
-    them. take_over: the daemon holds the state directory and is frozen; it loses its leadership."""
+    them. take_over: the daemon holds the state directory and is frozen; it loses its leadership. show: only
+    make the plan, and give it to this, which says the exit code."""
     configure_logging()
     loaded = estate_file.load(config)
     if service not in loaded.estate.services:
         raise UsageError(f"no service {service!r}", hint=f"services: {', '.join(loaded.estate.services)}")
     wish = Wish(to, person, tuple(overrides), reason)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_failover(loaded, service, wish, take_over=take_over, dry_run=dry_run))
+        return runner.run(_failover(loaded, service, wish, take_over, show))
 
 
-async def _failover(loaded: LoadedEstate, service: str, wish: Wish, *, take_over: bool, dry_run: bool) -> int:
+async def _failover(
+    loaded: LoadedEstate, service: str, wish: Wish, take_over: bool, show: ShowPlan | None
+) -> int:
     clock = SystemClock()
     store = SqliteStore.open(
         loaded.estate.daemon.state_dir,
@@ -69,14 +73,14 @@ async def _failover(loaded: LoadedEstate, service: str, wish: Wish, *, take_over
         station = Station(loaded, store, clock, quiet=True)
         station.start()
         try:
-            return await _act(station, station.supervisors[service], wish, dry_run=dry_run)
+            return await _act(station, station.supervisors[service], wish, show)
         finally:
             await station.stop()
     finally:
         store.close()
 
 
-async def _act(station: Station, supervisor: Supervisor, wish: Wish, *, dry_run: bool) -> int:
+async def _act(station: Station, supervisor: Supervisor, wish: Wish, show: ShowPlan | None) -> int:
     left_open = supervisor.ledger.open_executions
     await _look(station, supervisor)
     if left_open and supervisor.judge_now().diagnosis.info.stance in (Stance.NONE, Stance.MEND):
@@ -85,11 +89,9 @@ async def _act(station: Station, supervisor: Supervisor, wish: Wish, *, dry_run:
             f"{left_open[0]} was open and has been resumed; {supervisor.ledger.primary} is primary\n"
         )
         return _told(station, left_open[0])
-    answer = await Requests(supervisor).failover(wish, dry_run=dry_run)
-    if dry_run:
-        json.dump(answer, sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
-        return 0
+    answer = await Requests(supervisor).failover(wish, dry_run=show is not None)
+    if show is not None:
+        return show(answer)
     while supervisor.busy:
         await station.clock.sleep(_POLL_S)
     return _told(station, str(answer["execution"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -154,10 +155,14 @@ def _opened_since(client: Client, known: set[str], service: object) -> str | Non
 def _answer(settings: Settings, client: Client, result: Mapping[str, Any], dry_run: bool, wait: bool) -> int:
     if not dry_run:
         return follow_started(settings, client, result, wait)
+    return _show_plan(settings, result)
+
+
+def _show_plan(settings: Settings, plan: Mapping[str, Any]) -> int:
     from controller.cli.plan import exit_code_of_plan, print_plan
 
-    emit(settings, result, lambda plan: print_plan(settings, plan))
-    return exit_code_of_plan(result)
+    emit(settings, plan, lambda found: print_plan(settings, found))
+    return exit_code_of_plan(plan)
 
 
 def _break_glass(
@@ -189,5 +194,5 @@ def _break_glass(
         reason=reason,
         person=caller.person,
         take_over=take_over,
-        dry_run=dry_run,
+        show=partial(_show_plan, settings) if dry_run else None,
     )

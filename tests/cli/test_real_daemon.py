@@ -122,3 +122,15 @@ def test_the_service_manager_is_kept_informed(real: Daemon) -> None:
     real.heard("STOPPING=1")
     assert real.process.wait(30) == 0
     assert real("status").code == 5
+
+
+def test_break_glass_plans_for_a_person_and_for_a_program(real: Daemon) -> None:
+    real.until_healthy()
+    real.process.terminate()
+    assert real.process.wait(30) == 0
+    alone = ("failover", SERVICE, "--no-daemon", "--dry-run", "-c", str(real.estate), "--reason", "a look")
+    printed = real(*alone)
+    assert "dry run: nothing is changed" in printed.out
+    assert "it would be held by the gate `diagnosis`" in printed.out
+    plan = json.loads(real(*alone, "-o", "json").out)
+    assert (printed.code, plan["stopped_by"]) == (3, "diagnosis")
