@@ -8,7 +8,9 @@ to ride out; an answer, whatever it says, is never death (S6).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from controller.flapping import sample
 from model.health import DISK_FULL_BYTES, Health, ProbeState, Profile
 from model.observation import ALIVE_FAILURES, Failure, Observation, Outcome
 
@@ -16,6 +18,9 @@ from model.observation import ALIVE_FAILURES, Failure, Observation, Outcome
 _ENDS = frozenset({Failure.CLOSED, Failure.STOPPING})
 # An answer that takes longer than this share of the time-out is slow.
 _SLOW_SHARE = 0.5
+# Of an interval: a verdict that falls sooner after the one before is no new one for the history of flapping.
+# Jitter makes intervals unequal by less, and attempts of a burst come many times as fast.
+_SAMPLE_SHARE = 0.5
 
 
 def fold(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
@@ -28,13 +33,13 @@ def fold(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
             return _good(state, seen, profile)
         case Outcome.UNKNOWN:
             return _unknown(state, seen)
-        case Outcome.FAILED if _outlived(state, seen):
+        case Outcome.FAILED if outlived(state, seen):
             return state
         case Outcome.FAILED:
             return _bad(state, seen, profile)
 
 
-def _outlived(state: ProbeState, seen: Observation) -> bool:
+def outlived(state: ProbeState, seen: Observation) -> bool:
     """The silence of an attempt says nothing if a younger one was answered: attempts overlap."""
     youngest_s = state.answered_from_s
     return seen.failure is Failure.SILENT and youngest_s is not None and youngest_s >= seen.started_s
@@ -50,7 +55,7 @@ def _with_room(state: ProbeState, seen: Observation) -> ProbeState:
     return state if state.full_from_s is not None else replace(state, full_from_s=seen.ended_s)
 
 
-def _newest(known: Observation | None, seen: Observation) -> Observation:
+def newest(known: Observation | None, seen: Observation) -> Observation:
     """The reading whose facts hold now. Of two that overlapped in time, the one that came later may have been
     made earlier: the one further in the log is the newer, else a server would seem to lose what it has."""
     if known is None or seen.started_s >= known.ended_s:
@@ -72,9 +77,9 @@ def _good(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
     return replace(
         state,
         health=health,
-        since_s=_since(state, health, seen),
-        last_good_s=_later(state.last_good_s, seen.ended_s),
-        last_life_s=_later(state.last_life_s, seen.ended_s),
+        since_s=since(state, health, seen),
+        last_good_s=later(state.last_good_s, seen.ended_s),
+        last_life_s=later(state.last_life_s, seen.ended_s),
         first_bad_s=None,
         silent_from_s=None,
         stopping_s=None,
@@ -84,11 +89,16 @@ def _good(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
         refusals=0,
         successes=successes,
         slow=state.slow + 1 if seen.latency_s > _SLOW_SHARE * profile.timeout_s else 0,
-        answered_from_s=_later(state.answered_from_s, seen.started_s),
+        answered_from_s=later(state.answered_from_s, seen.started_s),
         why=f"answered {successes} of {profile.rise} times needed" if recovering else "answers",
         last=seen,
-        last_good=_newest(state.last_good, seen),
+        last_good=newest(state.last_good, seen),
+        **_sampled(state, health, seen, profile),
     )
+
+
+def _sampled(state: ProbeState, health: Health, seen: Observation, profile: Profile) -> dict[str, Any]:
+    return sample(state, health, seen.ended_s, _SAMPLE_SHARE * profile.interval_s, profile.stale_s)
 
 
 def _late(state: ProbeState, seen: Observation) -> ProbeState:
@@ -98,15 +108,15 @@ def _late(state: ProbeState, seen: Observation) -> ProbeState:
     return replace(
         state,
         health=health,
-        since_s=_since(state, health, seen),
-        last_life_s=_later(state.last_life_s, seen.ended_s),
+        since_s=since(state, health, seen),
+        last_life_s=later(state.last_life_s, seen.ended_s),
         silent_from_s=None,
         closed_s=None,
         refusals=0,
-        answered_from_s=_later(state.answered_from_s, seen.started_s),
+        answered_from_s=later(state.answered_from_s, seen.started_s),
         why=f"answers, but late: after {seen.latency_s:.2f} s",
         last=seen,
-        last_good=_newest(state.last_good, seen),
+        last_good=newest(state.last_good, seen),
     )
 
 
@@ -116,8 +126,8 @@ def _unknown(state: ProbeState, seen: Observation) -> ProbeState:
     return replace(
         state,
         health=Health.UNKNOWN,
-        since_s=_since(state, Health.UNKNOWN, seen),
-        last_life_s=_later(state.last_life_s, seen.ended_s) if alive else state.last_life_s,
+        since_s=since(state, Health.UNKNOWN, seen),
+        last_life_s=later(state.last_life_s, seen.ended_s) if alive else state.last_life_s,
         # What we could not see is no silence of the target: its silence starts anew.
         first_bad_s=None,
         silent_from_s=None,
@@ -134,12 +144,12 @@ def _bad(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
     failure = seen.failure
     # An administrator's stop is announced by a server that answers, though it will not for long.
     alive = failure in ALIVE_FAILURES or failure is Failure.STOPPING
-    began_s = _began_s(state, seen)
+    since_s = began_s(state, seen)
     moved = replace(
         state,
-        first_bad_s=state.first_bad_s if state.first_bad_s is not None else began_s,
-        silent_from_s=None if alive else _silent_from_s(state, seen, began_s, profile),
-        last_life_s=_later(state.last_life_s, seen.ended_s) if alive else state.last_life_s,
+        first_bad_s=state.first_bad_s if state.first_bad_s is not None else since_s,
+        silent_from_s=None if alive else _silent_from_s(state, seen, since_s, profile),
+        last_life_s=later(state.last_life_s, seen.ended_s) if alive else state.last_life_s,
         stopping_s=seen.ended_s if failure is Failure.STOPPING else state.stopping_s,
         starting_s=seen.ended_s if failure is Failure.STARTING else state.starting_s,
         closed_s=seen.ended_s if failure is Failure.CLOSED else (None if alive else state.closed_s),
@@ -152,26 +162,27 @@ def _bad(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
     health, why = _verdict(moved, seen, profile)
     if health is Health.SUSPECT and state.health is Health.DOWN and not alive:
         health, why = Health.DOWN, state.why
-    return replace(moved, health=health, since_s=_since(state, health, seen), why=why)
+    sampled = _sampled(state, health, seen, profile)
+    return replace(moved, health=health, since_s=since(state, health, seen), why=why, **sampled)
 
 
-def _began_s(state: ProbeState, seen: Observation) -> float:
+def began_s(state: ProbeState, seen: Observation) -> float:
     """From when on this failure speaks. Of an end, the moment at which it came; of an attempt, its start, but
     not before the last sign of life: attempts overlap, and a younger one may have been answered."""
-    began_s = seen.ended_s if seen.failure in _ENDS else seen.started_s
-    return began_s if state.last_life_s is None else max(began_s, state.last_life_s)
+    told_s = seen.ended_s if seen.failure in _ENDS else seen.started_s
+    return told_s if state.last_life_s is None else max(told_s, state.last_life_s)
 
 
-def _silent_from_s(state: ProbeState, seen: Observation, began_s: float, profile: Profile) -> float:
+def _silent_from_s(state: ProbeState, seen: Observation, since_s: float, profile: Profile) -> float:
     """Start of the run without an answer. It begins anew after a pause in which nobody looked, and after an
     attempt whose verdict fell so late that this process itself must have slept."""
     looked_s = seen.ended_s if seen.failure in _ENDS else seen.started_s
     if seen.ended_s - looked_s > profile.timeout_s + profile.gap_s:
         return seen.ended_s
     if state.silent_from_s is None or state.last is None:
-        return began_s
+        return since_s
     unwatched = looked_s - state.last.ended_s > profile.gap_s
-    return began_s if unwatched else state.silent_from_s
+    return since_s if unwatched else state.silent_from_s
 
 
 def _verdict(state: ProbeState, seen: Observation, profile: Profile) -> tuple[Health, str]:
@@ -218,9 +229,9 @@ def age(state: ProbeState, now_s: float, profile: Profile) -> ProbeState:
     )
 
 
-def _since(state: ProbeState, health: Health, seen: Observation) -> float:
+def since(state: ProbeState, health: Health, seen: Observation) -> float:
     return state.since_s if health is state.health else seen.ended_s
 
 
-def _later(known_s: float | None, seen_s: float) -> float:
+def later(known_s: float | None, seen_s: float) -> float:
     return seen_s if known_s is None else max(known_s, seen_s)

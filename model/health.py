@@ -78,10 +78,13 @@ class ProbeState:
     What follows is remembered until the next success. stopping_s: last sign of an administrator's stop
     (57P01). starting_s: last answer that it is not ready (57P03). closed_s: a held connection ended without a
     word and nothing answered since (the mark of a crash). disk_full_s: last 53100. refusals: refusals in a
-    row. slow: successes in a row that took more than half of the time-out. answered_from_s: start of the
+    row. failures: attempts in a row that failed, however they did; counted where so many make it `down`.
+    slow: successes in a row that took more than half of the time-out. answered_from_s: start of the
     youngest attempt that was answered. last_good: the answer whose facts hold now. full_from_s: since when
     one of its file systems has had no room, as its facts say; None while there is room or nothing is known.
     room_s: when there was last seen to be room.
+    verdicts: the last 21, up or not, as `controller.flapping` packs them into an integer; sampled_s: when the
+    newest of them fell. flapping: they change too often to be believed.
     """
 
     target: str
@@ -97,6 +100,7 @@ class ProbeState:
     closed_s: float | None = None
     disk_full_s: float | None = None
     refusals: int = 0
+    failures: int = 0
     successes: int = 0
     slow: int = 0
     answered_from_s: float | None = None
@@ -105,6 +109,9 @@ class ProbeState:
     why: str = "not observed yet"
     last: Observation | None = None
     last_good: Observation | None = None
+    verdicts: int = 1
+    sampled_s: float | None = None
+    flapping: bool = False
 
     @property
     def restarting_s(self) -> float | None:
