@@ -25,6 +25,7 @@ class DecisionInput:
     canary seen on the candidate, for a service with RPO > 0. candidate_site_role: primary, standby or dr.
     auto_refusals: reasons why `act` is refused for this service as configured (P1, P10). approved: a person
     has answered what was asked. fenceable: the old primary can be fenced by other means than its standbys.
+    flapping: what its probe saw of the primary changes too often to be believed: how often; None otherwise.
     """
 
     service: str
@@ -48,6 +49,7 @@ class DecisionInput:
     approved: bool = False
     primary_was_seen: bool = True
     fenceable: bool = False
+    flapping: str | None = None
 
 
 def decide(given: DecisionInput) -> Decision:
@@ -138,6 +140,7 @@ def evaluate_gates(given: DecisionInput) -> tuple[GateResult, ...]:
         _quorum(given),
         _diagnosis(given),
         _confirmed(given),
+        _flapping(given),
         _blocked(given),
         _budget(given),
         _execution(given),
@@ -194,6 +197,16 @@ def _confirmed(given: DecisionInput) -> GateResult:
     if not given.diagnosis.confirmed:
         return GateResult("confirmed", False, f"{given.diagnosis.code} is not confirmed yet", "S6")
     return GateResult("confirmed", True, f"{given.diagnosis.code} is confirmed", "S6")
+
+
+def _flapping(given: DecisionInput) -> GateResult:
+    """What comes and goes is being lost on the way as likely as not. It holds for no longer than the primary
+    comes back: once it stays away the changes are forgotten within seconds. A full disk is told by the disk
+    itself, and makes a server panic as often as it is started."""
+    if given.flapping is None:
+        return GateResult("flapping", True, "the primary does not come and go", "S6")
+    passed = given.diagnosis.code == "PrimaryDiskFull"
+    return GateResult("flapping", passed, given.flapping, "S6")
 
 
 def _blocked(given: DecisionInput) -> GateResult:

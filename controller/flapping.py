@@ -75,6 +75,15 @@ def flaps(history: int, *, flapped: bool) -> bool:
     return weight_percent(history) >= (ENDS_PERCENT if flapped else STARTS_PERCENT)
 
 
+def described(state: ProbeState) -> str | None:
+    """For a person, if it flaps."""
+    if not state.flapping:
+        return None
+    seen = f"{changes(state.verdicts)} changes in its last {known(state.verdicts)} verdicts"
+    weight = weight_percent(state.verdicts)
+    return f"{state.target} flaps: {seen}, of weight {weight} %; it ends below {ENDS_PERCENT} %"
+
+
 def _changed(history: int) -> int:
     """A bit for each change, the newest lowest."""
     pairs = max(known(history) - 1, 0)

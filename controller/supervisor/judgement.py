@@ -9,6 +9,7 @@ from config.schema import Estate, Service, ServiceMode
 from controller.candidates import positions
 from controller.decide import DecisionInput, decide
 from controller.diagnose import diagnose
+from controller.flapping import described
 from controller.supervisor.knowledge import Knowledge
 from controller.supervisor.ledger import Approval, Ledger
 from controller.views import ServiceView
@@ -124,6 +125,7 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
             or ledger.seen_lately(around.wall_ns)
         ),
         fenceable=primary is not None and estate.nodes[primary.node].access != "none",
+        flapping=described(seen.pg) if seen is not None else None,
     )
 
 

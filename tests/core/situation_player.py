@@ -35,6 +35,7 @@ from controller.candidates import positions
 from controller.decide import DecisionInput, decide
 from controller.detect import age, fold
 from controller.diagnose import diagnose
+from controller.flapping import described
 from controller.views import CANARY, PG, MemberView, ServiceView
 from model.decision import Decision
 from model.diagnosis import Diagnosis
@@ -208,7 +209,7 @@ def _decision_input(
     view: ServiceView, diagnosis: Diagnosis, members: list[Any], around: Mapping[str, Any]
 ) -> DecisionInput:
     choice = choose(members)
-    candidate = view.member(choice.candidate)
+    candidate, primary = view.member(choice.candidate), view.member(view.primary)
     given: dict[str, Any] = {
         "service": view.name,
         "diagnosis": diagnosis,
@@ -227,6 +228,7 @@ def _decision_input(
         "canary_age_ms": None,
         "candidate_site_role": "dr" if candidate and candidate.at_dr else "standby",
         "third_observer": False,
+        "flapping": described(primary.pg) if primary else None,
         **around,
     }
     given["auto_refusals"] = tuple(given.get("auto_refusals", ()))

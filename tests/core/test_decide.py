@@ -30,6 +30,7 @@ GATES = [
     "observers",
     "diagnosis",
     "confirmed",
+    "flapping",
     "blocked",
     "budget",
     "execution",
@@ -77,6 +78,7 @@ STOPS: list[tuple[str, dict[str, Any]]] = [
     ("diagnosis", {"diagnosis": diagnosis("PrimarySyncBlocked")}),
     ("confirmed", {"diagnosis": diagnosis(confirmed=False)}),
     ("confirmed", {"primary_was_seen": False}),
+    ("flapping", {"flapping": "orders/pg1 flaps"}),
     ("blocked", {"blocked": "EXE-5"}),
     ("budget", {"budget_left": 0}),
     ("execution", {"open_execution": "EXE-9"}),
@@ -196,6 +198,15 @@ def test_a_full_disk_answers_and_is_out_all_the_same() -> None:
     assert {granted_overrides(diagnosis(code)) for code in CODES if code != "PrimaryDiskFull"} == {()}
 
 
+def test_a_panic_loop_of_a_full_disk_is_no_reason_to_wait() -> None:
+    assert decide(replace(GOOD, diagnosis=diagnosis("PrimaryDiskFull"), flapping="it flaps")).verb is Verb.ACT
+
+
+def test_a_member_is_brought_back_though_the_primary_flaps() -> None:
+    decision = decide(replace(GOOD, diagnosis=diagnosis("OldPrimaryReturned"), flapping="it flaps"))
+    assert decision.verb is Verb.ACT
+
+
 def test_json_has_every_gate_with_its_rule() -> None:
     data = decide(replace(GOOD, paused="patching")).to_json()
     assert data["stopped_by"] == "pause"
@@ -224,6 +235,7 @@ INPUTS = st.fixed_dictionaries(
         "approved": st.booleans(),
         "primary_was_seen": st.booleans(),
         "fenceable": st.booleans(),
+        "flapping": st.sampled_from([None, "orders/pg1 flaps"]),
     }
 )
 
