@@ -69,8 +69,8 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
     "flapping": GateAdvice(
         guards=(
             "The primary comes and goes: at least three times down and up again within its last 21 verdicts, "
-            "of which newer ones weigh more. A switch, a cable or a firewall does that as well as a server, and "
-            "a failover in the middle of it could be the wrong one. A crash, or a restart, is no flapping."
+            "of which newer ones weigh more. A switch, a cable or a firewall does that as well as a server, "
+            "and a failover in the middle of it could be the wrong one. A crash or a restart is no flapping."
         ),
         todo=(
             "Look at the path from this host to the primary. Once it stays away, the gate opens by itself "
