@@ -1,18 +1,27 @@
-"""TCP peers on loopback that misbehave, each in one way, for the tests of what the network can do."""
+"""TCP peers on loopback that misbehave, each in one way, for the tests of what the network can do.
+
+As a program it serves all of them, so that their work is none of the tested process: `in_a_process_of_their_own`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+FLOOD = b"A"  # of these a line that never ends
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Peer = Callable[[], AbstractAsyncContextManager[int]]
 
 
 async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -45,6 +54,19 @@ async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     """Bytes of no protocol, and then nothing."""
     writer.write(b"\x00\xff\x13\x37" * 64)
     await silent(reader, writer)
+
+
+def flooding(greeting: bytes = b"", flood: bytes = FLOOD) -> Handler:
+    """`greeting`, then `flood` again and again, as fast as it is read."""
+    much = flood * (65536 // len(flood))
+
+    async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        while True:
+            writer.write(much)
+            await writer.drain()
+
+    return handle
 
 
 @asynccontextmanager
@@ -104,12 +126,56 @@ async def nobody() -> AsyncIterator[int]:
         yield sock.getsockname()[1]
 
 
-def open_sockets() -> set[str]:
-    """The sockets of this process, as the kernel names them."""
+BAD_PEERS: dict[str, Peer] = {
+    "silent": lambda: serving(silent),
+    "stalled": stalled,
+    "black hole": black_hole,
+    "drips": lambda: serving(drips),
+    "floods": lambda: serving(flooding()),
+    "resets": lambda: serving(reset),
+    "closes": lambda: serving(closes),
+    "garbage": lambda: serving(garbage),
+    "refuses": nobody,
+}
+
+
+@contextmanager
+def in_a_process_of_their_own(floods: Mapping[str, tuple[bytes, bytes]]) -> Iterator[Mapping[str, int]]:
+    """Name of each of BAD_PEERS, and of each of `floods` (greeting and what follows it) → port."""
+    wanted = json.dumps({name: [part.hex() for part in flood] for name, flood in floods.items()})
+    command = [sys.executable, "-m", "tests.bad_servers", wanted]
+    root = Path(__file__).parents[1]
+    peers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+    assert peers.stdout is not None
+    try:
+        yield json.loads(peers.stdout.readline())
+    finally:
+        peers.kill()
+        peers.communicate()
+
+
+async def _serve_all(floods: Mapping[str, tuple[str, str]]) -> None:
+    """Until whoever started it is gone."""
+    async with contextlib.AsyncExitStack() as stack:
+        kinds = dict(BAD_PEERS)
+        for name, parts in floods.items():
+            handler = flooding(*map(bytes.fromhex, parts))
+            kinds[name] = lambda handler=handler: serving(handler)  # type: ignore[misc]
+        ports = {name: await stack.enter_async_context(peer()) for name, peer in kinds.items()}
+        print(json.dumps(ports), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+def open_sockets(kind: str = "socket:") -> set[str]:
+    """The sockets of this process, or its pipes, as the kernel names them."""
     found = set()
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             name = os.readlink(f"/proc/self/fd/{fd}")
-            if name.startswith("socket:"):
+            if name.startswith(kind):
                 found.add(name)
     return found
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve_all(json.loads(sys.argv[1])))
