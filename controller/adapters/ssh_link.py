@@ -7,7 +7,6 @@ socket is made here, and `shut` ends whatever waits on it, from any thread and a
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import socket
 import threading
@@ -19,6 +18,7 @@ import paramiko
 from config.schema import SshAccess as SshSettings
 from model.errors import NodeAccessError, SecretError
 from model.ports import Secrets
+from probes.ssh_keys import KINDS, private_key
 
 # What goes wrong is told by our own errors; paramiko would print its tracebacks beside them.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
@@ -32,7 +32,6 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 5000),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
 )
-_KEY_TYPES: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +111,10 @@ class SshLink:
 
     def close(self) -> None:
         self.shut()
+        transport = self._client.get_transport()
+        if transport is not None:
+            # The thread of its handshake timer would live on for 15 s where the handshake failed.
+            transport.packetizer.complete_handshake()
         self._client.close()
         if self._sock is not None:
             self._sock.close()
@@ -140,16 +143,13 @@ class SshLink:
         if reference is None:
             return None
         try:
-            text = secrets.get(reference) + "\n"
+            text = secrets.get(reference)
         except SecretError as error:
             raise self._target.error(f"the private key can't be read: {error}") from None
-        for kind in _KEY_TYPES:
-            with contextlib.suppress(paramiko.SSHException, ValueError, IndexError):
-                return kind.from_private_key(io.StringIO(text))
-        raise self._target.error(
-            f"{reference} is no private key that can be used",
-            "give an OpenSSH private key (ed25519, ecdsa or rsa) without a passphrase",
-        )
+        key = private_key(text)
+        if key is None:
+            raise self._target.error(f"{reference} is no private key that can be used", KINDS)
+        return key
 
     def _error(self, exc: Exception) -> NodeAccessError:
         target = self._target

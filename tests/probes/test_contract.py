@@ -40,6 +40,7 @@ OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "http": lambda port: {"url": f"http://{LOOPBACK}:{port}/"},
     "postgresql": lambda port: {**LOGIN, "port": port},
     "postgresql-canary": lambda port: {**LOGIN, "port": port},
+    "ssh": lambda port: {"host": LOOPBACK, "port": port, "key": {"env": "BCM_NO_KEY"}},
 }
 NOT_TCP = {"heartbeat", "exec", "icmp"}
 
