@@ -42,7 +42,7 @@ OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "postgresql-canary": lambda port: {**LOGIN, "port": port},
     "ssh": lambda port: {"host": LOOPBACK, "port": port, "key": {"env": "BCM_NO_KEY"}},
 }
-NOT_TCP = {"heartbeat", "exec", "icmp"}
+NOT_TCP = {"systemd", "heartbeat", "exec", "icmp"}
 
 # What a flood begins with, and goes on with, so that a client of the protocol reads on. Others get `AAAA…`.
 FLOODS: dict[str, tuple[bytes, bytes]] = {
