@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Final
 
 from model.observation import Failure
 from probes.base import Reading
+
+# The fact of an `unknown` that names our own trouble as `errno` or `getaddrinfo` do: "EMFILE", "EAI_AGAIN".
+LOCAL_ERROR: Final = "local_error"
 
 _CONNECT_FAILURES: dict[int, Failure] = {
     errno.ECONNREFUSED: Failure.REFUSED,
@@ -21,6 +25,10 @@ _CONNECT_FAILURES: dict[int, Failure] = {
     errno.EHOSTUNREACH: Failure.UNREACHABLE,
     errno.ENETUNREACH: Failure.UNREACHABLE,
     errno.EHOSTDOWN: Failure.UNREACHABLE,
+}
+# `getaddrinfo` has numbers of its own.
+_RESOLVER_NAMES: Final = {
+    value: name for name, value in vars(socket).items() if name.startswith("EAI_") and isinstance(value, int)
 }
 
 
@@ -35,8 +43,14 @@ def reading_of_os_error(error: OSError) -> Reading:
     number = error.errno or (errno.ECONNRESET if isinstance(error, ConnectionError) else 0)
     failure = None if ours else _CONNECT_FAILURES.get(number)
     if failure is None:
-        return Reading.unknown(Failure.LOCAL, f"on this host: {text}")
+        return Reading.unknown(Failure.LOCAL, f"on this host: {text}", **{LOCAL_ERROR: _name(error, number)})
     return Reading.failed(failure, text)
+
+
+def _name(error: OSError, number: int) -> str:
+    if isinstance(error, socket.gaierror):
+        return _RESOLVER_NAMES.get(number, "EAI_FAIL")
+    return errno.errorcode.get(number, "EIO")
 
 
 def own_error(error: OSError) -> OSError:

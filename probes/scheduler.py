@@ -19,6 +19,7 @@ from model.errors import UsageError
 from model.health import Profile
 from model.observation import Failure, Observation, Outcome
 from model.ports import Clock
+from probes.awareness import ROUND_S, Awareness
 from probes.base import Probe, Reading
 from probes.scheduler_tasks import all_end, cancelled_by_us, spawn
 from probes.scheduler_time import Timekeeper
@@ -33,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """All probes of one observer.
+    """All probes of one observer. awareness: how well this process is itself.
 
     `on_observation` is called on the loop, once for each reading, and must not block.
     """
@@ -45,6 +46,9 @@ class Scheduler:
         self._watches: dict[tuple[str, str], Watch] = {}
         self._numbers = itertools.count(1)
         self._time = Timekeeper(clock)
+        self._round_s = 0.0
+        self._round_lag_s = 0.0
+        self.awareness = Awareness()
 
     @property
     def progress_s(self) -> float:
@@ -54,7 +58,8 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to keep time; `add` does it too. Needs a running loop."""
-        self._time.start()
+        if self._time.start():
+            self._begin_round(self._clock.monotonic_s())
 
     def add(self, target: str, probe: Probe, profile: Profile, interval_s: float | None = None) -> None:
         """Watch `target` with `probe` until `remove`; the first attempt begins within one interval.
@@ -96,11 +101,21 @@ class Scheduler:
         await self._time.stop()
         await asyncio.gather(*(self._close(watch) for watch in watches))
 
+    # --- own health
+
+    def _begin_round(self, now_s: float) -> None:
+        self._round_s, self._round_lag_s = now_s, self._time.late_s(now_s)
+        self._time.at(now_s + ROUND_S, self._end_round)
+
+    def _end_round(self, now_s: float) -> None:
+        self.awareness.end_round(now_s - self._round_s, self._time.late_s(now_s) - self._round_lag_s)
+        self._begin_round(now_s)
+
     # --- attempts
 
     def _plan(self, watch: Watch, now_s: float) -> None:
         """Settle when the next attempt begins; what was planned before is void."""
-        due_s = watch.next_start_s(now_s)
+        due_s = watch.next_start_s(now_s, self.awareness.score)
         if due_s is None and watch.stuck:
             due_s = next_slot_s(watch.pace.key, now_s, watch.pace.interval_s)
         if due_s is not None and due_s != watch.due_s:
@@ -119,7 +134,7 @@ class Scheduler:
             self._begin(watch, now_s)
 
     def _begin(self, watch: Watch, now_s: float) -> None:
-        timeout_s = watch.pace.timeout_s(watch.bursting(now_s))
+        timeout_s = watch.pace.timeout_s(watch.bursting(now_s), self.awareness.score)
         attempt = Attempt(next(self._numbers), now_s, timeout_s, self._time.late_s(now_s))
         watch.waiting.append(attempt)
         watch.last_start_s = now_s
@@ -152,6 +167,7 @@ class Scheduler:
             self._conclude(watch, attempt, reading, now_s)
         elif attempt in watch.overdue and reading.shows_life and attempt.started_s > watch.newest_life_s:
             watch.newest_life_s = attempt.started_s
+            self.awareness.saw(watch.target, reading)
             self._deliver(watch, reading, attempt.started_s, now_s, late=True)
 
     def _expire(self, watch: Watch, attempt: Attempt, now_s: float) -> None:
@@ -175,6 +191,7 @@ class Scheduler:
         watch.waiting.remove(attempt)
         self._time.awaited -= 1
         watch.learn(reading, attempt.started_s, now_s)
+        self.awareness.saw(watch.target, reading)
         self._deliver(watch, reading, attempt.started_s, now_s)
         if watch.removed:
             return

@@ -47,10 +47,13 @@ class Timekeeper:
         self.awaited = 0
         self.progress_s = self._wake_s
 
-    def start(self) -> None:
-        if self._task is None:
-            self._wake_s = self._clock.monotonic_s()
-            self._task = spawn(self._keep_time(), "probe scheduler")
+    def start(self) -> bool:
+        """Begin to keep time. Did it only begin now?"""
+        if self._task is not None:
+            return False
+        self._wake_s = self._clock.monotonic_s()
+        self._task = spawn(self._keep_time(), "probe scheduler")
+        return True
 
     async def stop(self) -> None:
         task, self._task = self._task, None

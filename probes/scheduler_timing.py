@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 from model.health import Profile
+from probes.awareness import stretched_s
 
 # Of an interval: targets whose phases fall together by chance drift apart and meet again, but never stay.
 JITTER = 0.05
@@ -50,8 +51,10 @@ class Pace:
     interval_s: float
     concurrent: int
 
-    def timeout_s(self, burst: bool) -> float:
-        return self.profile.burst_timeout_s if burst else self.profile.timeout_s
+    def timeout_s(self, burst: bool, score: int = 0) -> float:
+        """score: of this process's own health; 0 is good."""
+        timeout_s = self.profile.burst_timeout_s if burst else self.profile.timeout_s
+        return stretched_s(timeout_s, score, self.profile.timeout_s)
 
     @property
     def burst_limit_s(self) -> float:
@@ -64,14 +67,16 @@ class Pace:
         that answers slower than any deadline must not be taken for dead."""
         return self.profile.silence_s
 
-    def next_start_s(self, now_s: float, last_start_s: float, unanswered: int, burst: bool) -> float | None:
+    def next_start_s(
+        self, now_s: float, last_start_s: float, unanswered: int, burst: bool, score: int = 0
+    ) -> float | None:
         """When the next attempt begins, not before `now_s`; None: no room before one of the unanswered ends.
 
         last_start_s: start of the last attempt; unanswered: attempts that hold a place.
         """
         if unanswered >= self.concurrent:
             return None
-        spread_s = self.timeout_s(burst) / self.concurrent
+        spread_s = self.timeout_s(burst, score) / self.concurrent
         if burst:
             wait_s = self.profile.burst_interval_s
             return max(now_s, last_start_s + (max(wait_s, spread_s) if unanswered else wait_s))

@@ -71,9 +71,9 @@ class Watch:
         """Attempts that do not end though they were cancelled take every place."""
         return not self.waiting and len(self.cancelled) >= self.pace.concurrent
 
-    def next_start_s(self, now_s: float) -> float | None:
+    def next_start_s(self, now_s: float, score: int) -> float | None:
         places = len(self.waiting) + len(self.cancelled)
-        return self.pace.next_start_s(now_s, self.last_start_s, places, self.bursting(now_s))
+        return self.pace.next_start_s(now_s, self.last_start_s, places, self.bursting(now_s), score)
 
     def suspect(self, now_s: float) -> None:
         """Begin a burst, or begin it anew."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from model.observation import Failure, Observation, Outcome
+from probes.awareness import STRETCH_MOST
 from probes.scheduler import Scheduler
 from tests.bad_servers import serving
 from tests.scripted_probe import BALANCED, FAST, REFUSED, ScriptedProbe, world
@@ -104,7 +105,7 @@ async def test_attempts_after_a_freeze_are_judged_as_ever() -> None:
         probe.answer = probe.never
         known = len(w.seen)
         await w.until(lambda: w.seen[-1].failure is Failure.SILENT)
-        assert w.seen[-1].latency_s <= BALANCED.timeout_s + 0.001
+        assert w.seen[-1].latency_s <= STRETCH_MOST * BALANCED.timeout_s + 0.001
         assert len(w.seen) > known
 
 
@@ -137,11 +138,10 @@ async def test_a_listener_that_takes_long_counts_as_late() -> None:
     other.answer = other.never  # its verdict falls in a round of the timekeeper
     scheduler.add("shop/pg2", other, FAST)
     scheduler.add("shop/pg1", probe, BALANCED, interval_s=5.0)
-    for _ in range(200):
+    while not any(observation.target == "shop/pg1" for observation in seen):
         await clock.advance(0.05)
     await clock.finish(scheduler.aclose())
     judged = [observation for observation in seen if observation.target == "shop/pg1"]
-    assert judged
     assert {observation.outcome for observation in judged} == {Outcome.UNKNOWN}
 
 
