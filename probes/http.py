@@ -1,67 +1,39 @@
-"""Probe type `http`: does a URL answer with the status, and the text, that it should?
+"""Probe type `http`: does a URL answer with the status, headers and text that it should?
 
-HTTP/1.1 on a fresh connection each time, without following redirects: where a server sends people is an
-answer of its own. An unexpected status is an answer too: alive, but `bad_answer` (S6).
+HTTP/1.1 on a fresh connection each time. An unexpected status is an answer too: alive, but `bad_answer` (S6).
+Redirects are not followed unless it is asked for: where a server sends people is an answer of its own.
 """
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import functools
-import ssl
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
 
-from pydantic import AfterValidator, Field
-
-from model.errors import UsageError
+from model.errors import SecretError
 from model.observation import Failure, Layer
+from model.ports import Clock
 from probes.addresses import Addresses
 from probes.base import Probe, ProbeOptions, ProbePorts, Reading
+from probes.http_hops import Hop, RedirectError, first_hop, next_hop, request_of
+from probes.http_judge import Expectations
+from probes.http_options import HttpOptions
 from probes.http_response import BadAnswerError, Response, read_response
-from probes.os_errors import reading_of_os_error
 from probes.sockets import connect
+from probes.streams import Stream, reading_of_stream_error
+from probes.tls_settings import certificate_facts, tls_context
+from probes.trace import note
 
-_PORTS = {"http": 80, "https": 443}
-
-
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"not a URL to probe: {url!r}; it must be http://HOST[:PORT]/PATH or https://…")
-    if "@" in parts.netloc:
-        raise ValueError("no user and password in a URL: it would be shown in logs and reports")
-    if any(character <= " " for character in url):
-        raise ValueError(f"a URL has no spaces or control characters: {url!r}")
-    assert parts.port != 0  # noqa: S101  # reading it raises ValueError for a port out of range
-    return url
-
-
-def _checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    for name, value in headers.items():
-        if not name or any(character in "\r\n" for character in name + value) or ":" in name:
-            raise ValueError(f"not a header: {name!r}: {value!r}")
-    return headers
-
-
-class HttpOptions(ProbeOptions):
-    """`status`: the statuses that are right; any 2xx, if none is named. `body`: a text that must be in the
-    body. `verify`: check the certificate, with `ca_file` instead of the system's authorities if given."""
-
-    url: Annotated[str, AfterValidator(_checked_url)]
-    method: Literal["GET", "HEAD"] = "GET"
-    headers: Annotated[Mapping[str, str], AfterValidator(_checked_headers)] = {}
-    status: tuple[Annotated[int, Field(ge=100, le=599)], ...] = ()
-    body: str = ""
-    verify: bool = True
-    ca_file: Path | None = None
-    server_name: str = Field("", description="Name asked for by TLS; the URL's host, if empty.")
+_MOST_DOORS = 8  # hosts of redirects whose addresses are kept
 
 
 class HttpProbe(Probe):
-    """One URL. Facts: `status`; `certificate_ends_s`, seconds since 1970, for a verified certificate."""
+    """One URL.
+
+    Facts: `status`; `address` that answered; `resolve_ms`, `connect_ms`, `tls_ms` and `first_byte_ms` (from
+    the request to the end of the answer's head), added up over redirects; `redirects` followed;
+    `certificate_ends_s`, seconds since 1970, of the certificate that ends first, verified or not.
+    """
 
     type: ClassVar[str] = "http"
     layer: ClassVar[Layer] = Layer.APPLICATION
@@ -72,86 +44,139 @@ class HttpProbe(Probe):
         super().__init__(target, options, ports)
         assert isinstance(options, HttpOptions)  # noqa: S101  # narrows the type
         self._options = options
-        parts = urlsplit(options.url)
-        host = parts.hostname or ""
-        self._addresses = Addresses(host, parts.port or _PORTS[parts.scheme], ports.clock)
-        self._server_name = options.server_name or host
-        self._request = _request(options)
-        self._tls: ssl.SSLContext | None = None
-        if parts.scheme == "https":
-            try:
-                self._tls = _tls_context(options.verify, options.ca_file)
-            except OSError as exc:
-                raise UsageError(
-                    f"the certificates in {options.ca_file} can't be read: {exc}",
-                    where=target,
-                    hint="name a PEM file that this user may read",
-                ) from exc
+        self._expectations = Expectations(options)
+        self._first = first_hop(options)
+        self._doors: dict[tuple[str, int], Addresses] = {}
+        # Without secrets the first request is the same at each attempt.
+        has_secrets = options.bearer or options.password
+        self._first_request = None if has_secrets else request_of(self._first, options, "")
+        follows = options.redirects == "follow"
+        self._tls = tls_context(options, target) if follows or self._first.scheme == "https" else None
+        anonymous = options.model_copy(update={"client_certificate": None, "client_key": None})
+        self._foreign_tls = tls_context(anonymous, target) if follows else None
 
     async def check(self) -> Reading:
+        facts: dict[str, Any] = {}
+        phases = _Phases(self.ports.clock)
         try:
-            sock = await connect(await self._addresses.get())
-            reader, writer = await asyncio.open_connection(
-                sock=sock, ssl=self._tls, server_hostname=self._server_name if self._tls else None
+            response = await self._final_response(facts, phases)
+        except SecretError as exc:
+            return Reading.unknown(Failure.LOCAL, f"{exc.where}: {exc.what}")
+        except (BadAnswerError, RedirectError) as exc:
+            note("judged: %s", exc)
+            return Reading.failed(Failure.BAD_ANSWER, str(exc), **facts, **phases.facts())
+        except OSError as exc:
+            note("failed: %s", exc)
+            reading = reading_of_stream_error(exc)
+            return Reading(reading.outcome, reading.failure, reading.detail, facts | phases.facts())
+        return self._expectations.judge(response, facts | phases.facts())
+
+    async def _final_response(self, facts: dict[str, Any], phases: _Phases) -> Response:
+        """Raises SecretError, BadAnswerError, RedirectError, OSError."""
+        hop, redirects = self._first, 0
+        while True:
+            response = await self._fetch(hop, facts, phases)
+            if self._options.redirects == "refuse" or self._expectations.is_right(response.status):
+                return response
+            following = next_hop(hop, response, self._options)
+            if following is None:
+                return response
+            redirects += 1
+            note("redirected to %s", following.shown)
+            if redirects > self._options.max_redirects:
+                raise RedirectError(
+                    f"over {self._options.max_redirects} redirects, the last to {following.shown}"
+                )
+            facts["redirects"] = redirects
+            hop = following
+
+    async def _fetch(self, hop: Hop, facts: dict[str, Any], phases: _Phases) -> Response:
+        request = self._request(hop)
+        phases.begin()
+        addresses = await self._door(hop).get()
+        phases.end("resolve")
+        stream = Stream(await connect(addresses))
+        try:
+            phases.end("connect")
+            facts["address"] = addresses[0].host if len(addresses) == 1 else stream.address
+            note("connected to %s, port %d", facts["address"], hop.port)
+            if hop.scheme == "https":
+                await self._start_tls(stream, hop)
+                phases.end("tls")
+                _add_certificate(facts, stream)
+            await stream.send(request)
+            note("asked: %s %s", hop.method, hop.shown)
+            response = await read_response(
+                stream,
+                want_body=self._options.wants_body,
+                head_came=functools.partial(phases.end, "first_byte"),
             )
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            return Reading.failed(Failure.RESET, "closed in the middle of the TLS handshake")
-        except ssl.SSLCertVerificationError as exc:
-            return Reading.failed(Failure.BAD_ANSWER, f"certificate: {exc.verify_message}")
-        except ssl.SSLError as exc:
-            return Reading.failed(Failure.BAD_ANSWER, f"TLS: {exc.reason or exc}")
-        except OSError as exc:
-            return reading_of_os_error(exc)
-        try:
-            writer.write(self._request)
-            response = await read_response(reader, want_body=bool(self._options.body))
-            return self._judged(response, _certificate_end(writer))
-        except BadAnswerError as exc:
-            return Reading.failed(Failure.BAD_ANSWER, str(exc))
-        except ssl.SSLError as exc:
-            return Reading.failed(Failure.BAD_ANSWER, f"TLS: {exc.reason or exc}")
-        except OSError as exc:
-            return reading_of_os_error(exc)
+            note("answered: status %d, %d bytes of body were read", response.status, len(response.body))
+            facts["status"] = response.status
+            return response
         finally:
-            writer.transport.abort()
+            stream.close()
 
-    def _judged(self, response: Response, certificate: Mapping[str, int]) -> Reading:
-        wanted = self._options.status
-        facts = {"status": response.status, **certificate}
-        right = response.status in wanted if wanted else 200 <= response.status < 300
-        if not right:
-            expected = ", ".join(map(str, wanted)) or "2xx"
-            text = f"status {response.status}, expected {expected}"
-            return Reading.failed(Failure.BAD_ANSWER, text, **facts)
-        if self._options.body.encode() not in response.body:
-            text = f"{self._options.body!r} is not in the body"
-            return Reading.failed(Failure.BAD_ANSWER, text, **facts)
-        return Reading.ok(f"status {response.status}", **facts)
+    async def _start_tls(self, stream: Stream, hop: Hop) -> None:
+        context = self._tls if hop.trusted else self._foreign_tls
+        assert context is not None  # noqa: S101  # it is, for https and where redirects are followed
+        name = self._options.server_name if hop.trusted else ""
+        await stream.start_tls(context, name or hop.host)
+
+    def _request(self, hop: Hop) -> bytes:
+        if hop is self._first and self._first_request is not None:
+            return self._first_request
+        return request_of(hop, self._options, self._authorization() if hop.trusted else "")
+
+    def _authorization(self) -> str:
+        """Raises SecretError."""
+        options, secrets = self._options, self.ports.secrets
+        if options.bearer is not None:
+            token = secrets.get(options.bearer)
+            if any(character <= " " or character > "~" for character in token):
+                raise SecretError(
+                    "no header can hold it", where=str(options.bearer), hint="write the token alone"
+                )
+            return f"Bearer {token}"
+        if options.password is None:
+            return ""
+        pair = f"{options.user}:{secrets.get(options.password)}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
+
+    def _door(self, hop: Hop) -> Addresses:
+        key = (hop.host, hop.port)
+        door = self._doors.get(key)
+        if door is None:
+            door = Addresses(hop.host, hop.port, self.ports.clock)
+            if len(self._doors) < _MOST_DOORS:
+                self._doors[key] = door
+        return door
 
 
-def _request(options: HttpOptions) -> bytes:
-    parts = urlsplit(options.url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"Host": parts.netloc, "User-Agent": "bcm-failover", "Accept": "*/*"}
-    given = {name.lower() for name in options.headers}
-    headers = {name: value for name, value in headers.items() if name.lower() not in given}
-    lines = [f"{options.method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in (headers | dict(options.headers)).items()]
-    return ("\r\n".join([*lines, "Connection: close"]) + "\r\n\r\n").encode()
+class _Phases:
+    """Where the time of an attempt went."""
+
+    __slots__ = ("_clock", "_spent_s", "_start_s")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._spent_s: dict[str, float] = {}
+        self._start_s = 0.0
+
+    def begin(self) -> None:
+        self._start_s = self._clock.monotonic_s()
+
+    def end(self, phase: str) -> None:
+        now_s = self._clock.monotonic_s()
+        self._spent_s[phase] = self._spent_s.get(phase, 0.0) + now_s - self._start_s
+        self._start_s = now_s
+
+    def facts(self) -> dict[str, int]:
+        return {f"{phase}_ms": round(spent_s * 1000) for phase, spent_s in self._spent_s.items()}
 
 
-@functools.cache
-def _tls_context(verify: bool, ca_file: Path | None) -> ssl.SSLContext:
-    """One for all probes that check alike: reading the system's authorities takes tens of milliseconds."""
-    context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _certificate_end(writer: asyncio.StreamWriter) -> Mapping[str, int]:
-    certificate = writer.get_extra_info("peercert") or {}
-    if "notAfter" not in certificate:
-        return {}
-    return {"certificate_ends_s": int(ssl.cert_time_to_seconds(certificate["notAfter"]))}
+def _add_certificate(facts: dict[str, Any], stream: Stream) -> None:
+    key = "certificate_ends_s"
+    found = certificate_facts(stream.certificate)
+    if found:
+        facts[key] = min(found[key], facts.get(key, found[key]))

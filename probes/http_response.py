@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
-MOST_BODY_BYTES = 262_144  # the expected text must come within these
+from probes.streams import Stream, TooLongError
+from probes.texts import one_line
+
+MOST_BODY_BYTES = 262_144  # what is expected must come within these
+_MOST_HEAD_BYTES = 65_536
+_MOST_LINE_BYTES = 1024  # of a chunk's size, with its extensions
+_MOST_INFORMATIONAL = 10
 _MARK = b"HTTP/"
 
 
@@ -15,73 +21,92 @@ class BadAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Header names are in small letters; of one that is repeated the last counts."""
+    """`complete`: `body` is all of it, and not only its beginning."""
 
     status: int
-    headers: dict[str, str] = field(default_factory=dict)
+    header_lines: bytes = b""
     body: bytes = b""
+    complete: bool = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names in small letters; of one that is repeated the values are joined by ", ". Taken apart when
+        somebody asks: most checks never do."""
+        headers: dict[str, str] = {}
+        for line in self.header_lines.decode("latin-1").split("\r\n"):
+            name, colon, value = line.partition(":")
+            if colon:
+                key = name.strip().lower()
+                headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
+        return headers
 
 
-async def read_response(reader: asyncio.StreamReader, *, want_body: bool) -> Response:
-    """The final response, past informational ones (1xx).
+async def read_response(
+    stream: Stream, *, want_body: bool, head_came: Callable[[], None] | None = None
+) -> Response:
+    """The final response, past informational ones (1xx). `head_came` is called once its head has been read.
 
-    Raises BadAnswerError; ConnectionResetError where the peer closed before it had answered.
+    Raises BadAnswerError; ConnectionResetError where the peer closed before it had answered; other OSErrors.
     """
     try:
-        response = await _read_head(reader)
-        while 100 <= response.status < 200:
-            response = await _read_head(reader)
+        for _ in range(_MOST_INFORMATIONAL):
+            response = await _read_head(stream)
+            if response.status >= 200:
+                break
+        else:
+            raise BadAnswerError(f"over {_MOST_INFORMATIONAL} informational answers, and no final one")
+        if head_came is not None:
+            head_came()
         if not want_body or response.status in (204, 304):
             return response
-        return Response(response.status, response.headers, await _read_body(reader, response.headers))
-    except asyncio.IncompleteReadError as exc:
-        raise ConnectionResetError("closed before the answer was complete") from exc
-    except asyncio.LimitOverrunError as exc:
-        raise BadAnswerError("a header line without an end") from exc
+        body, complete = await _read_body(stream, response.headers)
+        return Response(response.status, response.header_lines, body, complete)
+    except TooLongError as exc:
+        raise BadAnswerError(f"a head or a line of {exc}") from exc
 
 
-async def _read_head(reader: asyncio.StreamReader) -> Response:
-    mark = await reader.readexactly(len(_MARK))
+async def _read_head(stream: Stream) -> Response:
+    mark = await stream.peek(len(_MARK))
     if mark != _MARK:
         # Said at once: a peer that speaks something else need never end its line.
         raise BadAnswerError(f"no HTTP: it begins with {mark!r}")
-    head = await reader.readuntil(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
+    head = await stream.read_until(b"\r\n\r\n", _MOST_HEAD_BYTES)
+    first, _, lines = head.partition(b"\r\n")
     words = first.split(maxsplit=2)
-    if len(words) < 2 or not words[1].isdigit() or len(words[1]) != 3:
-        raise BadAnswerError(f"no HTTP status: {first[:60]!r}")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if colon:
-            headers[name.strip().lower()] = value.strip()
-    return Response(int(words[1]), headers)
+    if len(words) < 2 or len(words[1]) != 3 or not words[1].isdigit():
+        raise BadAnswerError(f"no HTTP status: {one_line(first.decode('latin-1'), 60)!r}")
+    return Response(int(words[1]), lines)
 
 
-async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+async def _read_body(stream: Stream, headers: dict[str, str]) -> tuple[bytes, bool]:
+    """The body, and whether that is all of it."""
     if "chunked" in headers.get("transfer-encoding", "").lower():
-        return await _read_chunks(reader)
+        return await _read_chunks(stream)
     length = headers.get("content-length", "")
     if length:
         size = _size(length, 10)
-        return await reader.readexactly(min(size, MOST_BODY_BYTES))
-    body = b""
-    while len(body) < MOST_BODY_BYTES and (chunk := await reader.read(65536)):
+        return await stream.read_exactly(min(size, MOST_BODY_BYTES)), size <= MOST_BODY_BYTES
+    body = bytearray()
+    while len(body) <= MOST_BODY_BYTES:
+        chunk = await stream.receive()
+        if not chunk:
+            return bytes(body), True
         body += chunk
-    return body
+    return bytes(body[:MOST_BODY_BYTES]), False
 
 
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
-    body = b""
-    while len(body) < MOST_BODY_BYTES:
-        line = await reader.readuntil(b"\r\n")
+async def _read_chunks(stream: Stream) -> tuple[bytes, bool]:
+    body = bytearray()
+    while True:
+        line = await stream.read_until(b"\r\n", _MOST_LINE_BYTES)
         size = _size(line.decode("latin-1").partition(";")[0], 16)
         if size == 0:
-            break
-        body += await reader.readexactly(min(size, MOST_BODY_BYTES))
-        if size <= MOST_BODY_BYTES:
-            await reader.readexactly(2)
-    return body
+            return bytes(body), True
+        room = MOST_BODY_BYTES - len(body)
+        body += await stream.read_exactly(min(size, room))
+        if size > room:
+            return bytes(body), False
+        await stream.read_exactly(2)
 
 
 def _size(text: str, base: int) -> int:
@@ -90,5 +115,5 @@ def _size(text: str, base: int) -> int:
     except ValueError:
         size = -1
     if size < 0:
-        raise BadAnswerError(f"no length: {text[:60]!r}")
+        raise BadAnswerError(f"no length: {one_line(text, 60)!r}")
     return size

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ipaddress
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,10 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
 from model.errors import UsageError
@@ -24,6 +17,7 @@ from model.observation import Failure, Outcome
 from probes.base import Reading
 from probes.http import HttpOptions, HttpProbe
 from tests.bad_servers import LOOPBACK, closes, garbage, nobody, reset, serving, silent
+from tests.certificates import Certificate, certificate
 from tests.scripted_probe import ports
 from tests.virtual_clock import RealClock
 
@@ -57,7 +51,9 @@ async def read(answer: bytes, path: str = "/", **options: Any) -> Reading:
 async def test_a_2xx_is_up_and_its_status_a_fact() -> None:
     reading = await read(OK)
     assert reading.outcome is Outcome.SUCCEEDED
-    assert reading.facts == {"status": 200}
+    assert {**reading.facts, "status": 200, "address": LOOPBACK} == reading.facts
+    phases = [reading.facts[f"{phase}_ms"] for phase in ("resolve", "connect", "first_byte")]
+    assert all(isinstance(spent_ms, int) and spent_ms >= 0 for spent_ms in phases)
 
 
 async def test_the_request_is_what_was_asked_for() -> None:
@@ -68,7 +64,8 @@ async def test_the_request_is_what_was_asked_for() -> None:
     lines = web.requests[0].decode().split("\r\n")
     assert lines[0] == "HEAD /health?deep=1 HTTP/1.1"
     assert lines.count("Host: shop.example") == 1
-    assert {"X-Probe: 1", "Connection: close", "User-Agent: bcm-failover"} <= set(lines)
+    assert {"X-Probe: 1", "Connection: close", "Accept-Encoding: identity"} <= set(lines)
+    assert "User-Agent: bcm-failover" in lines
     assert not any(line.startswith(f"Host: {LOOPBACK}") for line in lines)
 
 
@@ -92,7 +89,7 @@ async def test_the_expected_text_is_found_across_chunks() -> None:
     assert (await read(chunked, body="all is well")).outcome is Outcome.SUCCEEDED
     reading = await read(chunked, body="all is lost")
     assert (reading.failure, reading.detail) == (Failure.BAD_ANSWER, "'all is lost' is not in the body")
-    assert reading.facts == {"status": 200}
+    assert reading.facts["status"] == 200
 
 
 async def test_the_expected_text_is_found_with_a_length_and_with_none() -> None:
@@ -156,6 +153,18 @@ async def test_nobody_there_refuses_and_an_unknown_name_is_unknown() -> None:
         ({"url": "http://shop/ x\r\nX: y"}, "no spaces or control characters"),
         ({"url": "http://shop:99999/"}, "out of range"),
         ({"url": "http://shop/", "headers": {"X": "a\r\nY: b"}}, "not a header"),
+        ({"url": "http://shop/", "headers": {"Authorization": "Bearer x"}}, "no credentials in `headers`"),
+        ({"url": "http://shop/", "headers": {"Connection": "keep-alive"}}, "the probe itself sets"),
+        ({"url": "http://shop/", "method": "HEAD", "body": "x"}, "HEAD has no body"),
+        ({"url": "http://shop/", "request_body": "x"}, "with `method: POST` only"),
+        ({"url": "http://shop/", "body_matches": "("}, "not a pattern"),
+        ({"url": "http://shop/", "expect_headers_match": {"X": "["}}, "not a pattern"),
+        ({"url": "http://shop/", "expect_json": {"a..b": 1}}, "not a path"),
+        ({"url": "http://shop/", "user": "ops"}, "go together"),
+        ({"url": "http://shop/", "bearer": {"env": "T"}, "password": {"env": "T"}, "user": "o"}, "not both"),
+        ({"url": "http://shop/", "bearer": "hunter2"}, "never written into the estate"),
+        ({"url": "http://shop/", "ca_file": "ca.pem"}, "absolute path"),
+        ({"url": "http://shop/", "client_key": "/k.pem"}, "give both"),
         ({"url": "http://shop/", "status": [99]}, "greater than or equal to 100"),
     ],
 )
@@ -169,43 +178,11 @@ def test_a_missing_file_of_authorities_is_named() -> None:
         http("https://shop/", ca_file="/no/such/ca.pem")
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """Self-signed, for 127.0.0.1 and shop.example."""
-
-    file: Path
-    ends: dt.datetime
-
-    @property
-    def server_context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.file)
-        return context
-
-
-def certificate(directory: Path, days: int) -> Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop.example")])
-    ends = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=days)
-    names = [x509.DNSName("shop.example"), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(ends - dt.timedelta(days=400))
-        .not_valid_after(ends)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file = directory / f"server{days}.pem"
-    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return Certificate(file, ends)
+def test_a_certificate_without_its_key_is_named(tmp_path: Path) -> None:
+    lonely = tmp_path / "lonely.pem"
+    lonely.write_text("no certificate")
+    with pytest.raises(UsageError, match="lonely"):
+        http("https://shop/", client_certificate=lonely)
 
 
 @asynccontextmanager
@@ -233,7 +210,8 @@ async def test_a_verified_certificate_is_accepted_and_its_end_a_fact(tmp_path: P
     async with secure_web(made) as url:
         reading = await http(url, ca_file=made.file, body="hello").check()
     assert reading.outcome is Outcome.SUCCEEDED
-    assert reading.facts == {"status": 200, "certificate_ends_s": int(made.ends.timestamp())}
+    assert reading.facts["certificate_ends_s"] == int(made.ends.timestamp())
+    assert isinstance(reading.facts["tls_ms"], int)
 
 
 async def test_a_certificate_that_does_not_verify_is_a_bad_answer(tmp_path: Path) -> None:
@@ -250,6 +228,7 @@ async def test_a_certificate_that_does_not_verify_is_a_bad_answer(tmp_path: Path
     assert "expired" in late.detail
     assert "other.example" in other_name.detail
     assert unchecked.outcome is Outcome.SUCCEEDED
+    assert unchecked.facts["certificate_ends_s"] == int(made.ends.timestamp())
 
 
 async def test_a_peer_that_speaks_no_tls_is_a_bad_answer_and_one_that_hangs_up_a_reset() -> None:
