@@ -42,8 +42,15 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
         ),
     ),
     "observer": GateAdvice(
-        guards="The reference targets do not answer either: the trouble may be this host's own network.",
-        todo="Mend this host's network, or decide from another place.",
+        guards=(
+            "The reference targets do not answer either: the trouble may be this host's own network. Or this "
+            "process is in trouble itself (it wakes late, or has no file descriptors left), so that what it "
+            "sees is no ground for action; the reason says which."
+        ),
+        todo=(
+            "Mend this host's network, or decide from another place. A process in trouble: look at the load, "
+            "the memory and the limits of this host; it trusts itself again a few seconds after it is over."
+        ),
     ),
     "observers": GateAdvice(
         guards=(

@@ -1,34 +1,77 @@
-"""This host as an observer: does its own network work? (S6)"""
+"""This host as an observer: does its own network work, and is this process well? (S6)"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from config.probes import ProbeEntry
 from controller.detect import age, fold
+from controller.detect_count import fold_count
 from model.health import PROFILES, Health, ProbeState, Profile
-from model.observation import Observation
+from model.observation import Failure, Observation
+from probes.awareness import MOST, Awareness
 
 PREFIX = "reference/"
 
 
 class ObserverHealth:
     """Folds the probes of the reference targets, by the profile that they are probed with. One that answers
-    is enough: the way out works."""
+    is enough: the way out works.
 
-    def __init__(self, targets: tuple[str, ...], profile: Profile = PROFILES["balanced"]) -> None:
+    declared: declared probes; those that are marked as references count like reference targets. awareness: of
+    the scheduler, which is told here which targets are references.
+    """
+
+    def __init__(
+        self,
+        targets: tuple[str, ...],
+        profile: Profile = PROFILES["balanced"],
+        *,
+        declared: Iterable[ProbeEntry] = (),
+        awareness: Awareness | None = None,
+    ) -> None:
         self._profile = profile
         self._states = {f"{PREFIX}{target}": ProbeState(f"{PREFIX}{target}", "tcp") for target in targets}
+        self._declared = {entry.target: entry for entry in declared if entry.reference}
+        self._states.update({t: ProbeState(t, entry.type) for t, entry in self._declared.items()})
+        self._awareness = awareness if awareness is not None else Awareness()
+        self._awareness.references = frozenset(self._states)
+
+    @property
+    def score(self) -> int:
+        """Of this process's own health: 0 is good, `probes.awareness.MOST` the worst."""
+        return self._awareness.score
 
     def observe(self, seen: Observation) -> None:
+        """Of whatever target: what is no reference is passed over."""
         state = self._states.get(seen.target)
-        if state is not None:
-            self._states[seen.target] = fold(state, seen, self._profile)
+        if state is None:
+            return
+        entry = self._declared.get(seen.target)
+        self._states[seen.target] = (
+            fold(state, seen, self._profile)
+            if entry is None
+            else fold_count(state, seen, entry.fall, entry.rise)
+        )
 
     def judge(self, now_s: float) -> tuple[bool | None, str]:
-        """(sane, why). None: no reference targets are configured. A refusal is an answer too: the way there
-        works. What is too old says nothing."""
+        """(sane, why). None: no reference targets are configured, and this process is well. A refusal is an
+        answer too: the way there works. What is too old says nothing."""
+        if not self._awareness.fit:
+            return False, f"this process is in trouble itself, {self.score} of {MOST}: {self._awareness.why}"
         if not self._states:
             return None, "no reference targets are configured"
-        aged = [age(state, now_s, self._profile) for state in self._states.values()]
-        if any(s.health is Health.UP or (s.refusals > 0 and s.health is not Health.UNKNOWN) for s in aged):
+        aged = [self._aged(state, now_s) for state in self._states.values()]
+        if any(_way_works(state) for state in aged):
             return True, "own network works"
         why = "; ".join(f"{s.target.removeprefix(PREFIX)}: {s.why}" for s in aged)
         return False, f"no reference target answers ({why})"
+
+    def _aged(self, state: ProbeState, now_s: float) -> ProbeState:
+        entry = self._declared.get(state.target)
+        return age(state, now_s, entry.profile if entry is not None else self._profile)
+
+
+def _way_works(state: ProbeState) -> bool:
+    refused = state.last is not None and state.last.failure is Failure.REFUSED
+    return state.health is Health.UP or (refused and state.health is not Health.UNKNOWN)

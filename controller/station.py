@@ -160,7 +160,12 @@ class Station:
         self._closest = min(
             (s.detection for s in estate.services.values()), key=lambda profile: profile.interval_s
         )
-        self.observer = ObserverHealth(estate.daemon.reference_targets, self._closest)
+        self.observer = ObserverHealth(
+            estate.daemon.reference_targets,
+            self._closest,
+            declared=estate.probes.values(),
+            awareness=self.scheduler.awareness,
+        )
         self.probes = ProbeFactory(estate, self.clock, self._secrets)
         self._watching = Watching(self.scheduler, self.probes, self._nodes.all())
         self.declared = DeclaredProbes(estate, self.clock, self._secrets, self._nodes.all())
@@ -247,8 +252,8 @@ class Station:
     def _observed(self, seen: Observation) -> None:
         """From the scheduler: to whoever it concerns."""
         kind, _, rest = seen.target.partition("/")
+        self.observer.observe(seen)
         if f"{kind}/" == PREFIX:
-            self.observer.observe(seen)
             return
         if kind == "probe":
             self.declared.observe(seen)

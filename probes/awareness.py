@@ -48,10 +48,11 @@ log = structlog.get_logger(__name__)
 class Round:
     """What one round showed. late_s: what this process was late by in all. answered, missed: targets of which
     an attempt was answered, be it by a refusal, or heard nothing; a target can be in both. lacks: what the
-    system refused to this process, by errno's name."""
+    system refused to this process, by errno's name. awaited: some answer was being waited for at its end."""
 
     length_s: float = ROUND_S
     late_s: float = 0.0
+    awaited: bool = False
     answered: set[str] = field(default_factory=set)
     missed: set[str] = field(default_factory=set)
     lacks: set[str] = field(default_factory=set)
@@ -90,11 +91,11 @@ def trouble(seen: Round, references: frozenset[str]) -> list[str]:
 
 
 def next_score(score: int, seen: Round, references: frozenset[str]) -> int:
-    """0 to MOST. A round in which nothing was heard and nothing was wrong with this process says nothing."""
+    """0 to MOST. A round in which something was asked and nothing answered is no sign of good health."""
     if trouble(seen, references):
         lost_rounds = round(seen.late_s / ROUND_S) if seen.late_s > LATE_SHARE * seen.length_s else 1
         return min(MOST, score + max(1, min(lost_rounds, WORST_ROUND)))
-    if seen.missed and not seen.answered:
+    if (seen.missed or seen.awaited) and not seen.answered:
         return score
     return max(0, score - 1)
 
@@ -127,10 +128,10 @@ class Awareness:
     def saw(self, target: str, reading: Reading) -> None:
         self._round.take(target, reading)
 
-    def end_round(self, length_s: float, late_s: float) -> None:
+    def end_round(self, length_s: float, late_s: float, *, awaited: bool) -> None:
         """The round ends, and the next begins."""
         seen, self._round, was_fit = self._round, Round(), self.fit
-        seen.length_s, seen.late_s = length_s, late_s
+        seen.length_s, seen.late_s, seen.awaited = length_s, late_s, awaited
         self.score = next_score(self.score, seen, self.references)
         why = trouble(seen, self.references)
         if why:

@@ -108,7 +108,8 @@ class Scheduler:
         self._time.at(now_s + ROUND_S, self._end_round)
 
     def _end_round(self, now_s: float) -> None:
-        self.awareness.end_round(now_s - self._round_s, self._time.late_s(now_s) - self._round_lag_s)
+        late_s = self._time.late_s(now_s) - self._round_lag_s
+        self.awareness.end_round(now_s - self._round_s, late_s, awaited=self._time.awaited > 0)
         self._begin_round(now_s)
 
     # --- attempts

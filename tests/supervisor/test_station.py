@@ -21,6 +21,7 @@ from controller.store.sqlite import SqliteStore, StoreState
 from model import events as ev
 from model.errors import EstateError, HeldError
 from model.observation import Observation, Outcome
+from probes.awareness import MOST, UNFIT_FROM
 
 _PORTS = itertools.count(1)
 ROLES = {role: {"user": role} for role in ("monitor", "control", "replication")}
@@ -257,3 +258,18 @@ async def test_a_service_depends_on_one_that_is_out_and_not_on_one_that_lacks_a_
             await made._unsupervise(name)
         await made.scheduler.aclose()
         await made.pager.aclose()
+
+
+async def test_a_process_in_trouble_holds_every_service_and_a_reload_keeps_its_score(tmp_path: Path) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("a", "b"))
+    async with station(loaded) as made:
+        supervisor = made.supervisors["orders"]
+        while made.observer.score < MOST:
+            made.scheduler.awareness.end_round(1.0, 0.9, awaited=False)
+        made._observed(Observation("orders/m0", "postgresql", "me", Outcome.SUCCEEDED, 1.0, 1.1, 1.1))
+        gates = {g.name: g for g in supervisor.judge_now().decision.gates}
+        assert not gates["observer"].passed
+        assert gates["observer"].reason.startswith("this process is in trouble itself")
+        await made.apply(loaded)
+        assert made.observer.score >= UNFIT_FROM  # a good round of the scheduler's own may have lowered it
+        assert made.observer.judge(1.2)[0] is False
