@@ -38,6 +38,7 @@ LOGIN = {"host": LOOPBACK, "user": "monitor", "sslmode": "disable"}
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "tcp": lambda port: {"host": LOOPBACK, "port": port, "send": "hello\n", "expect": "hello", "hold": True},
     "http": lambda port: {"url": f"http://{LOOPBACK}:{port}/"},
+    "mariadb": lambda port: {"host": LOOPBACK, "port": port, "user": "monitor"},
     "postgresql": lambda port: {**LOGIN, "port": port},
     "postgresql-canary": lambda port: {**LOGIN, "port": port},
     "ssh": lambda port: {"host": LOOPBACK, "port": port, "key": {"env": "BCM_NO_KEY"}},
