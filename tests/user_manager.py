@@ -1,8 +1,8 @@
 """A real systemd for tests: the manager of an account (`systemd --user`) with a unit directory of its own.
 
 systemd as a whole only runs as process 1. The manager of an account is the same program and answers the same
-`systemctl`. It gets a /run of its own, and of the tree of control groups a branch of its own, so that it moves
-no process but its own. Linux, and root or nothing.
+`systemctl`. It gets a /run of its own, and of the tree of control groups a branch of its own, so that it
+moves no process but its own. Linux, and root or nothing.
 """
 
 from __future__ import annotations

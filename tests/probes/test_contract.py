@@ -42,6 +42,7 @@ OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "postgresql": lambda port: {**LOGIN, "port": port},
     "postgresql-canary": lambda port: {**LOGIN, "port": port},
     "ssh": lambda port: {"host": LOOPBACK, "port": port, "key": {"env": "BCM_NO_KEY"}},
+    "host": lambda port: {"node_exporter": f"http://{LOOPBACK}:{port}/metrics"},
 }
 NOT_TCP = {"systemd", "heartbeat", "exec", "icmp"}
 
