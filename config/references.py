@@ -36,6 +36,7 @@ def reference_findings(document: Document) -> Iterator[Finding]:
         yield from _objectives(document, service)
     yield from _probes(document)
     yield from _alert_rules(document)
+    yield from _offices(document)
     yield from _cycles(document)
     yield from _one_person_per_account(document)
     yield from _one_server_per_address(document)
@@ -51,6 +52,12 @@ def _probes(document: Document) -> Iterator[Finding]:
         if isinstance(service, str):
             members = _declared(document, "services", service, "members")
             yield from _exists(document, (*path, "member"), "member", members)
+
+
+def _offices(document: Document) -> Iterator[Finding]:
+    people = _declared(document, "people")
+    for office in document.mapping("levels", "offices"):
+        yield from _list_of(document, ("levels", "offices", office), "person", people)
 
 
 def _alert_rules(document: Document) -> Iterator[Finding]:

@@ -15,7 +15,9 @@ from config.alerts import AlertRule, Alerts
 from config.base import Address, EstateModel, Name, Port
 from config.daemon import DaemonSettings, FailoverBudget
 from config.inspection import Inspection
+from config.levels import LevelDuties, LevelRule, Levels
 from config.members import Control, Member, MemberRole
+from config.modules import ProbeModule
 from config.people import AlertmanagerPager, ExecPager, Pager, Person
 from config.places import Node, Site, SiteRole, SshAccess
 from config.probes import ProbeEntry
@@ -45,6 +47,9 @@ __all__ = [
     "FailoverBudget",
     "Importance",
     "Inspection",
+    "LevelDuties",
+    "LevelRule",
+    "Levels",
     "Member",
     "MemberRole",
     "Name",
@@ -56,6 +61,7 @@ __all__ = [
     "PostgresqlRoles",
     "PostgresqlSettings",
     "ProbeEntry",
+    "ProbeModule",
     "Service",
     "ServiceMode",
     "Site",
@@ -65,7 +71,14 @@ __all__ = [
 ]
 
 # Section of named entries → the field that takes the name from the key.
-KEYED_SECTIONS = {"sites": "name", "nodes": "name", "people": "id", "services": "name", "probes": "name"}
+KEYED_SECTIONS = {
+    "sites": "name",
+    "nodes": "name",
+    "people": "id",
+    "services": "name",
+    "probes": "name",
+    "probe_modules": "name",
+}
 
 
 class Estate(EstateModel):
@@ -76,9 +89,13 @@ class Estate(EstateModel):
     sites: Mapping[Name, Site] = Field(min_length=1, description="Places, by name.")
     nodes: Mapping[Name, Node] = Field(min_length=1, description="Hosts, by name.")
     people: Mapping[Name, Person] = Field({}, description="Who may request and approve, by id.")
+    levels: Levels = Field(Levels(), description="How grave an incident is, and what follows for people.")
     pager: Pager = Field(Pager(), description="How someone is told.")
     services: Mapping[Name, Service] = Field(min_length=1, description="Services, by name.")
     probes: Mapping[Name, ProbeEntry] = Field({}, description="Checks beside the engines' own, by name.")
+    probe_modules: Mapping[Name, ProbeModule] = Field(
+        {}, description="What `/probe` checks of a target, beside the modules that are built in."
+    )
     warnings: WarningThresholds = Field(WarningThresholds(), description="Thresholds of early warnings.")
     alerts: Alerts = Field(Alerts(), description="What Alertmanager's alerts say.")
     inspection: Inspection = Field(Inspection(), description="Every check at once, at set times.")

@@ -8,8 +8,9 @@ from typing import Any
 
 from controller.api.control import Caller
 from controller.declared import DeclaredProbes, subjects_of
+from controller.incident_requests import IncidentRequests
 from controller.probe_runs import ProbeRuns
-from controller.status import declared_status, explanation, service_status
+from controller.status import declared_status, explanation, incident_status, service_status
 from controller.supervisor.requests import Requests, Wish, check_member
 from controller.supervisor.supervisor import Supervisor
 from model import events as ev
@@ -42,11 +43,12 @@ class DaemonControl:
     def status(self) -> Json:
         wall_ns = int(self._clock.wall_s() * 1e9)
         services = [service_status(s, wall_ns) for s in self._supervisors.values()]
+        now_s = self._clock.monotonic_s()
         incidents = [
-            {"id": s.ledger.incident.id, "service": s.service.name, "code": s.ledger.incident.code,
-             "level": s.ledger.incident.level, "recovered": s.ledger.incident.recovered}
-            for s in self._supervisors.values() if s.ledger.incident is not None
-        ]  # fmt: skip
+            incident_status(s, s.ledger.incident, now_s)
+            for s in self._supervisors.values()
+            if s.ledger.incident is not None
+        ]
         approvals = [
             {"id": a.id, "service": s.service.name, "what": a.what, "runbook": a.runbook, "to": a.to,
              "requester": a.requester, "expires_in_s": max(0, (a.expires_ns - wall_ns) // 1_000_000_000)}
@@ -137,6 +139,15 @@ class DaemonControl:
     async def reload(self) -> Json:
         return await self._reload()
 
+    async def acknowledge_incident(self, incident: str, *, comment: str, caller: Caller) -> Json:
+        return await self._incident(incident).acknowledge(comment, caller.person)
+
+    async def incident_reported(self, incident: str, *, to: str, comment: str, caller: Caller) -> Json:
+        return await self._incident(incident).reported(to, comment, caller.person)
+
+    async def close_incident(self, incident: str, *, reason: str, caller: Caller) -> Json:
+        return await self._incident(incident).close(reason, caller.person)
+
     async def run_probe(self, name: str, type_: str | None) -> Json:
         return await self._probes().run(name, type_)
 
@@ -147,6 +158,9 @@ class DaemonControl:
         if runbook.endswith("-rejoin"):
             order = replace(order, candidate=None, member=to or next(iter(supervisor.ledger.retired), None))
         return await Requests(supervisor).plan(order, supervisor.judge_now().decision.gates)
+
+    def _incident(self, incident: str) -> IncidentRequests:
+        return IncidentRequests(self._supervisors.values(), incident)
 
     def _supervisor(self, service: str) -> Supervisor:
         try:

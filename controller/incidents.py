@@ -16,13 +16,12 @@ from controller.phases import Instant, Timings, read_timings
 from model import events as ev
 from model.errors import UsageError
 from model.events import Event
+from model.level import higher_level
 
 OPEN: Final = "open"
 RECOVERED: Final = "recovered"
 CLOSED: Final = "closed"
 
-# From the lowest to the highest.
-LEVELS: Final = ("III", "II", "I")
 _MACHINES: Final = frozenset({"", "daemon"})
 
 
@@ -42,6 +41,16 @@ class Override:
     rule: str
     reason: str
     person: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What a person did, or did not do in time. kind: acknowledged, reported or missed."""
+
+    kind: str
+    person: str
+    text: str
     at: Instant
 
 
@@ -81,6 +90,7 @@ class Incident:
     verdicts: tuple[tuple[str | None, RpoVerdict], ...] = ()
     overrides: tuple[Override, ...] = ()
     pages: tuple[Page, ...] = ()
+    duties: tuple[Duty, ...] = ()
     people: tuple[str, ...] = ()
     events: tuple[Event, ...] = field(default=(), repr=False)
 
@@ -161,6 +171,10 @@ def incident_json(incident: Incident) -> dict[str, Any]:
             }
             for p in incident.pages
         ],
+        "duties": [
+            {"kind": d.kind, "person": d.person, "text": d.text, "at_utc": d.at.wall_utc}
+            for d in incident.duties
+        ],
         "people": list(incident.people),
         "frozen": dict(incident.frozen),
         "close_reason": incident.close_reason,
@@ -187,12 +201,6 @@ def _row(incident: Incident) -> dict[str, Any]:
         "executions": list(incident.executions),
         "overridden": [o.rule for o in incident.overrides],
     }
-
-
-def higher_level(first: str, second: str) -> str:
-    """The graver of two; a text that is no level counts for nothing."""
-    known = [level for level in (first, second) if level in LEVELS]
-    return max(known, key=LEVELS.index, default=first)
 
 
 def _fold(incident_id: str, records: Sequence[Event]) -> Incident:
@@ -225,6 +233,10 @@ def _apply(incident: Incident, event: Event) -> Incident:
         case ev.DIAGNOSIS_CHANGED:
             level = higher_level(incident.level, fields.text(data, "level"))
             return replace(incident, level=level, codes=(*incident.codes, _code(data, event)))
+        case ev.INCIDENT_LEVEL:
+            return replace(incident, level=higher_level(incident.level, fields.text(data, "level")))
+        case ev.INCIDENT_ACKNOWLEDGED | ev.INCIDENT_REPORTED | ev.DEADLINE_MISSED:
+            return replace(incident, duties=(*incident.duties, _duty(event)))
         case ev.INCIDENT_RECOVERED:
             primary = fields.optional_text(data, "primary")
             state = CLOSED if incident.state == CLOSED else RECOVERED
@@ -243,6 +255,21 @@ def _apply(incident: Incident, event: Event) -> Incident:
             return replace(incident, overrides=(*incident.overrides, override))
         case _:
             return incident
+
+
+def _duty(event: Event) -> Duty:
+    data, at = event.data, Instant.of(event)
+    match event.type:
+        case ev.INCIDENT_ACKNOWLEDGED:
+            return Duty("acknowledged", event.actor, fields.text(data, "comment"), at)
+        case ev.INCIDENT_REPORTED:
+            text = f"to {fields.text(data, 'to')}"
+            comment = fields.text(data, "comment")
+            return Duty("reported", event.actor, f"{text}: {comment}" if comment else text, at)
+        case _:
+            within_min = (fields.integer(data, "within_ms") or 0) / 60_000
+            text = f"{fields.text(data, 'what')} by or to the {fields.text(data, 'office')}"
+            return Duty("missed", "", f"{text} within {within_min:g} min", at)
 
 
 def _code(diagnosis: Mapping[str, Any], event: Event) -> CodeSeen:

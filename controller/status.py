@@ -10,6 +10,7 @@ from controller.decide import would_text
 from controller.readiness import Ready, readiness
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
+from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.supervisor import Supervisor
 from controller.views import MemberView, ServiceView
 from model.health import Health, ProbeState
@@ -94,6 +95,23 @@ def member_status(
         "canary_n": member.fact_int("canary_n"),
         "retired": member.name in ledger.retired,
         "excluded": member.excluded,
+    }
+
+
+def incident_status(supervisor: Supervisor, incident: OpenIncident, now_s: float) -> Json:
+    """An open incident, with what people owe it."""
+    duties = supervisor.estate.levels.duties(incident.level)
+    return {
+        "id": incident.id,
+        "service": supervisor.service.name,
+        "code": incident.code,
+        "level": incident.level,
+        "recovered": incident.recovered,
+        "elapsed_s": int(supervisor.outage_s(now_s)),
+        "commander": duties.commander,
+        "acknowledged": incident.acknowledged,
+        "reported": incident.reported,
+        "missed": [what for what, level in incident.missed if level == incident.level],
     }
 
 

@@ -32,6 +32,10 @@ DIAGNOSIS_CHANGED: Final = "diagnosis.changed"  # Diagnosis.to_json()
 # --- incidents
 INCIDENT_OPENED: Final = "incident.opened"  # {t0_ns, first_bad_ns, diagnosis, level, manual, frozen: {...}}
 FACTS_FROZEN: Final = "facts.frozen"  # {file, sha256, observations}: raw observations around T0
+INCIDENT_LEVEL: Final = "incident.level"  # {level, from, why}: it only rises
+INCIDENT_ACKNOWLEDGED: Final = "incident.acknowledged"  # {comment}: confirmed by the actor
+INCIDENT_REPORTED: Final = "incident.reported"  # {to, comment}
+DEADLINE_MISSED: Final = "deadline.missed"  # {what: confirmation|report, level, within_ms, office}
 INCIDENT_RECOVERED: Final = "incident.recovered"  # {primary}
 INCIDENT_CLOSED: Final = "incident.closed"  # {reason, head_seq, head_hash, signature}
 CLOCK_MARK: Final = "clock.mark"  # {mark: T0..T10, at_ns, note}; at_ns is the writer's monotonic clock
@@ -50,6 +54,13 @@ UNDO_RESULT: Final = "undo.result"  # {step, outcome, detail, took_ns}
 EXECUTION_RESUMED: Final = "execution.resumed"  # {reason}
 EXECUTION_CLOSED: Final = "execution.closed"  # {state, reason, step, asks}
 ABORT_REQUESTED: Final = "abort.requested"  # {reason}
+
+# --- early warnings and inspections
+WARNING_RAISED: Final = "warning.raised"  # {code, about, part, sentence, severity}
+WARNING_CLEARED: Final = "warning.cleared"  # {code, about, part, sentence, why}
+# {scope: service or null, trigger: schedule|person, took_ms, counts: {result: n}, left_out,
+# findings: [{check, about, result, text}]}: what was not ok
+INSPECTION_DONE: Final = "inspection.done"
 
 # --- people and pages
 SERVICE_PAUSED: Final = "service.paused"  # {until_wall_ns, reason}

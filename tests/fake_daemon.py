@@ -149,6 +149,15 @@ class FakeControl:
     async def reload(self) -> Any:
         return self._answer("reload")
 
+    async def acknowledge_incident(self, incident: str, *, comment: str, caller: Caller) -> Any:
+        return self._answer("acknowledge_incident", incident=incident, comment=comment, caller=caller)
+
+    async def incident_reported(self, incident: str, *, to: str, comment: str, caller: Caller) -> Any:
+        return self._answer("incident_reported", incident=incident, to=to, comment=comment, caller=caller)
+
+    async def close_incident(self, incident: str, *, reason: str, caller: Caller) -> Any:
+        return self._answer("close_incident", incident=incident, reason=reason, caller=caller)
+
     async def run_probe(self, name: str, type_: str | None) -> Any:
         return self._answer("run_probe", name=name, type_=type_)
 

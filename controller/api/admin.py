@@ -18,6 +18,7 @@ from controller.api.answers import UnknownNameError, answer, errors_as_json
 from controller.api.bodies import read_body
 from controller.api.control import Caller, Control, ReadEvents
 from controller.api.feed import JournalFeed
+from controller.api.incidents import IncidentApi
 from controller.api.people import peer_uid, resolve_caller
 from controller.api.reading import Reading
 from controller.api.unix_socket import open_admin_socket, remove_admin_socket
@@ -36,6 +37,7 @@ class AdminApi:
         self._control = control
         self._estate = estate
         self._reading = reading
+        self._incidents = IncidentApi(control, self._caller)
 
     def routes(self) -> list[web.RouteDef]:
         service = "/v1/services/{service}"
@@ -53,6 +55,7 @@ class AdminApi:
             web.post("/v1/plan", self.plan),
             web.post("/v1/probes/run", self.run_probe),
             web.post("/v1/reload", self.reload),
+            *self._incidents.routes(),
         ]
 
     async def status(self, _request: web.Request) -> web.Response:

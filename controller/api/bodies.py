@@ -56,6 +56,15 @@ class PlanBody(Body):
     to: NameText | None = None
 
 
+class ReportedBody(Body):
+    to: Text
+    comment: str = Field(default="", max_length=2000)
+
+
+class CloseBody(Body):
+    reason: Text
+
+
 class RunProbeBody(Body):
     name: NameText
     type: NameText | None = None

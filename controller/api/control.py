@@ -32,7 +32,8 @@ class Control(Protocol):
         rpo_s, rto_s, tolerance, incident, execution, decision, "members": [{name, role, node, site, health,
         why, age_ms, in_recovery, timeline, position, lag_bytes, sync_state, canary_n}]}],
         "probes": [{name, type, about, health, why, age_ms, flapping}],
-        "incidents_open": [{id, service, code, level, recovered}],
+        "incidents_open": [{id, service, code, level, recovered, elapsed_s, commander, acknowledged, reported,
+        missed}],
         "approvals": [{id, service, what, runbook, to, requester, expires_in_s}]}
 
         paused and blocked: why, or None."""
@@ -85,6 +86,18 @@ class Control(Protocol):
 
     async def reload(self) -> Json:
         """Reads the estate again. Raises EstateError and keeps the old one if it can't be used."""
+        ...
+
+    async def acknowledge_incident(self, incident: str, *, comment: str, caller: Caller) -> Json:
+        """Confirms it and its level. Raises HeldError where another office confirms it."""
+        ...
+
+    async def incident_reported(self, incident: str, *, to: str, comment: str, caller: Caller) -> Json:
+        """Notes that it was reported to `to`."""
+        ...
+
+    async def close_incident(self, incident: str, *, reason: str, caller: Caller) -> Json:
+        """Closes one that is recovered, without waiting for redundancy. Raises HeldError if it is not."""
         ...
 
     async def run_probe(self, name: str, type_: str | None) -> Json:

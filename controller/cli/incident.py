@@ -101,7 +101,45 @@ def report(incident_id: str, format_: str | None, lang: str) -> int:
     return ExitCode.OK
 
 
+@command("acknowledge", examples=('bcm-failover incident acknowledge INC-12 --comment "seen, on it"',))
+@_INCIDENT
+@click.option("--comment", required=True, help="What the person says to it.")
+def acknowledge(incident_id: str, comment: str) -> int:
+    """Confirm an open incident and its level, by name. It lands in the record."""
+    return _post(incident_id, "acknowledge", {"comment": comment}, "acknowledged")
+
+
+@command("reported", examples=('bcm-failover incident reported INC-12 --to "Zhao Min, deputy"',))
+@_INCIDENT
+@click.option("--to", required=True, help="Who was told.")
+@click.option("--comment", default="", help="What was said.")
+def reported(incident_id: str, to: str, comment: str) -> int:
+    """Say that an open incident was reported, as its level asks for."""
+    return _post(incident_id, "reported", {"to": to, "comment": comment}, "report noted")
+
+
+@command(
+    "close",
+    examples=('bcm-failover incident close INC-12 --reason "pg3 is scrapped, a new one comes in May"',),
+)
+@_INCIDENT
+@click.option("--reason", required=True, help="Why it is closed without redundancy.")
+def close(incident_id: str, reason: str) -> int:
+    """Close an incident that is recovered, without waiting for redundancy."""
+    return _post(incident_id, "close", {"reason": reason}, "closed")
+
+
+def _post(incident_id: str, what: str, body: Mapping[str, Any], said: str) -> int:
+    settings = current_settings()
+    answer = Client.of(settings).post("incidents", incident_id, what, body=dict(body))
+    emit(settings, answer, lambda found: click.echo(clean(f"{found.get('incident')}: {said}")))
+    return ExitCode.OK
+
+
 incident.add_command(list_)
+incident.add_command(acknowledge)
+incident.add_command(reported)
+incident.add_command(close)
 incident.add_command(show)
 incident.add_command(report)
 
@@ -164,6 +202,9 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
             line(f"  not covered: {text}")
     for execution in body["executions"]:
         line(f"execution: bcm-failover execution show {execution}")
+    for duty in body.get("duties", []):
+        who = f" by {duty['person']}" if duty["person"] else ""
+        line(f"{duty['kind']}{who}: {duty['text']}", "bold red" if duty["kind"] == "missed" else "")
     for page in body["pages"]:
         failed = f", FAILED by {', '.join(page['failed'])}" if page["failed"] else ""
         reached = ", ".join(page["delivered"]) or "nobody yet"

@@ -84,6 +84,7 @@ def render(body: Mapping[str, Any]) -> Group:
     services = body.get("services", [])
     parts.append(_table(services) if services else _text("no services in the estate"))
     parts += [line for service in services for line in _remarks(service)]
+    parts += [_incident(incident) for incident in body.get("incidents_open", [])]
     parts += [_declared(probe) for probe in body.get("probes", []) if probe.get("health") != "up"]
     parts += [_approval(approval) for approval in body.get("approvals", [])]
     return Group(*parts)
@@ -190,6 +191,20 @@ def _remarks(service: Mapping[str, Any]) -> Iterator[Text]:
         yield _text(
             f"{name}: {service['execution']} is running: bcm-failover execution show {service['execution']}"
         )
+
+
+def _incident(incident: Mapping[str, Any]) -> Text:
+    """How grave it is, for how long, and what people still owe it."""
+    words = [f"{incident.get('id')} ({incident.get('service')}): level {incident.get('level')}"]
+    if incident.get("elapsed_s") is not None:
+        words.append(f"{seconds(incident['elapsed_s'])} since the outage")
+    if incident.get("commander"):
+        words.append(f"commander: {incident['commander']}")
+    who = incident.get("acknowledged")
+    words.append(f"acknowledged by {who}" if who else "not acknowledged")
+    missed = incident.get("missed") or []
+    words += [f"{what} is OVERDUE" for what in missed]
+    return _text(" · ".join(words), "bold red" if missed else "yellow")
 
 
 def _declared(probe: Mapping[str, Any]) -> Text:

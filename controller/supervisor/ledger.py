@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from controller import fields
 from controller.phases import parse_wall_ns
+from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.settings_history import SettingsHistory
 from model import events as ev
 from model.events import Event
@@ -19,9 +20,6 @@ from model.execution import ExecutionState
 # High water is journaled every HIGH_WATER_EVERY_S; three of them may be missed.
 HIGH_WATER_EVERY_S = 300.0
 SEEN_LATELY_NS = 3 * int(HIGH_WATER_EVERY_S * 1e9)
-# A service manager brings a dead controller back within seconds. What it saw longer ago may be over.
-CRASH_SEEN_S = 30.0
-CRASHED = "PrimaryProcessDown"
 # The kind of execution that does not change who is primary, and the trigger of one that a person approved.
 REJOIN = "rejoin"
 APPROVED = "approved"
@@ -54,21 +52,6 @@ class Approval:
     def holds(self, wall_ns: int) -> bool:
         """Given, and still worth something: for one execution, and not for ever."""
         return bool(self.given_by) and not self.expired and not self.used and wall_ns < self.expires_ns
-
-
-@dataclass(frozen=True, slots=True)
-class OpenIncident:
-    """The incident that is not closed. `recovered`: it works again, redundancy may still be missing.
-    opened_ns: monotonic time of its record, within `boot_id`."""
-
-    id: str
-    opened_seq: int
-    level: str
-    code: str
-    manual: bool = False
-    recovered: bool = False
-    boot_id: str = ""
-    opened_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +126,7 @@ class Ledger:
         """Monotonic seconds at which a controller on this journal confirmed that the primary's process had
         died: it saw the connections end, so a successor need not wait to tell a crash from a restart. None:
         none did lately, or the service works again."""
-        incident = self.incident
-        if incident is None or incident.recovered or incident.code != CRASHED or incident.boot_id != boot_id:
-            return None
-        at_s = incident.opened_ns / 1e9
-        return at_s if 0 <= now_s - at_s < CRASH_SEEN_S else None
+        return None if self.incident is None else self.incident.crash_seen_s(boot_id, now_s)
 
     def waiting(self) -> Approval | None:
         return next((a for a in self.approvals.values() if a.open), None)
@@ -200,33 +179,17 @@ def _paused(ledger: Ledger, event: Event) -> Ledger:
     return replace(ledger, paused_until_ns=until, paused_reason=fields.text(event.data, "reason"))
 
 
-def _incident_opened(ledger: Ledger, event: Event) -> Ledger:
-    diagnosis = fields.mapping(event.data, "diagnosis")
-    return replace(
-        ledger,
-        incident=OpenIncident(
-            event.incident or "",
-            event.seq,
-            fields.text(event.data, "level", "III"),
-            fields.text(diagnosis, "code"),
-            manual=event.data.get("manual") is True,
-            boot_id=event.boot_id,
-            opened_ns=event.mono_ns,
-        ),
-    )
-
-
-def _incident_recovered(ledger: Ledger, event: Event) -> Ledger:
+def _incident(ledger: Ledger, event: Event) -> Ledger:
     if ledger.incident is None or ledger.incident.id != event.incident:
         return ledger
-    approvals = _void(ledger.approvals, event.incident)
-    return replace(ledger, incident=replace(ledger.incident, recovered=True), approvals=approvals)
+    return replace(ledger, incident=ledger.incident.apply(event))
 
 
-def _incident_closed(ledger: Ledger, event: Event) -> Ledger:
+def _incident_over(ledger: Ledger, event: Event) -> Ledger:
+    """It works again, or the incident is closed."""
     if ledger.incident is None or ledger.incident.id != event.incident:
         return ledger
-    return replace(ledger, incident=None, approvals=_void(ledger.approvals, event.incident))
+    return replace(_incident(ledger, event), approvals=_void(ledger.approvals, event.incident))
 
 
 def _void(approvals: Mapping[str, Approval], incident: str | None) -> Mapping[str, Approval]:
@@ -279,7 +242,7 @@ def _step_ended(ledger: Ledger, event: Event) -> Ledger:
 
 def _diagnosed(ledger: Ledger, event: Event) -> Ledger:
     code = fields.text(event.data, "code")
-    ledger = replace(ledger, last_diagnosis=code)
+    ledger = _incident(replace(ledger, last_diagnosis=code), event)
     if code != "SplitBrain" or event.data.get("confirmed") is not True:
         return ledger
     why = "two members accepted writes as primary: a person must say which side is right, then acknowledge"
@@ -333,9 +296,13 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     ev.SERVICE_RESUMED: lambda ledger, _e: replace(ledger, paused_until_ns=None, paused_reason=""),
     ev.SERVICE_BLOCKED: lambda ledger, e: replace(ledger, blocked=fields.text(e.data, "reason")),
     ev.SERVICE_UNBLOCKED: lambda ledger, _e: replace(ledger, blocked=None, split=False),
-    ev.INCIDENT_OPENED: _incident_opened,
-    ev.INCIDENT_RECOVERED: _incident_recovered,
-    ev.INCIDENT_CLOSED: _incident_closed,
+    ev.INCIDENT_OPENED: lambda ledger, e: replace(ledger, incident=OpenIncident.opened_by(e)),
+    ev.INCIDENT_LEVEL: _incident,
+    ev.INCIDENT_ACKNOWLEDGED: _incident,
+    ev.INCIDENT_REPORTED: _incident,
+    ev.DEADLINE_MISSED: _incident,
+    ev.INCIDENT_RECOVERED: _incident_over,
+    ev.INCIDENT_CLOSED: _incident_over,
     ev.EXECUTION_OPENED: _execution_opened,
     ev.EXECUTION_CLOSED: _execution_closed,
     ev.STEP_INTENT: _step_begins,

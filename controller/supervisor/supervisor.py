@@ -16,6 +16,7 @@ from controller.supervisor.acting import Acting
 from controller.supervisor.approvals import ApprovalDesk
 from controller.supervisor.background import Background
 from controller.supervisor.desk import IncidentDesk
+from controller.supervisor.escalation import Escalation
 from controller.supervisor.executor import Executor, Order
 from controller.supervisor.frozen import frozen_facts
 from controller.supervisor.judgement import (
@@ -89,6 +90,7 @@ class Supervisor:
         self._acting = Acting(self, world)
         self._primacy = Primacy(self, world)
         self._notes = Notes(self.knowledge, self.append)
+        self._escalation = Escalation(estate.levels, service.importance, self.append, self._page)
         self._leads = False
         self._followed_s: float | None = None
         self._unlisten = world.journal.listen(self._journaled)
@@ -184,6 +186,12 @@ class Supervisor:
         """See `Runs.give_up`."""
         async with self.turn:
             await self.runs.give_up(execution, reason, person)
+
+    def outage_s(self, now_s: float) -> float:
+        """How long the open incident's outage has lasted; 0 without one."""
+        incident = self.ledger.incident
+        wall_ns = self.wall_ns()
+        return 0.0 if incident is None else incident.elapsed_s(self._world.boot_id, now_s, wall_ns)
 
     def frozen(self) -> dict[str, Any]:
         return frozen_facts(self._world.version, self._world.digest, self.knowledge)
@@ -292,6 +300,7 @@ class Supervisor:
         await self._notes.diagnosis(judged)
         await self._notes.knowledge(judged, self.ledger.primary)
         await self._open_incident(judged)
+        await self._escalation.turn(self.ledger.incident, judged.diagnosis, self.outage_s(judged.at_s))
 
     async def _observe_only(self, judged: Judged) -> None:
         """S4: without leadership nothing is journaled and nothing acted on. Where another controller leads it

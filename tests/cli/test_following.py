@@ -248,6 +248,18 @@ def test_a_plan_with_a_failed_precheck_exits_with_1_and_says_what_to_do(
             "acknowledge", {"comment": "mended"}, "no longer blocked",
         ),
         (("reload",), "reload", {}, "in force"),
+        (
+            ("incident", "acknowledge", "INC-9", "--comment", "on it"),
+            "acknowledge_incident", {"incident": "INC-9", "comment": "on it"}, "acknowledged",
+        ),
+        (
+            ("incident", "reported", "INC-9", "--to", "the deputy"),
+            "incident_reported", {"incident": "INC-9", "to": "the deputy"}, "report noted",
+        ),
+        (
+            ("incident", "close", "INC-9", "--reason", "pg1 is scrapped"),
+            "close_incident", {"incident": "INC-9", "reason": "pg1 is scrapped"}, "closed",
+        ),
     ],
 )  # fmt: skip
 def test_what_people_say_reaches_the_daemon(

@@ -37,9 +37,21 @@ def test_what_a_person_should_do_is_said_below_the_table(daemon: FakeDaemon, bcm
     body["approvals"] = [
         {"id": "APR-6", "service": "orders", "what": "failover", "requester": "anna", "expires_in_s": 90}
     ]
+    body["incidents_open"] = [
+        {"id": "INC-4", "service": "orders", "code": "PrimaryProcessDown", "level": "II", "recovered": False,
+         "elapsed_s": 7300, "commander": "deputy", "acknowledged": None, "missed": ["report"]}
+    ]  # fmt: skip
+    body["probes"] = [
+        {"name": "shop", "type": "http", "about": "service/orders", "health": "down", "detail": "status 502"},
+        {"name": "dns", "type": "dns", "about": "estate", "health": "up", "detail": ""},
+    ]
     daemon.control.answers["status"] = body
     out = bcm("status").out
+    assert "probe dns" not in out
     for words in (
+        "INC-4 (orders): level II · 2 h 01 min since the outage · commander: deputy · not acknowledged",
+        "report is OVERDUE",
+        "probe shop (service/orders): down: status 502",
         "NOT leading", "held by 7", "e.yaml:3:1: broken",
         "orders: PrimaryProcessDown: The server is gone.",
         "orders/pg1: refused 3 times",

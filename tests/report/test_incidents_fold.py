@@ -13,12 +13,12 @@ from controller.incidents import (
     OPEN,
     RECOVERED,
     fold_incidents,
-    higher_level,
     list_incidents,
     show_incident,
 )
 from model import events as ev
 from model.errors import UsageError
+from model.level import higher_level
 
 
 def test_the_life_of_an_incident() -> None:

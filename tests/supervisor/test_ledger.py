@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from supervisor_events import SERVICE, event
 
-from controller.supervisor.ledger import CRASH_SEEN_S, SEEN_LATELY_NS, Ledger, automatic_failovers
+from controller.supervisor.ledger import SEEN_LATELY_NS, Ledger, automatic_failovers
+from controller.supervisor.open_incident import CRASH_SEEN_S
 from model import events as ev
 
 FIRST_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z

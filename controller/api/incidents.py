@@ -1,0 +1,51 @@
+"""`POST /v1/incidents/…`: what a person does to an open incident."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from controller.api import bodies
+from controller.api.answers import answer
+from controller.api.bodies import read_body
+from controller.api.control import Caller, Control
+
+
+class IncidentApi:
+    """The handlers. `caller` says who asks; raises if it can't be told."""
+
+    def __init__(self, control: Control, caller: Callable[[web.Request], Caller]) -> None:
+        self._control = control
+        self._caller = caller
+
+    def routes(self) -> list[web.RouteDef]:
+        incident = "/v1/incidents/{incident}"
+        return [
+            web.post(f"{incident}/acknowledge", self.acknowledge),
+            web.post(f"{incident}/reported", self.reported),
+            web.post(f"{incident}/close", self.close),
+        ]
+
+    async def acknowledge(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        body = await read_body(request, bodies.AcknowledgeBody)
+        incident = request.match_info["incident"]
+        return answer(
+            "Done", await self._control.acknowledge_incident(incident, comment=body.comment, caller=caller)
+        )
+
+    async def reported(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        body = await read_body(request, bodies.ReportedBody)
+        incident = request.match_info["incident"]
+        return answer(
+            "Done",
+            await self._control.incident_reported(incident, to=body.to, comment=body.comment, caller=caller),
+        )
+
+    async def close(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        body = await read_body(request, bodies.CloseBody)
+        incident = request.match_info["incident"]
+        return answer("Done", await self._control.close_incident(incident, reason=body.reason, caller=caller))
