@@ -3,7 +3,8 @@
     python tests/frozen_daemon_run.py --points 0-30
 
 The frozen daemon stops between the record of an intent and its act (`after`), or between the act and its
-record (`before`). What it does after it woke up must change nothing (S4, P7).
+record (`before`). What it does after it woke up must change nothing (S4, P7). One that stopped in the middle
+of writing a record holds the journal's lock: then break-glass says so, and it is killed as the answer asks.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from crash_point_run import WRITES_AFTER, WRITES_BEFORE
 
+from controller.cli.exits import ExitCode
 from controller.demo import processes
 from controller.demo.client import ClientProcess
 from controller.demo.cluster import Cluster, ClusterOptions
@@ -35,6 +37,8 @@ from controller.store.verify import verify
 KILLED_DAEMON = Path(__file__).with_name("killed_daemon.py")
 # What a thawed daemon would do it does at once: its sessions, timers and open steps are all due.
 AWAKE_S = 3.0
+# A daemon may be frozen in the middle of a record: then its journal can't be had, and the answer says so.
+HOLDS_LOCK = "resume it or `kill -9` it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class FrozenResult:
     when: str
     point: int | str
     froze: bool
+    killed: bool
     record: str
     break_glass: int
     said: str
@@ -60,6 +65,7 @@ class FrozenResult:
         return (
             f"{'ok' if self.good else 'BAD':3} {self.when:6} {self.point!s:>3} {self.record:34} "
             f"break-glass {self.break_glass} unchanged {self.unchanged} records {self.wrote} lost {self.lost}"
+            + (" (held the lock: killed)" if self.killed else "")
         )
 
 
@@ -80,12 +86,16 @@ def run_frozen(server: Server, when: str, point: int | str) -> FrozenResult:
         )
         record = read_events(daemon.state_dir)[-1]
         code, said = _break_glass(daemon) if froze else (0, "")
+        killed = code == ExitCode.HELD and HOLDS_LOCK in said
+        if killed:  # it stopped in the middle of a record; the answer says what to do: resume it or kill it
+            daemon.kill()
+            code, said = _break_glass(daemon)
         if code:
             print(said, file=sys.stderr, flush=True)
         client.wait_writes(WRITES_AFTER, timeout_s=30)
         before, seq = _settings(cluster), read_events(daemon.state_dir)[-1].seq
         epoch = read_events(daemon.state_dir)[-1].epoch
-        if froze:
+        if froze and not killed:
             os.kill(daemon.pid, signal.SIGCONT)
         time.sleep(AWAKE_S)
         later = [e for e in read_events(daemon.state_dir, since_seq=seq) if e.epoch < epoch]
@@ -97,6 +107,7 @@ def run_frozen(server: Server, when: str, point: int | str) -> FrozenResult:
             when=when,
             point=point,
             froze=froze,
+            killed=killed,
             record=f"{record.type} {record.data.get('step', '')}".strip(),
             break_glass=code,
             said=said,
