@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from config.base import AbsolutePath, EstateModel, Name
 from config.durations import PositiveSeconds
@@ -13,6 +15,21 @@ from config.secrets import SecretRef
 
 # sun_path holds 108 bytes with its end mark.
 _SOCKET_PATH_BYTES = 107
+_HOST_PATTERN = re.compile(r"[A-Za-z0-9*:._-]{1,255}")
+
+
+def _is_target_pattern(value: str) -> str:
+    if "/" in value:
+        try:
+            ip_network(value)
+        except ValueError as error:
+            raise ValueError(f"{value!r} is no network: {error}") from None
+    elif not _HOST_PATTERN.fullmatch(value):
+        raise ValueError(f"{value!r} must be a network (10.0.0.0/8) or a host name, in which * is any text")
+    return value.lower()
+
+
+TargetPattern = Annotated[str, AfterValidator(_is_target_pattern)]
 
 
 class FailoverBudget(EstateModel):
@@ -44,6 +61,11 @@ class DaemonSettings(EstateModel):
         None,
         description="Bearer token of what is pushed to this daemon: Alertmanager's webhook, heartbeats. "
         "Without it nothing is taken.",
+    )
+    probe_endpoint: tuple[TargetPattern, ...] = Field(
+        (),
+        description="Targets that `/probe` may be asked for: networks (10.0.0.0/8) and host names with "
+        "wildcards (*.example.com). Without any, `/probe` is off.",
     )
     failover_budget: FailoverBudget = Field(
         FailoverBudget(), description="Limit of automatic failovers across the estate (S1)."
