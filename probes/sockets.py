@@ -101,17 +101,29 @@ async def held_until_end(addresses: Sequence[Address]) -> Reading | None:
     except OSError:
         return None  # the attempts tell what is wrong
     try:
-        for level, option, value in _KEEPALIVE:
-            sock.setsockopt(level, option, value)
+        keep_alive(sock)
         while await receive(sock):
             pass
-        return Reading.failed(Failure.CLOSED, "the held connection was closed")
+        return reading_of_end()
     except OSError as exc:
-        if exc.errno in _ENDINGS:
-            return Reading.failed(Failure.CLOSED, f"the held connection ended: {exc.strerror}")
-        return reading_of_os_error(exc)
+        return reading_of_end(exc)
     finally:
         sock.close()
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """For a connection that is held."""
+    for level, option, value in _KEEPALIVE:
+        sock.setsockopt(level, option, value)
+
+
+def reading_of_end(error: OSError | None = None) -> Reading:
+    """How a held connection ended: closed, or with `error`."""
+    if error is None:
+        return Reading.failed(Failure.CLOSED, "the held connection was closed")
+    if error.errno in _ENDINGS:
+        return Reading.failed(Failure.CLOSED, f"the held connection ended: {error.strerror}")
+    return reading_of_os_error(error)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -15,7 +15,7 @@ from model.observation import Failure
 from probes.addresses import Address
 from probes.base import Reading
 from probes.os_errors import reading_of_os_error
-from probes.sockets import connect, ready
+from probes.sockets import connect, keep_alive, ready, reading_of_end
 from probes.trace import note
 
 _CHUNK_BYTES = 65536
@@ -153,6 +153,19 @@ async def open_stream(
     except BaseException:
         stream.close()
         raise
+
+
+async def held_stream_until_end(stream: Stream) -> Reading:
+    """Hold a connection and tell how the peer ends it. What comes is ignored."""
+    try:
+        keep_alive(stream.sock)
+        while await stream.receive():
+            pass
+        return reading_of_end()
+    except ssl.SSLError:
+        return reading_of_end()  # without TLS's own farewell, as a crash does it
+    except OSError as exc:
+        return reading_of_end(exc)
 
 
 def reading_of_stream_error(error: OSError) -> Reading:
