@@ -42,7 +42,7 @@ def _checked_url(url: str) -> str:
     return url
 
 
-class HostOptions(Limits, TlsOptions):
+class HostOptions(TlsOptions, Limits):
     """Where it is asked, and what is still right."""
 
     node_exporter: Annotated[str, AfterValidator(_checked_url)] = Field(
@@ -55,8 +55,9 @@ class HostProbe(Probe):
 
     Facts: `file_systems` (mount point → {`size_bytes`, `free_bytes`, `inodes`, `free_inodes`, `read_only`}),
     `memory_bytes`, `memory_available_bytes`, `load1_milli` (thousandths), `cpus`, `clock_offset_ms` (its
-    clock minus ours, signed) and `clock_uncertainty_ms` (either way), `failed_units`. What could not be read
-    is missing.
+    clock minus ours, signed) and `clock_uncertainty_ms` (either way), `ntp_synchronized` and `ntp_offset_ms`
+    (as chrony, or the kernel by way of the exporter, has them), `failed_units`. What could not be read is
+    missing.
 
     Faults are `read_only`, `disk_full`, else `bad_answer`. A host that node access can't ask is unknown.
     """

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from probes.host_state import ClockOffset, FileSystem, HostState, clock_offset
+from probes.host_state import ClockOffset, FileSystem, HostState, TimeService, clock_offset
 from probes.streams import Stream, TooLongError
 
 MOST_BYTES = 16 * 1024 * 1024  # with --collector.systemd, some hosts say several million bytes
@@ -18,6 +18,7 @@ _WANTED = (
     b"node_load1 ",
     b"node_cpu_seconds_total",
     b"node_time_seconds",
+    b"node_timex_",
 )
 _SAMPLE = re.compile(r"([A-Za-z_:][A-Za-z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*")
 _LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"')
@@ -134,6 +135,9 @@ def read_samples(lines: list[str], *, asked_s: float, answered_s: float) -> Host
         load1_milli=None if load1 is None else _whole(load1 * 1000),
         cpus=len(cpus) or None,
         clock=_clock(plain.get("node_time_seconds"), asked_s, answered_s),
+        time_service=_time_service(
+            plain.get("node_timex_sync_status"), plain.get("node_timex_offset_seconds")
+        ),
         failed_units=None if units is None else tuple(sorted(units)),
     )
 
@@ -160,6 +164,13 @@ def _clock(theirs_s: float | None, asked_s: float, answered_s: float) -> ClockOf
     if theirs_s is None or not _whole(theirs_s):
         return None
     return clock_offset(theirs_s=theirs_s, asked_s=asked_s, answered_s=answered_s)
+
+
+def _time_service(synchronized: float | None, offset_s: float | None) -> TimeService | None:
+    """As the kernel has it (adjtimex(2))."""
+    if synchronized is None or offset_s is None or not abs(offset_s) < 1e9:
+        return None
+    return TimeService(synchronized == 1, round(offset_s * 1000))
 
 
 def _whole(value: float | None) -> int | None:

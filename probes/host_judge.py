@@ -37,6 +37,9 @@ class Limits(ProbeOptions):
         description="Most that its clock may be off from this host's, whatever the uncertainty of the "
         "measurement hides.",
     )
+    ntp_must_be_synchronized: bool = Field(
+        False, description="It must think itself that its clock follows a source of time."
+    )
     units_must_not_fail: bool = Field(False, description="No systemd unit may be in state failed.")
 
 
@@ -45,7 +48,8 @@ def judge(state: HostState, limits: Limits) -> Reading:
     shown, faults, unread = _chosen(state, limits)
     for mount in sorted(shown):
         faults += _file_system_faults(mount, shown[mount], limits)
-    for fault in (_memory(state, limits), _load(state, limits), _clock(state, limits), _units(state, limits)):
+    for check in (_memory, _load, _clock, _time_service, _units):
+        fault = check(state, limits)
         if isinstance(fault, str):
             unread.append(fault)
         elif fault is not None:
@@ -134,6 +138,16 @@ def _clock(state: HostState, limits: Limits) -> Fault | str | None:
         f"{format_duration(limits.max_clock_offset)} are allowed"
     )
     return Failure.BAD_ANSWER, text
+
+
+def _time_service(state: HostState, limits: Limits) -> Fault | str | None:
+    if not limits.ntp_must_be_synchronized:
+        return None
+    if state.time_service is None:
+        return "whether its clock is synchronized"
+    if state.time_service.synchronized:
+        return None
+    return Failure.BAD_ANSWER, "its clock follows no source of time"
 
 
 def _units(state: HostState, limits: Limits) -> Fault | str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from probes.host_state import ClockOffset, FileSystem, HostState, clock_offset
+from probes.host_state import ClockOffset, FileSystem, HostState, TimeService, clock_offset
 
 # `df -l` asks no remote file system: a dead NFS server would hold it for ever. Mounts of containers are left
 # out where they are listed, for there may be thousands of them.
@@ -27,6 +27,9 @@ echo '@memory'
 grep -E '^Mem(Total|Available):' /proc/meminfo
 echo "@load $(cat /proc/loadavg)"
 echo "@cpus $(getconf _NPROCESSORS_ONLN 2>/dev/null || nproc)"
+if command -v chronyc >/dev/null 2>&1; then
+  echo "@chrony $(chronyc -c -n tracking 2>/dev/null)"
+fi
 if command -v systemctl >/dev/null 2>&1; then
   echo '@units'
   systemctl list-units --state=failed --plain --no-legend --no-pager --full 2>/dev/null && echo '@units-known'
@@ -60,6 +63,7 @@ def read_output(output: str, *, asked_s: float, answered_s: float) -> HostState:
         load1_milli=milli(load[0]) if load else None,
         cpus=_number(words.get("cpus", "")),
         clock=_clock(words["began"], words["ended"], asked_s, answered_s),
+        time_service=_chrony(words.get("chrony", "")),
         failed_units=_units(lines) if "units-known" in words else None,
     )
 
@@ -130,6 +134,16 @@ def _clock(began: str, ended: str, asked_s: float, answered_s: float) -> ClockOf
         busy_s=0.0 if whole else end_s - begun_s,
         resolution_s=0.5 if whole else 0.001,
     )
+
+
+def _chrony(report: str) -> TimeService | None:
+    """`chronyc -c tracking`: the fifth field is what the clock is slow by, the last one its leap status."""
+    fields = report.split(",")
+    try:
+        slow_s = float(fields[4])
+    except (IndexError, ValueError):
+        return None  # chronyd does not run
+    return TimeService(fields[-1].strip() != "Not synchronised", round(-slow_s * 1000))
 
 
 def _units(lines: Mapping[str, list[str]]) -> tuple[str, ...]:

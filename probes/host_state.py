@@ -53,6 +53,14 @@ class ClockOffset:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeService:
+    """What the host itself thinks of its clock: compared with its sources of time, not with us."""
+
+    synchronized: bool
+    offset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostState:
     """`file_systems`: mount point → what was read of it, None where it is mounted and could not be read."""
 
@@ -62,6 +70,7 @@ class HostState:
     load1_milli: int | None = None
     cpus: int | None = None
     clock: ClockOffset | None = None
+    time_service: TimeService | None = None
     failed_units: tuple[str, ...] | None = None
 
     def disks(self) -> dict[str, FileSystem]:
@@ -85,6 +94,8 @@ class HostState:
             "cpus": self.cpus,
             "clock_offset_ms": None if self.clock is None else self.clock.offset_ms,
             "clock_uncertainty_ms": None if self.clock is None else self.clock.uncertainty_ms,
+            "ntp_synchronized": None if self.time_service is None else self.time_service.synchronized,
+            "ntp_offset_ms": None if self.time_service is None else self.time_service.offset_ms,
             "failed_units": None if self.failed_units is None else list(self.failed_units[:MOST_LISTED]),
         }
         return {name: value for name, value in facts.items() if value is not None}

@@ -33,6 +33,7 @@ from tests.virtual_clock import RealClock
 
 EXPORTER = shutil.which("prometheus-node-exporter")
 SOON_S = 20.0
+ENTER = ("unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child")
 MIB = 1024 * 1024
 
 
@@ -47,7 +48,7 @@ class OtherClock(RealClock):
 
 
 class Mounted(LocalAccess):
-    """This host, with a few more mounts that nobody else sees."""
+    """This host, with a few more mounts and processes that nobody else sees, and that end with the command."""
 
     def __init__(self, script: str) -> None:
         super().__init__("db1")
@@ -64,7 +65,7 @@ class Mounted(LocalAccess):
     ) -> CommandResult:
         if os.geteuid() != 0:
             pytest.skip("mounting needs root")
-        inside = ["unshare", "-m", "sh", "-c", f'{self._script}; exec "$@"', "sh", *argv]
+        inside = [*ENTER, "sh", "-c", f'{self._script}; exec "$@"', "sh", *argv]
         return await super().run(inside, timeout_s=timeout_s, stdin=stdin)
 
 
@@ -231,6 +232,33 @@ async def test_failed_units_are_known_from_a_real_manager_or_not_known(tmp_path:
         assert (await read(manager, **ALLOWED)).outcome is Outcome.SUCCEEDED
 
 
+CHRONY = "local stratum 10\nport 0\ncmdport 0\nbindcmdaddress /run/chrony/chronyd.sock\n"
+
+
+async def test_whether_the_clock_follows_a_source_is_asked_of_a_real_chronyd(tmp_path: Path) -> None:
+    if shutil.which("chronyd") is None:
+        pytest.skip("chronyd is not installed (Debian: apt-get install chrony)")
+
+    def node(settings: str) -> NodeAccess:
+        """A chronyd that leaves the clock alone (-x), seen by nobody else, for the time of one command."""
+        (tmp_path / "chrony.conf").write_text(settings)
+        return Mounted(
+            "mount -t tmpfs tmpfs /run; mkdir -m 700 /run/chrony; "
+            f"chronyd -x -d -u root -f {tmp_path}/chrony.conf >{tmp_path}/log 2>&1 & "
+            "until chronyc -n tracking >/dev/null 2>&1; do sleep 0.01; done"
+        )
+
+    given: dict[str, Any] = {**ALLOWED, "ntp_must_be_synchronized": True}
+    follows = await read(node(CHRONY), **given)
+    assert follows.outcome is Outcome.SUCCEEDED, follows
+    assert (follows.facts["ntp_synchronized"], follows.facts["ntp_offset_ms"]) == (True, 0)
+    lost = await read(node(CHRONY.removeprefix("local stratum 10\n")), **given)
+    assert (lost.outcome, lost.failure) == (Outcome.FAILED, Failure.BAD_ANSWER)
+    assert lost.facts["ntp_synchronized"] is False
+    unknown = await read(Mounted("mount -t tmpfs tmpfs /run"), **given)
+    assert (unknown.outcome, unknown.failure) == (Outcome.UNKNOWN, None)
+
+
 async def test_a_host_that_can_not_be_asked_is_unknown(sshd: SshServer, tmp_path: Path) -> None:
     missing = await read(None)
     assert (missing.outcome, missing.failure) == (Outcome.UNKNOWN, Failure.LOCAL)
@@ -255,8 +283,7 @@ def running_exporter(*arguments: str, inside: str = "") -> Iterator[str]:
     port = free_port()
     command = [EXPORTER, f"--web.listen-address={LOOPBACK}:{port}", *arguments]
     if inside:
-        enter = ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child"]
-        command = [*enter, "sh", "-c", f'{inside} && exec "$@"', "sh", *command]
+        command = [*ENTER, "sh", "-c", f'{inside} && exec "$@"', "sh", *command]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -284,6 +311,8 @@ async def test_what_a_real_node_exporter_says_is_right(exporter: str) -> None:
     reading = await read(None, node_exporter=exporter, **ALLOWED)
     expect_this_host(reading)
     assert "failed_units" not in reading.facts  # its collector is off by default
+    assert isinstance(reading.facts["ntp_synchronized"], bool)
+    assert isinstance(reading.facts["ntp_offset_ms"], int)
 
 
 async def test_both_ways_tell_the_same(exporter: str) -> None:
