@@ -15,6 +15,7 @@ from controller.api.answers import UnknownNameError, answer, answer_list
 from controller.api.feed import JournalFeed
 from controller.executions import list_executions, show_execution
 from controller.incidents import list_incidents, show_incident
+from controller.past import past_explanation
 from controller.report import report_json, report_markdown
 from controller.report.words import LANGUAGES
 from model import events as ev
@@ -50,6 +51,7 @@ class Reading:
             web.get("/v1/incidents", self.incidents),
             web.get("/v1/incidents/{incident}", self.incident),
             web.get("/v1/incidents/{incident}/report", self.report),
+            web.get("/v1/past/{service}", self.past),
             web.get("/v1/executions", self.executions),
             web.get("/v1/executions/{execution}", self.execution),
             web.get("/v1/events", self.events),
@@ -76,6 +78,15 @@ class Reading:
         return answer(
             "IncidentReportPage", {"id": incident, "format": format_, "lang": language, "text": text}
         )
+
+    async def past(self, request: web.Request) -> web.Response:
+        """What was known and decided at a moment: `at`, `incident`."""
+        service, query = request.match_info["service"], request.query
+        events = await self._feed.read()
+        found = await asyncio.to_thread(
+            past_explanation, events, service, incident=query.get("incident"), at=query.get("at")
+        )
+        return answer("PastExplanation", found)
 
     async def _known_incident(self, request: web.Request) -> str:
         incident = request.match_info["incident"]

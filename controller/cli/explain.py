@@ -13,20 +13,41 @@ from controller.cli import completing
 from controller.cli.base import command
 from controller.cli.client import Client
 from controller.cli.exits import ExitCode
+from controller.cli.records import daemon_or_store
 from controller.cli.settings import Settings, current_settings
 from controller.cli.terminal import clean, console, emit, mark_of, style_of
+from controller.past import past_explanation
 
 
-@command("explain", examples=("bcm-failover explain orders", "bcm-failover explain orders -o json"))
+@command(
+    "explain",
+    examples=(
+        "bcm-failover explain orders",
+        "bcm-failover explain orders -o json",
+        "bcm-failover explain orders --incident INC-12 --at +1.5s",
+        "bcm-failover explain orders --at 2026-11-25T10:00:03Z",
+    ),
+)
 @click.argument("service", shell_complete=completing.services)
-def explain(service: str) -> int:
+@click.option("--incident", metavar="ID", shell_complete=completing.incidents, help="A past incident.")
+@click.option("--at", metavar="TIME", help="A past moment; `+1.5s` counts from the incident's T0.")
+def explain(service: str, incident: str | None, at: str | None) -> int:
     """Say what would happen to SERVICE now, and which gate would stop it.
 
     Prints the diagnosis with the evidence for and against it, and every gate of the decision with its
-    result and its reason. Changes nothing.
+    result and its reason. With --incident or --at the same for a past moment, from the journal. Changes
+    nothing.
     """
     settings = current_settings()
-    body = Client.of(settings).get("explain", service)
+    if incident is None and at is None:
+        body = Client.of(settings).get("explain", service)
+    else:
+        asked: dict[str, Any] = {k: v for k, v in (("incident", incident), ("at", at)) if v is not None}
+        body = daemon_or_store(
+            settings,
+            lambda: Client.of(settings).get("past", service, **asked),
+            lambda events: {"kind": "PastExplanation", **past_explanation(events, service, **asked)},
+        )
     emit(settings, body, lambda found: _print(settings, found))
     return ExitCode.OK
 
@@ -40,6 +61,8 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         out.print(Text(clean(text), style=style), soft_wrap=True)
 
     diagnosis = body.get("diagnosis") or {}
+    if body.get("recorded_utc"):
+        line(f"as it stood at {body.get('at_utc')} (journaled {body['recorded_utc']})")
     line(f"{body.get('service')}: {diagnosis.get('code', 'no diagnosis')}", "bold")
     if diagnosis:
         confirmed = "confirmed" if diagnosis.get("confirmed") else "not confirmed yet"
@@ -60,6 +83,11 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
             line(f"      what to do: {todo}")
     for probe in body.get("probes") or []:
         print_declared(line, probe)
+    for warning in body.get("warnings") or []:
+        line(f"  early warning {warning.get('code')}: {warning.get('sentence')}", "yellow")
+    for moment in body.get("moments") or []:
+        stopped = f", stopped by {moment['stopped_by']}" if moment.get("stopped_by") else ""
+        line(f"  decided at {moment['at_utc']}: {moment['code']}: {moment['verb']}{stopped}")
     proof = body.get("proof") or {}
     if proof:
         word = "complete" if proof.get("complete") else "NOT complete"

@@ -175,6 +175,14 @@ def test_the_export_can_be_checked_without_this_product(
     assert alone("journal", "export", "--to", str(file)).code == 2
 
 
+def test_a_past_moment_is_explained_from_the_store(state_dir: Path, alone: Shell) -> None:
+    said = alone("explain", "orders", "--incident", "INC-2")
+    assert said.code == 0
+    assert "as it stood at" in said.out
+    assert "orders: PrimaryProcessDown" in said.out
+    assert alone("explain", "orders", "--at", "yesterday").code == 2
+
+
 @pytest.mark.parametrize("action", ["verify", "export"])
 def test_a_wrong_path_does_not_look_like_an_empty_journal(alone: Shell, action: str) -> None:
     said = alone("journal", action)
