@@ -28,6 +28,10 @@ MEMBER_RETIRED: Final = "member.retired"  # {member, why}: lost the primary's ro
 MEMBER_REJOINED: Final = "member.rejoined"  # {member}
 HEALTH_CHANGED: Final = "health.changed"  # {target, probe, from, to, why}
 DIAGNOSIS_CHANGED: Final = "diagnosis.changed"  # Diagnosis.to_json()
+# Alertmanager's, of a service: {fingerprint, name, says: down|up|warning, summary, labels, unrecorded};
+# unrecorded: changes that were left out before it, if any. Resolved: also why (resolved, forgotten, …).
+ALERT_RECEIVED: Final = "alert.received"
+ALERT_RESOLVED: Final = "alert.resolved"
 
 # --- incidents
 INCIDENT_OPENED: Final = "incident.opened"  # {t0_ns, first_bad_ns, diagnosis, level, manual, frozen: {...}}

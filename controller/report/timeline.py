@@ -56,6 +56,8 @@ _LINES: Final[dict[str, Callable[[Data], str]]] = {
     ev.DIAGNOSIS_CHANGED: _diagnosis,
     ev.DECISION_MADE: _decision,
     ev.HEALTH_CHANGED: lambda d: f"{d.get('target')} {d.get('from')} → {d.get('to')}: {d.get('why')}",
+    ev.ALERT_RECEIVED: lambda d: f"alert {_text(d, 'name', 'summary')} (says {d.get('says')})",
+    ev.ALERT_RESOLVED: lambda d: f"alert {d.get('name')} ended: {d.get('why')}",
     ev.FACTS_FROZEN: lambda d: f"{d.get('observations')} raw observations frozen in {d.get('file')}",
     ev.INCIDENT_LEVEL: lambda d: f"level raised from {d.get('from')} to {d.get('level')}: {d.get('why')}",
     ev.INCIDENT_ACKNOWLEDGED: lambda d: f"acknowledged: {d.get('comment')}",

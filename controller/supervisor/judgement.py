@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config.schema import Estate, Service, ServiceMode
+from controller.alert_evidence import with_alerts
+from controller.alerts import Firing
 from controller.candidates import positions
 from controller.decide import DecisionInput, decide
 from controller.diagnose import diagnose
@@ -30,6 +32,8 @@ class Surroundings:
     wall_ns: int
     broken_dependencies: tuple[str, ...] = ()
     moving: bool = False
+    # Shown beside the diagnosis; nothing is decided on them.
+    alerts: Sequence[Firing] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,9 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
     proof = prove(view.settings, members)
     choice = choose(members)
     outlook = Outlook(view, diagnosis, members, choice, proof)
-    return Judged(now_s, outlook, decide(decision_input(case, around, outlook, now_s)))
+    decision = decide(decision_input(case, around, outlook, now_s))
+    told = replace(outlook, diagnosis=with_alerts(diagnosis, around.alerts, now_s))
+    return Judged(now_s, told, decision)
 
 
 def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: float) -> DecisionInput:

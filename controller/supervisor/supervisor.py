@@ -139,6 +139,7 @@ class Supervisor:
             wall_ns=self.wall_ns(),
             broken_dependencies=world.broken_dependencies(self.service),
             moving=self.runs.moving,
+            alerts=world.alerts(self.service.name),
         )
 
     def wall_ns(self) -> int:

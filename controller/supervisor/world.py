@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from config.schema import Service
+from controller.alerts import Firing
 from controller.supervisor.desk import Signer
 from controller.supervisor.executor import Executor
 from controller.supervisor.tap import TappedJournal
@@ -15,6 +16,10 @@ from controller.supervisor.trouble import Trouble
 from model.ports import Clock, Lease
 
 Page = Callable[..., object]
+
+
+def no_alerts(_service: str) -> Sequence[Firing]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,5 @@ class World:
     watch_primary: Callable[[Service, str | None], Coroutine[Any, Any, None]]
     trouble: Trouble
     observing: Callable[[], Observing]
+    # What fires of a service elsewhere: shown beside its diagnosis, and no input of any decision.
+    alerts: Callable[[str], Sequence[Firing]] = no_alerts
