@@ -48,7 +48,7 @@ class OtherClock(RealClock):
 
 
 class Mounted(LocalAccess):
-    """This host, with a few more mounts and processes that nobody else sees, and that end with the command."""
+    """This host, with mounts and processes that nobody else sees, and that end with the command."""
 
     def __init__(self, script: str) -> None:
         super().__init__("db1")
