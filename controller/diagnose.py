@@ -55,7 +55,7 @@ def not_observed(view: ServiceView, _now: float) -> Finding | None:
 def observer_isolated(view: ServiceView, now_s: float) -> Finding | None:
     """When everything looks dead, suspect yourself (S6): no member answers, not even by a refusal, and no
     reference target has shown that the own network works."""
-    if view.observer_sane is True or any(m.fresh or _reached(m) for m in view.members):
+    if view.observer_sane is True or any(m.fresh or _reached(m, view, now_s) for m in view.members):
         return None
     if view.observer_sane is None and not any(m.pg.health is Health.DOWN for m in view.members):
         return None
@@ -64,9 +64,10 @@ def observer_isolated(view: ServiceView, now_s: float) -> Finding | None:
     return Finding("ObserverIsolated", None, True, tuple(evidence))
 
 
-def _reached(member: MemberView) -> bool:
-    states = (member.pg, member.canary)
-    if any(s is not None and s.last is not None and s.last.failure in _REACHED for s in states):
+def _reached(member: MemberView, view: ServiceView, now_s: float) -> bool:
+    """By something that is not too old to say anything: nothing has come in for long, if nobody looks."""
+    told = [s.last for s in (member.pg, member.canary) if s is not None and s.last is not None]
+    if any(o.failure in _REACHED and now_s - o.ended_s <= view.profile.stale_s for o in told):
         return True
     return any(s.health is Health.UP for s in member.node_probes.values())
 
