@@ -86,6 +86,11 @@ class Probe(abc.ABC):
         self.options = options
         self.ports = ports
 
+    @property
+    def keeps_connection(self) -> bool:
+        """Is there a connection for `hold` to keep? By default: wherever the type has a `hold` of its own."""
+        return type(self).hold is not Probe.hold
+
     @abc.abstractmethod
     async def check(self) -> Reading:
         """One attempt. Never raises for what the target does.

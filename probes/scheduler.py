@@ -9,9 +9,9 @@ process itself is. Nothing here knows a probe type.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -21,9 +21,9 @@ from model.observation import Failure, Observation, Outcome
 from model.ports import Clock
 from probes.awareness import ROUND_S, Awareness
 from probes.base import Probe, Reading
-from probes.scheduler_tasks import all_end, cancelled_by_us, spawn
+from probes.scheduler_tasks import all_end, cancelled_by_us, report_death, spawn
 from probes.scheduler_time import Timekeeper
-from probes.scheduler_timing import Pace, next_slot_s, own_lag_spoils
+from probes.scheduler_timing import Pace, own_lag_spoils
 from probes.scheduler_watch import Attempt, Watch
 
 # A cancelled attempt ends within a turn of the loop; one that does not has a library that waits for the peer.
@@ -44,7 +44,6 @@ class Scheduler:
         self._observer = observer
         self._on_observation = on_observation
         self._watches: dict[tuple[str, str], Watch] = {}
-        self._numbers = itertools.count(1)
         self._time = Timekeeper(clock)
         self._round_s = 0.0
         self._round_lag_s = 0.0
@@ -118,15 +117,15 @@ class Scheduler:
         """Settle when the next attempt begins; what was planned before is void."""
         due_s = watch.next_start_s(now_s, self.awareness.score)
         if due_s is None and watch.stuck:
-            due_s = next_slot_s(watch.pace.key, now_s, watch.pace.interval_s)
-        if due_s is not None and due_s != watch.due_s:
-            self._time.at(due_s, lambda at_s: self._start_due(watch, due_s, at_s))
-        watch.due_s = due_s
+            due_s = watch.pace.slots.after(now_s)
+        if due_s != watch.due_s:
+            timer = None if due_s is None else self._time.at(due_s, partial(self._start_due, watch))
+            watch.start_at(due_s, timer)
 
-    def _start_due(self, watch: Watch, due_s: float, now_s: float) -> None:
-        if watch.removed or watch.due_s != due_s:
+    def _start_due(self, watch: Watch, now_s: float) -> None:
+        watch.start_at(None, None)
+        if watch.removed:
             return
-        watch.due_s = None
         if watch.stuck:
             text = f"{len(watch.cancelled)} attempts do not end: the probe's library hangs"
             self._deliver(watch, Reading.unknown(Failure.LOCAL, text), now_s, now_s)
@@ -136,15 +135,13 @@ class Scheduler:
 
     def _begin(self, watch: Watch, now_s: float) -> None:
         timeout_s = watch.pace.timeout_s(watch.bursting(now_s), self.awareness.score)
-        attempt = Attempt(next(self._numbers), now_s, timeout_s, self._time.late_s(now_s))
+        attempt = Attempt(now_s, timeout_s, self._time.late_s(now_s))
         watch.waiting.append(attempt)
         watch.last_start_s = now_s
-        watch.due_s = None
         self._time.awaited += 1
-        name = f"probe {watch.type} {watch.target} #{attempt.number}"
-        attempt.task = spawn(self._attempt(watch, attempt), name)
-        attempt.task.add_done_callback(lambda _task: self._ended(watch, attempt))
-        self._time.at(attempt.deadline_s, lambda at_s: self._expire(watch, attempt, at_s))
+        attempt.task = asyncio.create_task(self._attempt(watch, attempt), name=watch.name)
+        attempt.task.add_done_callback(partial(self._ended, watch, attempt))
+        attempt.expiry = self._time.at(attempt.deadline_s, partial(self._expire, watch, attempt))
         self._plan(watch, now_s)
 
     async def _attempt(self, watch: Watch, attempt: Attempt) -> None:
@@ -190,6 +187,8 @@ class Scheduler:
 
     def _conclude(self, watch: Watch, attempt: Attempt, reading: Reading, now_s: float) -> None:
         watch.waiting.remove(attempt)
+        if attempt.expiry is not None:
+            attempt.expiry.cancel()
         self._time.awaited -= 1
         watch.learn(reading, attempt.started_s, now_s)
         self.awareness.saw(watch.target, reading)
@@ -215,21 +214,26 @@ class Scheduler:
         if attempt in watch.cancelled:
             watch.probe.abandon()
 
-    def _ended(self, watch: Watch, attempt: Attempt) -> None:
-        for attempts in (watch.overdue, watch.cancelled):
-            if attempt in attempts:
-                attempts.remove(attempt)
-        if not watch.removed:
-            self._plan(watch, self._clock.monotonic_s())
+    def _ended(self, watch: Watch, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        report_death(task)
+        if attempt in watch.overdue:
+            watch.overdue.remove(attempt)
+        elif attempt in watch.cancelled:
+            watch.cancelled.remove(attempt)
+            if not watch.removed:  # it held a place
+                self._plan(watch, self._clock.monotonic_s())
 
     # --- held connections
 
     def _hold(self, watch: Watch, now_s: float) -> None:
         """Hold a connection again, at most once an interval: a peer that closes each at once is no crash."""
-        holds = type(watch.probe).hold is not Probe.hold
-        if holds and watch.hold is None and now_s - watch.held_s >= watch.pace.interval_s:
+        if (
+            watch.probe.keeps_connection
+            and watch.hold is None
+            and now_s - watch.held_s >= watch.pace.interval_s
+        ):
             watch.held_s = now_s
-            watch.hold = spawn(self._holding(watch), f"probe {watch.type} {watch.target} hold")
+            watch.hold = spawn(self._holding(watch), f"{watch.name} hold")
 
     async def _holding(self, watch: Watch) -> None:
         reading = None
@@ -287,6 +291,7 @@ class Scheduler:
 
     async def _close(self, watch: Watch) -> None:
         watch.removed = True
+        watch.start_at(None, None)
         self._time.awaited -= len(watch.waiting)
         attempts = [*watch.waiting, *watch.overdue, *watch.cancelled]
         tasks = [attempt.task for attempt in attempts if attempt.task is not None]
@@ -295,7 +300,7 @@ class Scheduler:
             task.cancel()
         if not await all_end(tasks, self._clock, CLOSE_S):
             watch.probe.abandon()
-        closing = spawn(watch.probe.aclose(), f"probe {watch.type} {watch.target} close")
+        closing = spawn(watch.probe.aclose(), f"{watch.name} close")
         if not await all_end([*tasks, closing], self._clock, CLOSE_S):
             left = [task.get_name() for task in (*tasks, closing) if not task.done()]
             log.error("probe does not close", target=watch.target, probe=watch.type, tasks=left)

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 def spawn(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     """A task whose unexpected end is logged."""
     task = asyncio.create_task(coroutine, name=name)
-    task.add_done_callback(_report_death)
+    task.add_done_callback(report_death)
     return task
 
 
@@ -42,6 +42,7 @@ async def all_end(tasks: Iterable[asyncio.Task[None]], clock: Clock, limit_s: fl
     return not running
 
 
-def _report_death(task: asyncio.Task[None]) -> None:
+def report_death(task: asyncio.Task[None]) -> None:
+    """Logs the exception of a task that ended with one, which nobody else would see."""
     if not task.cancelled() and task.exception() is not None:
         log.error("a background task died", task=task.get_name(), exc_info=task.exception())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from model.health import Profile
 from probes.awareness import stretched_s
@@ -33,13 +33,33 @@ def fraction(*parts: object) -> float:
 
 def next_slot_s(key: str, now_s: float, interval_s: float) -> float:
     """The first moment after `now_s` of the series phase + k·interval + jitter(k)."""
-    phase_s = fraction(key) * interval_s
-    k = math.floor((now_s - phase_s) / interval_s)
-    while True:
-        slot_s = phase_s + (k + fraction(key, k) * JITTER) * interval_s
-        if slot_s > now_s:
-            return slot_s
-        k += 1
+    return Slots(key, interval_s).after(now_s)
+
+
+class Slots:
+    """The series of one probe. It is asked several times for each moment of it, and remembers the last."""
+
+    __slots__ = ("_asked_s", "_interval_s", "_key", "_next_s", "_phase_s")
+
+    def __init__(self, key: str, interval_s: float) -> None:
+        self._key = key
+        self._interval_s = interval_s
+        self._phase_s = fraction(key) * interval_s
+        self._asked_s = self._next_s = float("-inf")
+
+    def after(self, now_s: float) -> float:
+        """The first moment after `now_s`."""
+        if not self._asked_s <= now_s < self._next_s:
+            self._asked_s, self._next_s = now_s, self._find(now_s)
+        return self._next_s
+
+    def _find(self, now_s: float) -> float:
+        k = math.floor((now_s - self._phase_s) / self._interval_s)
+        while True:
+            slot_s = self._phase_s + (k + fraction(self._key, k) * JITTER) * self._interval_s
+            if slot_s > now_s:
+                return slot_s
+            k += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +70,10 @@ class Pace:
     profile: Profile
     interval_s: float
     concurrent: int
+    slots: Slots = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", Slots(self.key, self.interval_s))
 
     def timeout_s(self, burst: bool, score: int = 0) -> float:
         """score: of this process's own health; 0 is good."""
@@ -80,7 +104,7 @@ class Pace:
         if burst:
             wait_s = self.profile.burst_interval_s
             return max(now_s, last_start_s + (max(wait_s, spread_s) if unanswered else wait_s))
-        slot_s = next_slot_s(self.key, now_s, self.interval_s)
+        slot_s = self.slots.after(now_s)
         return min(slot_s, max(now_s, last_start_s + spread_s)) if unanswered else slot_s
 
 

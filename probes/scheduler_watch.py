@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from model.observation import ALIVE_FAILURES, Outcome
 from probes.base import Probe, Reading
+from probes.scheduler_time import Timer
 from probes.scheduler_timing import Pace
 
 
@@ -14,11 +15,11 @@ from probes.scheduler_timing import Pace
 class Attempt:
     """One `check`. lag_mark_s: what this process had been late by in all when the attempt began."""
 
-    number: int
     started_s: float
     timeout_s: float
     lag_mark_s: float
     task: asyncio.Task[None] | None = None
+    expiry: Timer | None = None
 
     @property
     def deadline_s(self) -> float:
@@ -31,8 +32,8 @@ class Watch:
 
     waiting: attempts without a verdict. overdue: judged, still running, so that a late answer is heard.
     cancelled: let go of, not ended yet. A new attempt needs a place among `waiting` and `cancelled`.
-    due_s: start of the next attempt, None while there is no room. burst_since_s: when suspicion began, None
-    without any.
+    due_s: start of the next attempt, None while there is no room; start: its timer. burst_since_s: when
+    suspicion began, None without any.
     newest_life_s: start of the youngest attempt that something answered.
     """
 
@@ -41,6 +42,7 @@ class Watch:
     pace: Pace
     last_start_s: float
     due_s: float | None = None
+    start: Timer | None = None
     burst_since_s: float | None = None
     successes: int = 0
     newest_life_s: float = float("-inf")
@@ -51,10 +53,18 @@ class Watch:
     held_s: float = float("-inf")
     error_seen: str = ""
     removed: bool = False
+    type: str = ""
+    name: str = ""
 
-    @property
-    def type(self) -> str:
-        return self.probe.type
+    def __post_init__(self) -> None:
+        self.type = self.probe.type
+        self.name = f"probe {self.type} {self.target}"
+
+    def start_at(self, due_s: float | None, timer: Timer | None) -> None:
+        """The next attempt begins then, and not when it was planned before."""
+        if self.start is not None:
+            self.start.cancel()
+        self.due_s, self.start = due_s, timer
 
     def bursting(self, now_s: float) -> bool:
         """A burst that has lasted long enough without an answer relaxes: the target is simply dead."""

@@ -56,8 +56,12 @@ class TcpProbe(Probe):
         finally:
             sock.close()
 
+    @property
+    def keeps_connection(self) -> bool:
+        return self._options.hold
+
     async def hold(self) -> Reading | None:
-        if not self._options.hold:
+        if not self.keeps_connection:
             return None
         try:
             addresses = await self._addresses.get()
