@@ -1,6 +1,7 @@
 """TCP peers on loopback that misbehave, each in one way, for the tests of what the network can do.
 
-As a program it serves all of them, so that their work is none of the tested process: `in_a_process_of_their_own`.
+As a program it serves all of them, so that their work is none of the tested process:
+`in_a_process_of_their_own`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the contract of the probe types is tested: a profile of short times, and what must not be left behind."""
+"""How the contract of the probe types is tested: short times, and what must not be left behind."""
 
 from __future__ import annotations
 
@@ -184,4 +184,3 @@ def _status_bytes(key: str) -> int:
         if line.startswith(key):
             return int(line.split()[1]) * 1024
     raise AssertionError(key)
-
