@@ -21,6 +21,11 @@ class HeartbeatBox:
         self._names = frozenset(names)
         self._last: dict[str, tuple[float, str]] = {}
 
+    def declare(self, names: Iterable[str]) -> None:
+        """Other names from now on; what came under those that stay is kept."""
+        self._names = frozenset(names)
+        self._last = {name: last for name, last in self._last.items() if name in self._names}
+
     @property
     def names(self) -> frozenset[str]:
         return self._names

@@ -11,11 +11,13 @@ import structlog
 
 from config.loader import LoadedEstate
 from config.schema import Estate, Service
+from config.secrets import SecretRef
 from controller.adapters.clock import SystemClock
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
 from controller.declared import DeclaredProbes
+from controller.inbox import Inbox
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
 from controller.probe_runs import ProbeRuns
@@ -69,6 +71,7 @@ class Station:
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._secrets = SecretStore()
+        self.inbox = Inbox(loaded.estate, clock, self._alert_changed)
         self.journal.listen(lambda _event: self.trouble.over())
         self._bind(loaded)
 
@@ -81,6 +84,7 @@ class Station:
         self.executor.warm_up()
         self.pager.start()
         self._watch_all()
+        self.inbox.start()
         self._keeper = asyncio.create_task(self._keep(), name="keeper")
 
     async def apply(self, loaded: LoadedEstate) -> None:
@@ -140,6 +144,7 @@ class Station:
             await asyncio.wait(running, timeout=DRAIN_S)
         for name in list(self.supervisors):
             await self._unsupervise(name)
+        await self.inbox.stop()
         await self.scheduler.aclose()
         await self.pager.aclose()
         await self._nodes.aclose()
@@ -168,7 +173,10 @@ class Station:
         )
         self.probes = ProbeFactory(estate, self.clock, self._secrets)
         self._watching = Watching(self.scheduler, self.probes, self._nodes.all())
-        self.declared = DeclaredProbes(estate, self.clock, self._secrets, self._nodes.all())
+        self.inbox.configure(estate)
+        self.declared = DeclaredProbes(
+            estate, self.clock, self._secrets, self._nodes.all(), self.inbox.heartbeats
+        )
 
     def _watch_all(self) -> None:
         for service in self.estate.services.values():
@@ -207,7 +215,18 @@ class Station:
             watch_primary=self._watch_primary,
             trouble=self.trouble,
             observing=self._observing,
+            alerts=self.inbox.alerts.firing,
         )
+
+    async def _alert_changed(self, type_: str, data: dict[str, Any], service: str) -> None:
+        if self.store.held():
+            supervisor = self.supervisors.get(service)
+            incident = supervisor.ledger.incident_id if supervisor is not None else None
+            await self.journal.append(type_, data, service=service, incident=incident)
+
+    def secret(self, reference: SecretRef) -> str:
+        """Raises SecretError."""
+        return self._secrets.get(reference)
 
     async def _keep(self) -> None:
         """What nobody else looks after: a disk under the journal that was full or does not answer."""
