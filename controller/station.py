@@ -18,6 +18,8 @@ from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
 from controller.declared import DeclaredProbes
 from controller.inbox import Inbox
+from controller.early_warnings.desk import DeskPorts, WarningDesk
+from controller.early_warnings.look import look
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
 from controller.probe_runs import ProbeRuns
@@ -67,9 +69,21 @@ class Station:
         self.scheduler = Scheduler(clock, loaded.estate.daemon.name, self._observed)
         self.pager = Pager(loaded.estate.pager, self.journal, clock)
         self.trouble = Trouble(self.pager.page)
+        self.warnings = WarningDesk(
+            DeskPorts(
+                clock=clock,
+                journal=self.journal,
+                page=self.pager.page,
+                look=lambda: look(clock, self.supervisors, self.declared),
+                limits=lambda: self.estate.warnings,
+                leads=store.held,
+                another_leads=lambda: self._observing().another_leads,
+            )
+        )
         self._quiet = quiet
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._keeper: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
         self._secrets = SecretStore()
         self.inbox = Inbox(loaded.estate, clock, self._alert_changed)
         self.journal.listen(lambda _event: self.trouble.over())
@@ -86,6 +100,8 @@ class Station:
         self._watch_all()
         self.inbox.start()
         self._keeper = asyncio.create_task(self._keep(), name="keeper")
+        if not self._quiet:
+            self._beside.append(asyncio.create_task(self.warnings.run(), name="early-warnings"))
 
     async def apply(self, loaded: LoadedEstate) -> None:
         """Go on with another estate; what was seen of the old one is forgotten.
@@ -138,6 +154,10 @@ class Station:
             supervisor.quiet = True
         if self._keeper is not None:
             self._keeper.cancel()
+        for task in self._beside:
+            task.cancel()
+        if self._beside:
+            await asyncio.wait(self._beside)
         running = [s.running for s in self.supervisors.values() if s.running is not None]
         if running:
             log.info("waiting for executions", count=len(running), at_most_s=DRAIN_S)

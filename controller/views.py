@@ -86,7 +86,7 @@ class ServiceView:
     below that are out. moving: an execution that changes who is primary is open, so that two primaries are no
     news. system_identifier: of the service's data, None while not known. recorded_timeline: of the primary,
     as it was journaled, for as long as it has not been read. high_water: member → furthest (timeline,
-    position in bytes) that it ever showed (P3).
+    position in bytes) that it ever showed (P3). disk_free_percent: less free space than this is a warning.
     """
 
     name: str
@@ -105,6 +105,7 @@ class ServiceView:
     system_identifier: str | None = None
     recorded_timeline: int | None = None
     high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    disk_free_percent: int = 10
 
     def member(self, name: str | None) -> MemberView | None:
         return next((m for m in self.members if m.name == name), None)
