@@ -111,5 +111,15 @@ CODES: Final[dict[str, CodeInfo]] = {
         _row("DiskFilling", S, _REFUSE, None, "A member's disk is nearly full.", "成员磁盘即将写满。"),
         _row("LatencyDegraded", A, _REFUSE, None,
              "The primary answers, but slowly.", "主节点应答缓慢。"),
+        _row("CanarySlow", A, _REFUSE, None,
+             "A small write takes a large share of the time after which it counts as failed.",
+             "小写入耗时已接近其超时时间。"),
+        _row("CertificateExpiring", A, _REFUSE, None,
+             "A certificate ends soon: its clients will be refused.", "证书即将到期，届时客户端将被拒绝。"),
+        _row("ClockSkew", S, _REFUSE, None,
+             "Clocks are apart: times in logs can't be compared, and tokens may fail.",
+             "时钟不一致：日志时间无法对照，令牌可能失效。"),
+        _row("BackupStale", A, _REFUSE, None,
+             "The newest good backup is too old.", "最近一次有效备份过旧。"),
     )
 }  # fmt: skip

@@ -8,9 +8,16 @@ from typing import Any
 
 from controller.api.control import Caller
 from controller.declared import DeclaredProbes, subjects_of
+from controller.early_warnings.desk import WarningDesk
 from controller.incident_requests import IncidentRequests
 from controller.probe_runs import ProbeRuns
-from controller.status import declared_status, explanation, incident_status, service_status
+from controller.status import (
+    declared_status,
+    explanation,
+    incident_status,
+    service_status,
+    warnings_status,
+)
 from controller.supervisor.requests import Requests, Wish, check_member
 from controller.supervisor.supervisor import Supervisor
 from model import events as ev
@@ -32,6 +39,7 @@ class DaemonControl:
         reload: Callable[[], Awaitable[Json]],
         probes: Callable[[], ProbeRuns],
         declared: Callable[[], DeclaredProbes],
+        warnings: WarningDesk,
     ) -> None:
         self._supervisors = supervisors
         self._clock = clock
@@ -39,10 +47,14 @@ class DaemonControl:
         self._reload = reload
         self._probes = probes
         self._declared = declared
+        self._warnings = warnings
 
     def status(self) -> Json:
         wall_ns = int(self._clock.wall_s() * 1e9)
-        services = [service_status(s, wall_ns) for s in self._supervisors.values()]
+        services = [
+            {**service_status(s, wall_ns), "warnings": self._warnings_of(s)}
+            for s in self._supervisors.values()
+        ]
         now_s = self._clock.monotonic_s()
         incidents = [
             incident_status(s, s.ledger.incident, now_s)
@@ -59,6 +71,7 @@ class DaemonControl:
             "daemon": self._about(),
             "services": services,
             "probes": declared_status(self._declared().all(), self._clock.monotonic_s()),
+            "warnings": warnings_status(self._warnings.open()),
             "incidents_open": incidents,
             "approvals": approvals,
         }
@@ -67,7 +80,7 @@ class DaemonControl:
         supervisor = self._supervisor(service)
         found = self._declared().about(*subjects_of(supervisor.service, supervisor.estate))
         probes = declared_status(found, self._clock.monotonic_s())
-        return {**explanation(supervisor), "probes": probes}
+        return {**explanation(supervisor), "probes": probes, "warnings": self._warnings_of(supervisor)}
 
     async def switchover(self, service: str, *, to: str | None, dry_run: bool, caller: Caller) -> Json:
         supervisor = self._supervisor(service)
@@ -158,6 +171,11 @@ class DaemonControl:
         if runbook.endswith("-rejoin"):
             order = replace(order, candidate=None, member=to or next(iter(supervisor.ledger.retired), None))
         return await Requests(supervisor).plan(order, supervisor.judge_now().decision.gates)
+
+    def _warnings_of(self, supervisor: Supervisor) -> list[Json]:
+        """Those about the service, its members, and the nodes and sites below them."""
+        found = self._warnings.about(*subjects_of(supervisor.service, supervisor.estate))
+        return warnings_status(found)
 
     def _incident(self, incident: str) -> IncidentRequests:
         return IncidentRequests(self._supervisors.values(), incident)

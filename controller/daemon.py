@@ -70,6 +70,7 @@ class Daemon:
                 reload=self.reload,
                 probes=station.probe_runs,
                 declared=lambda: station.declared,
+                warnings=station.warnings,
             ),
             estate=lambda: station.estate,
             read_events=station.journal.events,

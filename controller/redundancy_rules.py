@@ -10,8 +10,6 @@ from model.health import Health
 from model.observation import Failure
 from model.quorum import SyncSetting, parse_synchronous_standby_names, without
 
-# Share of a file system that must stay free before DiskFilling warns (percent).
-DISK_WARN_PERCENT: Final = 10
 # Bytes that a standby may be behind before it is called lagging: seconds of a busy server's log.
 LAG_WARN_BYTES: Final = 64 * 1024 * 1024
 
@@ -143,7 +141,7 @@ def disk_filling(view: ServiceView, now_s: float) -> Finding | None:
     for member in view.members:
         for what in ("wal", "data"):
             known = member.free_bytes(what)
-            if known is not None and known[1] and known[0] * 100 < known[1] * DISK_WARN_PERCENT:
+            if known is not None and known[1] and known[0] * 100 < known[1] * view.disk_free_percent:
                 free, size = known
                 text = f"{member.name}: {free * 100 // size} % free for {what} ({free >> 20} MiB)"
                 return Finding("DiskFilling", member.name, True, (supports(text, member.pg, now_s),))

@@ -7,6 +7,7 @@ from typing import Any
 
 from config.schema import ProbeEntry, Service
 from controller.decide import would_text
+from controller.early_warnings.desk import OpenWarning
 from controller.readiness import Ready, readiness
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
@@ -113,6 +114,11 @@ def incident_status(supervisor: Supervisor, incident: OpenIncident, now_s: float
         "reported": incident.reported,
         "missed": [what for what, level in incident.missed if level == incident.level],
     }
+
+
+def warnings_status(warnings: Iterable[OpenWarning]) -> list[Json]:
+    """Early warnings that last: [{code, about, part, sentence, meaning, meaning_zh, since, severity}]."""
+    return [warning.to_json() for warning in warnings]
 
 
 def declared_status(declared: Iterable[tuple[ProbeEntry, ProbeState]], now_s: float) -> list[Json]:

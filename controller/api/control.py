@@ -32,16 +32,17 @@ class Control(Protocol):
         rpo_s, rto_s, tolerance, incident, execution, decision, "members": [{name, role, node, site, health,
         why, age_ms, in_recovery, timeline, position, lag_bytes, sync_state, canary_n}]}],
         "probes": [{name, type, about, health, why, age_ms, flapping}],
+        "warnings": [{code, about, part, sentence, meaning, meaning_zh, since, severity}],
         "incidents_open": [{id, service, code, level, recovered, elapsed_s, commander, acknowledged, reported,
         missed}],
         "approvals": [{id, service, what, runbook, to, requester, expires_in_s}]}
 
-        paused and blocked: why, or None."""
+        paused and blocked: why, or None. Each service has the `warnings` that concern it."""
         ...
 
     def explain(self, service: str) -> Json:
         """{"service", "diagnosis": Diagnosis.to_json(), "decision": Decision.to_json(), "would", "view",
-        "probes": those declared that concern it, as in `status`}"""
+        "probes", "warnings": those that concern it, as in `status`}"""
         ...
 
     async def switchover(self, service: str, *, to: str | None, dry_run: bool, caller: Caller) -> Json:

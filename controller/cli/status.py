@@ -86,6 +86,7 @@ def render(body: Mapping[str, Any]) -> Group:
     parts += [line for service in services for line in _remarks(service)]
     parts += [_incident(incident) for incident in body.get("incidents_open", [])]
     parts += [_declared(probe) for probe in body.get("probes", []) if probe.get("health") != "up"]
+    parts += [_warning(warning) for warning in body.get("warnings", [])]
     parts += [_approval(approval) for approval in body.get("approvals", [])]
     return Group(*parts)
 
@@ -214,6 +215,13 @@ def _declared(probe: Mapping[str, Any]) -> Text:
     why = probe.get("detail") or probe.get("why") or ""
     text = f"probe {probe.get('name')} ({probe.get('about')}): {health}{flapping}: {why}"
     return _text(text, style_of(health))
+
+
+def _warning(warning: Mapping[str, Any]) -> Text:
+    """Nothing is out yet."""
+    since = str(warning.get("since", ""))[:16].replace("T", " ")
+    text = f"{warning.get('code')} ({warning.get('about')}): {warning.get('sentence')}, since {since} UTC"
+    return _text(text, "yellow")
 
 
 def _approval(approval: Mapping[str, Any]) -> Text:

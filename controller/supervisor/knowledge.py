@@ -154,6 +154,7 @@ class Knowledge:
             system_identifier=system_identifier,
             recorded_timeline=recorded_timeline,
             high_water=dict(self.high_water),
+            disk_free_percent=self.estate.warnings.disk_free_percent,
         )
 
     def counted_settings(self, primary: str | None) -> tuple[SyncSetting, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from config.schema import Estate, Member, Service
 from controller.views import CANARY, PG
+from model.health import Profile
 from model.ports import Clock, NodeAccess, Secrets
 from probes.base import Probe, ProbePorts
 from probes.registry import load_probe_type
@@ -23,6 +24,11 @@ class Watch:
     type: str
     probe: Probe
     interval_s: float | None = None
+
+
+def canary_patience_s(profile: Profile) -> float:
+    """After so long a write that is blocked is judged: before the scheduler would call it silence."""
+    return 0.8 * min(profile.timeout_s, profile.burst_timeout_s)
 
 
 class ProbeFactory:
@@ -72,10 +78,7 @@ class ProbeFactory:
             "sslrootcert": str(settings.sslrootcert) if settings.sslrootcert else None,
         }
         if type_ == CANARY:
-            # A write that is blocked is judged before the scheduler would call it silence.
-            options["answer_within_s"] = 0.8 * min(
-                service.detection.timeout_s, service.detection.burst_timeout_s
-            )
+            options["answer_within_s"] = canary_patience_s(service.detection)
         if type_ == PG and node is not None:
             options["data_dir"] = str(member.data_dir)
             options["wal_dir"] = str(member.wal_dir) if member.wal_dir else None

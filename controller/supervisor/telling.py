@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable
 
+from controller.early_warnings.words import CODES as EARLY_WARNINGS
 from controller.supervisor.judgement import Judged
 from controller.supervisor.pages import Told, held, outage, warning
 from model.diagnosis import Diagnosis, Stance
@@ -56,7 +57,10 @@ class Telling:
             self.seldom(key, judged.at_s, outage(diagnosis, why))
 
     def warn(self, diagnosis: Diagnosis, now_s: float, expected: Collection[str] = ()) -> None:
-        """Nothing to decide, but somebody should know. expected: members that are known to be away."""
+        """Nothing to decide, but somebody should know. expected: members that are known to be away. Early
+        warnings are told elsewhere, with their hysteresis."""
+        if diagnosis.code in EARLY_WARNINGS:
+            return
         tells = diagnosis.info.stance in (Stance.REFUSE, Stance.MEND) and diagnosis.confirmed
         if not tells or diagnosis.code == "PrimaryRestarting" or diagnosis.member in expected:
             return
