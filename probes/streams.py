@@ -15,7 +15,7 @@ from model.observation import Failure
 from probes.addresses import Address
 from probes.base import Reading
 from probes.os_errors import reading_of_os_error
-from probes.sockets import connect, keep_alive, ready, reading_of_end
+from probes.sockets import connect, keep_alive, reading_of_end, ready
 from probes.trace import note
 
 _CHUNK_BYTES = 65536

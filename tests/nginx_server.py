@@ -79,7 +79,7 @@ _JSON = '{"data":{"items":[{"state":"up","n":1,"ok":true,"none":null}],"a.b":"do
 
 @dataclass(frozen=True)
 class Nginx:
-    """`port` is plain, on both families; `other` another place; `mutual` wants a certificate of the client."""
+    """`port` is plain, on both families; `other` another place; `mutual` wants a client certificate."""
 
     port: int
     other: int

@@ -38,6 +38,7 @@ LOGIN = {"host": LOOPBACK, "user": "monitor", "sslmode": "disable"}
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "tcp": lambda port: {"host": LOOPBACK, "port": port, "send": "hello\n", "expect": "hello", "hold": True},
     "http": lambda port: {"url": f"http://{LOOPBACK}:{port}/"},
+    "redis": lambda port: {"host": LOOPBACK, "port": port},
     "haproxy": lambda port: {"socket": f"{LOOPBACK}:{port}", "backend": "shop"},
     "mariadb": lambda port: {"host": LOOPBACK, "port": port, "user": "monitor"},
     "postgresql": lambda port: {**LOGIN, "port": port},
