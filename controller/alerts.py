@@ -71,7 +71,7 @@ class Taken:
 
 def shown(text: object, most: int) -> str:
     """A label or an annotation on one line, without control and direction marks, and not too long."""
-    fit = plain(text)
+    fit = plain(str(text)[: 2 * most])  # cut first: each character is looked at
     return fit if len(fit) <= most else f"{fit[: most - 1]}…"
 
 

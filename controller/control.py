@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from controller.alerts import AlertBox
 from controller.api.control import Caller
 from controller.declared import DeclaredProbes, subjects_of
 from controller.early_warnings.desk import WarningDesk
 from controller.incident_requests import IncidentRequests
 from controller.probe_runs import ProbeRuns
 from controller.status import (
+    alert_warnings,
     declared_status,
     explanation,
     incident_status,
@@ -40,6 +42,7 @@ class DaemonControl:
         probes: Callable[[], ProbeRuns],
         declared: Callable[[], DeclaredProbes],
         warnings: WarningDesk,
+        alerts: AlertBox,
     ) -> None:
         self._supervisors = supervisors
         self._clock = clock
@@ -48,6 +51,7 @@ class DaemonControl:
         self._probes = probes
         self._declared = declared
         self._warnings = warnings
+        self._alerts = alerts
 
     def status(self) -> Json:
         wall_ns = int(self._clock.wall_s() * 1e9)
@@ -71,7 +75,7 @@ class DaemonControl:
             "daemon": self._about(),
             "services": services,
             "probes": declared_status(self._declared().all(), self._clock.monotonic_s()),
-            "warnings": warnings_status(self._warnings.open()),
+            "warnings": [*warnings_status(self._warnings.open()), *self._alert_warnings()],
             "incidents_open": incidents,
             "approvals": approvals,
         }
@@ -175,7 +179,10 @@ class DaemonControl:
     def _warnings_of(self, supervisor: Supervisor) -> list[Json]:
         """Those about the service, its members, and the nodes and sites below them."""
         found = self._warnings.about(*subjects_of(supervisor.service, supervisor.estate))
-        return warnings_status(found)
+        return [*warnings_status(found), *self._alert_warnings(supervisor.service.name)]
+
+    def _alert_warnings(self, service: str | None = None) -> list[Json]:
+        return alert_warnings(self._alerts.firing(service), self._clock.monotonic_s(), self._clock.wall_s())
 
     def _incident(self, incident: str) -> IncidentRequests:
         return IncidentRequests(self._supervisors.values(), incident)

@@ -20,7 +20,7 @@ from controller.api.public import HealthReport, PublicServer
 from controller.control import DaemonControl
 from controller.logs import configure_logging
 from controller.metrics import render
-from controller.published import health_report, metrics_snapshot, routing
+from controller.published import health_report, metrics_snapshot, public_routes, routing
 from controller.sdnotify import Notifier
 from controller.station import VERSION, Station
 from controller.store.sqlite import SqliteStore
@@ -71,6 +71,7 @@ class Daemon:
                 probes=station.probe_runs,
                 declared=lambda: station.declared,
                 warnings=station.warnings,
+                alerts=station.inbox.alerts,
             ),
             estate=lambda: station.estate,
             read_events=station.journal.events,
@@ -82,6 +83,7 @@ class Daemon:
             health=self._health,
             routing=lambda service: routing(station.supervisors.get(service)),
             metrics=lambda: partial(render, metrics_snapshot(station)),
+            more=public_routes(station),
         )
 
     async def serve(self) -> int:

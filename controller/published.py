@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aiohttp import web
+
+from controller.api import discovery
 from controller.api.public import HealthReport, Routing
+from controller.api.pushes import Pushes
 from controller.metrics import ProbeSample, ServiceSample, Snapshot
 from controller.phases import read_timings
 from controller.station import VERSION, Station
@@ -18,6 +22,17 @@ from model.ports import Journal
 _CLOSED = frozenset(
     {"SplitBrain", "SwitchedOutside", "PrimaryWentBack", "PrimaryReadOnly", "OtherManagerPresent"}
 )
+
+
+def public_routes(station: Station) -> list[web.RouteDef]:
+    """What the HTTP port takes and shows beside health, metrics and routing: of the estate in force."""
+    pushes = Pushes(
+        token=lambda: station.estate.daemon.push_token,
+        secret=station.secret,
+        alerts=station.inbox.desk.take,
+        beat=station.inbox.heartbeats.push,
+    )
+    return [*pushes.routes(), *discovery.routes(lambda: station.estate)]
 
 
 def routing(supervisor: Supervisor | None) -> Routing | None:

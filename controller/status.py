@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from config.schema import ProbeEntry, Service
+from controller.alert_evidence import SOURCE
+from controller.alerts import Firing
 from controller.decide import would_text
 from controller.early_warnings.desk import OpenWarning
 from controller.readiness import Ready, readiness
+from controller.store.hostclock import wall_utc
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
 from controller.supervisor.open_incident import OpenIncident
@@ -119,6 +122,26 @@ def incident_status(supervisor: Supervisor, incident: OpenIncident, now_s: float
 def warnings_status(warnings: Iterable[OpenWarning]) -> list[Json]:
     """Early warnings that last: [{code, about, part, sentence, meaning, meaning_zh, since, severity}]."""
     return [warning.to_json() for warning in warnings]
+
+
+def alert_warnings(firing: Iterable[Firing], now_s: float, wall_s: float) -> list[Json]:
+    """Of alerts, those that warn, as `warnings_status` has them, with `source`: alertmanager. `code` is the
+    alert's name."""
+    return [
+        {
+            "code": f.alert.name,
+            "about": f"service/{f.meaning.service}",
+            "part": f.alert.fingerprint,
+            "sentence": f.alert.summary or f.alert.name,
+            "meaning": "",
+            "meaning_zh": "",
+            "since": wall_utc(wall_s - (now_s - f.since_s)),
+            "severity": "warning",
+            "source": SOURCE,
+        }
+        for f in firing
+        if f.meaning.says == "warning"
+    ]
 
 
 def declared_status(declared: Iterable[tuple[ProbeEntry, ProbeState]], now_s: float) -> list[Json]:

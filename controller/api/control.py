@@ -32,7 +32,8 @@ class Control(Protocol):
         rpo_s, rto_s, tolerance, incident, execution, decision, "members": [{name, role, node, site, health,
         why, age_ms, in_recovery, timeline, position, lag_bytes, sync_state, canary_n}]}],
         "probes": [{name, type, about, health, why, age_ms, flapping}],
-        "warnings": [{code, about, part, sentence, meaning, meaning_zh, since, severity}],
+        "warnings": [{code, about, part, sentence, meaning, meaning_zh, since, severity,
+        source: alertmanager, of an alert}],
         "incidents_open": [{id, service, code, level, recovered, elapsed_s, commander, acknowledged, reported,
         missed}],
         "approvals": [{id, service, what, runbook, to, requester, expires_in_s}]}

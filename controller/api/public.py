@@ -1,14 +1,14 @@
 """The HTTP port, for machines: metrics, health, and the checks by which HAProxy finds the primary.
 
-It answers anybody who reaches it, changes nothing and tells no secrets. The checks fail closed: whatever is
-unknown, stale or broken is 503, so that a proxy never sends writes where we are not sure.
+What is here answers anybody who reaches it, changes nothing and tells no secrets. The checks fail closed:
+whatever is unknown, stale or broken is 503, so that a proxy never sends writes where we are not sure.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -80,7 +80,7 @@ class PublicServer:
 
     health and routing are answered from memory; routing gives None for a service that there is not.
     metrics is called on the loop and takes a snapshot; what it returns renders that snapshot, which may take
-    long and runs in a worker thread, one at a time.
+    long and runs in a worker thread, one at a time. more: routes of other files: pushes, discovery, probes.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class PublicServer:
         health: Callable[[], HealthReport],
         routing: Callable[[str], Routing | None],
         metrics: Callable[[], Callable[[], bytes]],
+        more: Iterable[web.RouteDef] = (),
     ) -> None:
         self._address = address
         self._health = health
@@ -97,7 +98,7 @@ class PublicServer:
         self._metrics = metrics
         self._rendering = asyncio.Lock()
         app = web.Application(client_max_size=1024)
-        app.add_routes([web.get("/metrics", self.metrics), web.get("/healthz", self.healthz)])
+        app.add_routes([web.get("/metrics", self.metrics), web.get("/healthz", self.healthz), *more])
         for path, check in (
             ("/primary/{service}", self.primary),
             ("/primary/{service}/{member}", self.primary),

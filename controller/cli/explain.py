@@ -84,7 +84,8 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
     for probe in body.get("probes") or []:
         print_declared(line, probe)
     for warning in body.get("warnings") or []:
-        line(f"  early warning {warning.get('code')}: {warning.get('sentence')}", "yellow")
+        source = f" ({warning['source']})" if warning.get("source") else ""
+        line(f"  early warning {warning.get('code')}{source}: {warning.get('sentence')}", "yellow")
     for moment in body.get("moments") or []:
         stopped = f", stopped by {moment['stopped_by']}" if moment.get("stopped_by") else ""
         line(f"  decided at {moment['at_utc']}: {moment['code']}: {moment['verb']}{stopped}")

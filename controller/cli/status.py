@@ -220,7 +220,9 @@ def _declared(probe: Mapping[str, Any]) -> Text:
 def _warning(warning: Mapping[str, Any]) -> Text:
     """Nothing is out yet."""
     since = str(warning.get("since", ""))[:16].replace("T", " ")
-    text = f"{warning.get('code')} ({warning.get('about')}): {warning.get('sentence')}, since {since} UTC"
+    source = f", says {warning['source']}" if warning.get("source") else ""
+    about = f"{warning.get('about')}{source}"
+    text = f"{warning.get('code')} ({about}): {warning.get('sentence')}, since {since} UTC"
     return _text(text, "yellow")
 
 

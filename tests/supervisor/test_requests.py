@@ -10,6 +10,7 @@ import pytest
 from supervisor_bench import Bench, ends, running
 
 from controller.adapters.secrets import SecretStore
+from controller.alerts import AlertBox
 from controller.api.control import Caller
 from controller.control import DaemonControl
 from controller.declared import DeclaredProbes
@@ -36,6 +37,7 @@ def control(bench: Bench) -> DaemonControl:
         bench.clock,
         about=dict,
         reload=reload,
+        alerts=AlertBox(bench.clock, bench.estate.alerts, bench.estate.services),
         probes=lambda: ProbeRuns(bench.estate, bench.clock, factory, declared, {}),
         declared=lambda: declared,
     )
