@@ -2,7 +2,8 @@
 
 It runs on this host, as the daemon's own account, without a shell and with an environment of its own. Its
 exit code is its verdict: 0 all is well, 1 a warning, 2 critical, 3 it could not find out. Thousands of such
-plugins exist; so whatever no other type can see can be watched.
+plugins exist; so whatever no other type can see can be watched. Under the unit that is shipped no program can
+gain rights: a plugin that is set-uid root, such as check_icmp, fails there.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ LC_ALL=C
 export LC_ALL
 echo "@began $(date +%s.%N)"
 echo '@mounts'
-grep -Ev '^[^ ]+ /[^ ]+ (overlay|nsfs|proc|sysfs|cgroup2?|mqueue|devpts|fuse\.lxcfs) ' /proc/mounts
+grep -Ev '^([^ ]+ ){4}/[^ ]+ .* - (overlay|nsfs|proc|sysfs|cgroup2?|mqueue|devpts|fuse\.lxcfs) ' \
+  /proc/self/mountinfo
 echo '@space'
 df -P -k -l 2>/dev/null
 echo '@inodes'
@@ -39,6 +40,8 @@ exit 0
 """
 
 _DF = re.compile(r"(.+?)\s+(\d+|-)\s+(\d+|-)\s+(-?\d+|-)\s+(\d+%|-)\s+(/.*)")
+# proc(5), mountinfo: … mount point, options of the mount, … - type, source, options of the file system.
+_MOUNT = re.compile(r"(?:\S+ ){4}(\S+) .*? - (\S+) \S+ (\S+)")
 _TIME = re.compile(r"(\d+)(?:\.(\d{1,9}))?")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _MEMORY = re.compile(r"Mem(Total|Available):\s+(\d+) kB")
@@ -93,18 +96,20 @@ def _file_systems(lines: Mapping[str, list[str]]) -> dict[str, FileSystem | None
     space, inodes = _df(lines.get("space", ())), _df(lines.get("inodes", ()))
     found: dict[str, FileSystem | None] = {}
     for line in lines.get("mounts", ()):
-        words = line.split(" ")
-        if len(words) < 4:
+        match = _MOUNT.fullmatch(line)
+        if match is None:
             continue
-        mount = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), words[1])
+        mount = _ESCAPE.sub(lambda escape: chr(int(escape[1], 8)), match[1])
         if mount not in space:
             found[mount] = None
             continue
         size, free = space[mount]
         all_inodes, free_inodes = inodes.get(mount, (0, 0))
-        read_only = "ro" in words[3].split(",")
+        # What the kernel did to the file system itself. A mere mount of it may be read-only by design: so are
+        # all of them in the sandbox that the daemon runs in.
+        read_only = "ro" in match[3].split(",")
         # Mounted over one another: the last one is the one that is seen.
-        found[mount] = FileSystem(words[2], size * 1024, free * 1024, all_inodes, free_inodes, read_only)
+        found[mount] = FileSystem(match[2], size * 1024, free * 1024, all_inodes, free_inodes, read_only)
     return found
 
 

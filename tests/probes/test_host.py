@@ -191,6 +191,19 @@ async def test_a_file_system_that_became_read_only_is_seen_whatever_else_is_wron
     assert allowed.outcome is Outcome.SUCCEEDED
 
 
+async def test_a_sandbox_that_shows_everything_as_read_only_is_no_fault(tmp_path: Path) -> None:
+    """The daemon's own unit is one (ProtectSystem=)."""
+    mount = tmp_path / "data"
+    mount.mkdir()
+    node = Mounted(
+        f"mount -t tmpfs -o size=1m tmpfs {mount} && mount -o remount,bind,ro {mount}; touch {mount}/x"
+    )
+    reading = await read(node, mounts=[str(mount)])
+    assert reading.outcome is Outcome.SUCCEEDED, reading
+    assert reading.facts["file_systems"][str(mount)]["read_only"] is False
+    assert reading.facts["file_systems"][str(mount)]["free_inodes"] > 0
+
+
 async def test_a_disk_without_space_or_inodes_is_full(tmp_path: Path) -> None:
     mount = tmp_path / "data"
     mount.mkdir()

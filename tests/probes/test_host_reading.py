@@ -15,14 +15,14 @@ from probes.host_state import ClockOffset, FileSystem, HostState, clock_offset
 OUTPUT = r"""Welcome to db1!
 @began 1700000000.250000000
 @mounts
-/dev/sda1 / ext4 rw,relatime 0 0
-/dev/sdb1 /srv/my\040data xfs rw,noatime 0 0
-overlay /var/lib/docker/x overlay rw 0 0
-tmpfs /run tmpfs rw 0 0
-/dev/loop0 /snap/core squashfs ro 0 0
-nas:/export /mnt/nas nfs4 rw 0 0
-/dev/sdc1 /broken ext4 rw 0 0
-/dev/sdc1 /broken ext4 ro 0 0
+22 1 8:1 / / ro,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
+23 22 8:17 / /srv/my\040data rw,noatime shared:2 master:3 - xfs /dev/sdb1 rw,attr2
+24 22 0:50 / /var/lib/docker/x rw - overlay overlay rw,lowerdir=/a:/b
+25 22 0:22 / /run rw - tmpfs tmpfs rw
+26 22 7:0 / /snap/core ro - squashfs /dev/loop0 ro
+27 22 0:60 / /mnt/nas rw - nfs4 nas:/export rw
+28 22 8:33 / /broken rw - ext4 /dev/sdc1 rw
+29 28 8:33 / /broken rw,noatime - ext4 /dev/sdc1 ro,errors=remount-ro
 @space
 Filesystem     1024-blocks     Used Available Capacity Mounted on
 /dev/sda1            10000     9990        -5     101% /
@@ -63,7 +63,7 @@ def test_what_the_script_prints_is_read() -> None:
     assert state.file_systems["/mnt/nas"] is None
     broken = state.file_systems["/broken"]
     assert broken is not None
-    assert broken.read_only  # the mount on top
+    assert broken.read_only  # the kernel's doing, and the mount on top
     assert (state.memory_bytes, state.memory_available_bytes) == (2048 * 1024, 512 * 1024)
     assert (state.load1_milli, state.cpus) == (1250, 4)
     assert state.failed_units == ("broken.service", "other.mount")
