@@ -41,6 +41,7 @@ OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "redis": lambda port: {"host": LOOPBACK, "port": port},
     "haproxy": lambda port: {"socket": f"{LOOPBACK}:{port}", "backend": "shop"},
     "mariadb": lambda port: {"host": LOOPBACK, "port": port, "user": "monitor"},
+    "promql": lambda port: {"url": f"http://{LOOPBACK}:{port}", "query": "up"},
     "postgresql": lambda port: {**LOGIN, "port": port},
     "postgresql-canary": lambda port: {**LOGIN, "port": port},
     "ssh": lambda port: {"host": LOOPBACK, "port": port, "key": {"env": "BCM_NO_KEY"}},
