@@ -17,7 +17,8 @@ class MemberView:
     """One member: what the estate says of it and what the probes say (`probes`: by type).
 
     site_role: of its site; '' reads as the member's own role. mendable: its node can be reached by node
-    access, so that this product can bring it back by itself.
+    access, so that this product can bring it back by itself. pg: of the probe of its engine; facts: of that
+    one's last good reading, empty if there was none. Both are looked at hundreds of times in a judgement.
     """
 
     name: str
@@ -34,19 +35,17 @@ class MemberView:
     received_after_suspicion: bool = False
     site_role: str = ""
     mendable: bool = True
+    pg: ProbeState = field(init=False, repr=False, compare=False)
+    facts: Mapping[str, object] = field(init=False, repr=False, compare=False)
 
-    @property
-    def pg(self) -> ProbeState:
-        return self.probes.get(PG, ProbeState(self.name, PG))
+    def __post_init__(self) -> None:
+        pg = self.probes.get(PG) or ProbeState(self.name, PG)
+        object.__setattr__(self, "pg", pg)
+        object.__setattr__(self, "facts", pg.last_good.facts if pg.last_good else {})
 
     @property
     def canary(self) -> ProbeState | None:
         return self.probes.get(CANARY)
-
-    @property
-    def facts(self) -> Mapping[str, object]:
-        """Facts of the last good reading; empty if there was none."""
-        return self.pg.last_good.facts if self.pg.last_good else {}
 
     @property
     def fresh(self) -> bool:

@@ -115,7 +115,7 @@ class Situation:
         )
 
     def _member(self, name: str, states: Mapping[tuple[str, str], ProbeState], vetoes: bool) -> MemberView:
-        allowed = {f.name for f in fields(MemberView)}
+        allowed = {f.name for f in fields(MemberView) if f.init}
         told = {k: v for k, v in self.members[name].items() if k in allowed}
         view = MemberView(
             name=name,
