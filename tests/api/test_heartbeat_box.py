@@ -27,6 +27,17 @@ def test_only_declared_names_are_taken() -> None:
     assert len(box._last) == 0
 
 
+def test_a_reload_keeps_what_was_pushed_of_names_that_stay() -> None:
+    box = HeartbeatBox(VirtualClock(), ["nightly", "weekly"])
+    box.push("nightly")
+    box.push("weekly")
+    box.declare(["nightly", "hourly"])
+    assert box.last("nightly") is not None
+    assert box.last("weekly") is None
+    assert not box.push("weekly")
+    assert box.push("hourly")
+
+
 def test_a_status_is_short_and_printable() -> None:
     box = HeartbeatBox(VirtualClock(), ["nightly"])
     box.push("nightly", "back\x1b[31mup\n done" + "x" * 1000)
