@@ -30,11 +30,6 @@ class HeartbeatBox:
     def names(self) -> frozenset[str]:
         return self._names
 
-    def declare(self, names: Iterable[str]) -> None:
-        """Another estate is in force: what was pushed of names that stay is kept, the rest is forgotten."""
-        self._names = frozenset(names)
-        self._last = {name: last for name, last in self._last.items() if name in self._names}
-
     def push(self, name: str, status: str = "ok") -> bool:
         """Take a push of `name`, now. False: no such name is declared, and nothing was kept."""
         if name not in self._names:
