@@ -92,6 +92,13 @@ def test_what_could_not_be_found_out_is_no_change() -> None:
     assert not state.flapping
 
 
+def test_a_verdict_that_is_unknown_or_comes_too_soon_changes_nothing() -> None:
+    state = replace(FRESH, **sample(FRESH, Health.UP, 10.0))
+    assert sample(state, Health.UNKNOWN, 20.0) == {}
+    assert sample(state, Health.DOWN, 10.2, spacing_s=0.25) == {}
+    assert sample(state, Health.DOWN, 10.3, spacing_s=0.25)["verdicts"] == history("ud")
+
+
 def alternating(rounds: int, at_s: float, step_s: float) -> str:
     return " ".join(f"ok@{at_s + n * step_s} unreachable@{at_s + (n + 0.5) * step_s}" for n in range(rounds))
 

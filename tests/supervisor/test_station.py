@@ -264,7 +264,7 @@ async def test_a_process_in_trouble_holds_every_service_and_a_reload_keeps_its_s
     loaded = write(tmp_path / "estate.yaml", orders=service("a", "b"))
     async with station(loaded) as made:
         supervisor = made.supervisors["orders"]
-        while made.observer.score < MOST:
+        for _ in range(MOST):
             made.scheduler.awareness.end_round(1.0, 0.9, awaited=False)
         made._observed(Observation("orders/m0", "postgresql", "me", Outcome.SUCCEEDED, 1.0, 1.1, 1.1))
         gates = {g.name: g for g in supervisor.judge_now().decision.gates}
@@ -273,3 +273,17 @@ async def test_a_process_in_trouble_holds_every_service_and_a_reload_keeps_its_s
         await made.apply(loaded)
         assert made.observer.score >= UNFIT_FROM  # a good round of the scheduler's own may have lowered it
         assert made.observer.judge(1.2)[0] is False
+
+
+async def test_a_declared_reference_vouches_for_the_own_network(tmp_path: Path) -> None:
+    gateway = {"type": "tcp", "reference": True, "options": {"host": "127.0.0.1", "port": 1}}
+    loaded = write(tmp_path / "estate.yaml", orders=service("a", "b"))
+    estate = yaml.safe_load((tmp_path / "estate.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "estate.yaml").write_text(yaml.safe_dump({**estate, "probes": {"gw": gateway}}))
+    async with station(loaded, start=False) as made:
+        assert made.observer.judge(1.2)[0] is None
+    async with station(load_estate(tmp_path / "estate.yaml"), start=False) as made:
+        assert made.observer.judge(1.2)[0] is False
+        made._observed(Observation("probe/gw", "tcp", "me", Outcome.SUCCEEDED, 1.0, 1.1, 1.1))
+        assert made.observer.judge(1.2)[0] is True
+        assert made.declared.states()["gw"].last is not None
