@@ -20,7 +20,7 @@ from controller.api.public import HealthReport, PublicServer
 from controller.control import DaemonControl
 from controller.logs import configure_logging
 from controller.metrics import render
-from controller.published import health_report, metrics_snapshot, public_routes, routing
+from controller.published import health_report, metrics_snapshot, public_doors, routing
 from controller.sdnotify import Notifier
 from controller.station import VERSION, Station
 from controller.store.sqlite import SqliteStore
@@ -78,12 +78,14 @@ class Daemon:
             socket=settings.socket,
             group=settings.socket_group,
         )
+        routes, closing = public_doors(station)
         self._public = PublicServer(
             settings.http,
             health=self._health,
             routing=lambda service: routing(station.supervisors.get(service)),
             metrics=lambda: partial(render, metrics_snapshot(station)),
-            more=public_routes(station),
+            more=routes,
+            closing=closing,
         )
 
     async def serve(self) -> int:

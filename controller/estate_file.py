@@ -11,9 +11,11 @@ from config.document import Document
 from config.document import Path as Place
 from config.findings import Finding
 from config.loader import Examined, LoadedEstate, examine, load_estate
+from config.modules import ProbeModule
 from config.positions import load_yaml
 from config.report import check_report
 from config.validation import findings_of
+from controller.probe_modules import module_problem
 from model.errors import UsageError
 from probes.registry import load_probe_type
 
@@ -52,3 +54,16 @@ def probe_findings(document: Document) -> Iterator[Finding]:
             options.model_validate(given)
         except ValidationError as error:
             yield from findings_of(error, document, model=options, at=("probes", name, "options"))
+    yield from _module_findings(document)
+
+
+def _module_findings(document: Document) -> Iterator[Finding]:
+    patterns = [p for p in document.items("daemon", "probe_endpoint") if isinstance(p, str)]
+    for name, entry in document.mapping("probe_modules").items():
+        try:
+            module = ProbeModule.model_validate(entry)
+        except ValidationError:
+            continue  # the schema says so
+        problem = module_problem(module, patterns)
+        if problem is not None:
+            yield document.error(("probe_modules", name), problem, key=True)

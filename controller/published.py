@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
 from controller.api import discovery
+from controller.api.blackbox import ProbeEndpoint
 from controller.api.public import HealthReport, Routing
 from controller.api.pushes import Pushes
 from controller.metrics import ProbeSample, ServiceSample, Snapshot
@@ -24,15 +25,18 @@ _CLOSED = frozenset(
 )
 
 
-def public_routes(station: Station) -> list[web.RouteDef]:
-    """What the HTTP port takes and shows beside health, metrics and routing: of the estate in force."""
+def public_doors(station: Station) -> tuple[list[web.RouteDef], Callable[[], Awaitable[None]]]:
+    """What the HTTP port takes and shows beside health, metrics and routing, and how that is ended. It is of
+    the estate in force."""
     pushes = Pushes(
         token=lambda: station.estate.daemon.push_token,
-        secret=station.secret,
+        secret=station.secrets.get,
         alerts=station.inbox.desk.take,
         beat=station.inbox.heartbeats.push,
     )
-    return [*pushes.routes(), *discovery.routes(lambda: station.estate)]
+    probes = ProbeEndpoint(lambda: station.estate, station.clock, station.secrets)
+    routes = [*pushes.routes(), *discovery.routes(lambda: station.estate), *probes.routes()]
+    return routes, probes.aclose
 
 
 def routing(supervisor: Supervisor | None) -> Routing | None:

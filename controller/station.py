@@ -11,7 +11,6 @@ import structlog
 
 from config.loader import LoadedEstate
 from config.schema import Estate, Service
-from config.secrets import SecretRef
 from controller.adapters.clock import SystemClock
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.secrets import SecretStore
@@ -244,9 +243,9 @@ class Station:
             incident = supervisor.ledger.incident_id if supervisor is not None else None
             await self.journal.append(type_, data, service=service, incident=incident)
 
-    def secret(self, reference: SecretRef) -> str:
-        """Raises SecretError."""
-        return self._secrets.get(reference)
+    @property
+    def secrets(self) -> SecretStore:
+        return self._secrets
 
     async def _keep(self) -> None:
         """What nobody else looks after: a disk under the journal that was full or does not answer."""

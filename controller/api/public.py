@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -80,7 +80,8 @@ class PublicServer:
 
     health and routing are answered from memory; routing gives None for a service that there is not.
     metrics is called on the loop and takes a snapshot; what it returns renders that snapshot, which may take
-    long and runs in a worker thread, one at a time. more: routes of other files: pushes, discovery, probes.
+    long and runs in a worker thread, one at a time. more: routes of other files (pushes, discovery, probes);
+    closing: called at the end of the port's life, for what they keep.
     """
 
     def __init__(
@@ -91,11 +92,13 @@ class PublicServer:
         routing: Callable[[str], Routing | None],
         metrics: Callable[[], Callable[[], bytes]],
         more: Iterable[web.RouteDef] = (),
+        closing: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._address = address
         self._health = health
         self._routing = routing
         self._metrics = metrics
+        self._closing = closing
         self._rendering = asyncio.Lock()
         app = web.Application(client_max_size=1024)
         app.add_routes([web.get("/metrics", self.metrics), web.get("/healthz", self.healthz), *more])
@@ -130,6 +133,8 @@ class PublicServer:
 
     async def stop(self) -> None:
         await self._runner.cleanup()
+        if self._closing is not None:
+            await self._closing()
 
     async def metrics(self, _request: web.Request) -> web.Response:
         async with self._rendering:
