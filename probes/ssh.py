@@ -8,6 +8,7 @@ that a stranger does makes a target `down`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -104,9 +105,12 @@ class SshProbe(Probe):
             sock = await connect(addresses)
         except OSError as exc:
             return reading_of_os_error(exc)
-        facts: dict[str, Any] = {"address": str(sock.getpeername()[0])}
-        note("connected to %s", facts["address"])
+        facts: dict[str, Any] = {}
         try:
+            # Of one that has hung up already there is none.
+            with contextlib.suppress(OSError):
+                facts["address"] = str(sock.getpeername()[0])
+            note("connected to %s", facts.get("address", "nobody any more"))
             facts["server"], heard = await read_banner(sock)
             note("it is %s", facts["server"])
             login = SshLogin(sock, heard, began_s, note_from_thread())
