@@ -16,9 +16,9 @@ from controller.adapters.nodes import NodeAccesses
 from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
 from controller.declared import DeclaredProbes
-from controller.inbox import Inbox
 from controller.early_warnings.desk import DeskPorts, WarningDesk
 from controller.early_warnings.look import look
+from controller.inbox import Inbox
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
 from controller.probe_runs import ProbeRuns
