@@ -80,7 +80,7 @@ def _common(attempt: Attempt) -> Iterator[Metric]:
         "probe_ip_protocol", "4 or 6: version of IP; 0 if not known.", address.version if address else 0
     )
     if address is not None:
-        yield _one("probe_ip_addr_hash", "Hash of the address: changes with it.", _fnv1(address.packed))
+        yield _one("probe_ip_addr_hash", "Hash of the address: changes with it.", _fnv1a(address.packed))
 
 
 def _http(attempt: Attempt) -> Iterator[Metric]:
@@ -156,9 +156,9 @@ def _ip(text: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _fnv1(data: bytes) -> int:
-    """FNV-1, 32 bits, as blackbox_exporter hashes an address."""
+def _fnv1a(data: bytes) -> int:
+    """FNV-1a, 32 bits, as blackbox_exporter hashes an address."""
     value = 0x811C9DC5
     for byte in data:
-        value = (value * 0x01000193 & 0xFFFFFFFF) ^ byte
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
     return value
