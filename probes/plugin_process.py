@@ -35,9 +35,13 @@ class Ended:
 
 
 class PluginProcess:
-    """`run` blocks, once; `stop` may come from any thread, at any time, and never blocks."""
+    """`run` blocks, once; `stop` may come from any thread, at any time, and never blocks.
 
-    def __init__(self) -> None:
+    kept_bytes: of each stream, its first and its last half.
+    """
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
         self._stopped = False
         self._wake: int | None = None
@@ -72,7 +76,7 @@ class PluginProcess:
             cwd="/",
             start_new_session=True,
         )
-        output, errors = Captured(KEPT_BYTES), Captured(KEPT_BYTES)
+        output, errors = Captured(self._kept_bytes), Captured(self._kept_bytes)
         with process:
             try:
                 why = self._read(process, {process.stdout: output, process.stderr: errors}, wake)
