@@ -53,7 +53,8 @@ async def _connect(address: Address) -> socket.socket:
                 raise OSError(code, os.strerror(code))
         elif code:
             raise own_error(OSError(code, os.strerror(code)))
-        if sock.getsockname() == sock.getpeername():
+        own = sock.getsockname()
+        if own[1] == address.sockaddr[1] and own == sock.getpeername():
             # The kernel may pick the very port that is probed and connect the socket to itself.
             raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         return sock
