@@ -11,6 +11,7 @@ from controller.api.control import Caller
 from controller.declared import DeclaredProbes, subjects_of
 from controller.early_warnings.desk import WarningDesk
 from controller.incident_requests import IncidentRequests
+from controller.inspection.desk import InspectionDesk
 from controller.probe_runs import ProbeRuns
 from controller.status import (
     alert_warnings,
@@ -42,6 +43,7 @@ class DaemonControl:
         probes: Callable[[], ProbeRuns],
         declared: Callable[[], DeclaredProbes],
         warnings: WarningDesk,
+        inspections: InspectionDesk,
         alerts: AlertBox,
     ) -> None:
         self._supervisors = supervisors
@@ -51,6 +53,7 @@ class DaemonControl:
         self._probes = probes
         self._declared = declared
         self._warnings = warnings
+        self._inspections = inspections
         self._alerts = alerts
 
     def status(self) -> Json:
@@ -167,6 +170,17 @@ class DaemonControl:
 
     async def run_probe(self, name: str, type_: str | None) -> Json:
         return await self._probes().run(name, type_)
+
+    async def inspect(self, service: str | None, *, actor: str) -> Json:
+        if service is not None:
+            self._supervisor(service)
+        return await self._inspections.inspect(service, trigger="person", actor=actor)
+
+    def inspection_progress(self) -> Json:
+        return self._inspections.progress()
+
+    def last_inspection(self) -> Json | None:
+        return self._inspections.last()
 
     async def plan(self, service: str, runbook: str, to: str | None) -> Json:
         supervisor = self._supervisor(service)

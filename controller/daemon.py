@@ -57,6 +57,7 @@ class Daemon:
         self._station = station
         self._started_s = station.clock.monotonic_s()
         self._notifier = Notifier.from_environment()
+        station.watchdog_s = self._notifier.watchdog_s
         self._estate_error: str | None = None
         self._stop = asyncio.Event()
         self._reloading: asyncio.Task[None] | None = None
@@ -71,6 +72,7 @@ class Daemon:
                 probes=station.probe_runs,
                 declared=lambda: station.declared,
                 warnings=station.warnings,
+                inspections=station.inspections,
                 alerts=station.inbox.alerts,
             ),
             estate=lambda: station.estate,

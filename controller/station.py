@@ -19,6 +19,8 @@ from controller.declared import DeclaredProbes
 from controller.early_warnings.desk import DeskPorts, WarningDesk
 from controller.early_warnings.look import look
 from controller.inbox import Inbox
+from controller.inspection.desk import InspectionDesk
+from controller.inspection.ground import DaemonSide, Ground
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
 from controller.probe_runs import ProbeRuns
@@ -79,6 +81,15 @@ class Station:
                 another_leads=lambda: self._observing().another_leads,
             )
         )
+        self.inspections = InspectionDesk(
+            clock=clock,
+            journal=self.journal,
+            estate=lambda: self.estate,
+            make=self._inspected,
+            page=self.pager.page,
+            leads=store.held,
+        )
+        self.watchdog_s: float | None = None
         self._quiet = quiet
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -101,6 +112,7 @@ class Station:
         self._keeper = asyncio.create_task(self._keep(), name="keeper")
         if not self._quiet:
             self._beside.append(asyncio.create_task(self.warnings.run(), name="early-warnings"))
+            self._beside.append(asyncio.create_task(self.inspections.run(), name="inspections"))
 
     async def apply(self, loaded: LoadedEstate) -> None:
         """Go on with another estate; what was seen of the old one is forgotten.
@@ -301,6 +313,25 @@ class Station:
             if on_node or supervisor.service.name == kind:
                 supervisor.observer(*self.observer.judge(seen.ended_s))
                 supervisor.observe(seen)
+
+    def _inspected(self, service: str | None) -> Ground:
+        """Of the estate in force."""
+        side = DaemonSide(
+            self.store.held(), self.store.problem or "", self.watchdog_s, self.pager.undelivered
+        )
+        return Ground(
+            estate=self.estate,
+            clock=self.clock,
+            secrets=self._secrets,
+            nodes=self._nodes.all(),
+            sql=SqlSessions(self.estate, self._secrets),
+            probes=self.probes,
+            declared=self.declared,
+            read_events=self.journal.events,
+            state_dir=self.estate.daemon.state_dir,
+            daemon=side,
+            service=service,
+        )
 
     def probe_runs(self) -> ProbeRuns:
         """Of the estate in force."""

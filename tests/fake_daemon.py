@@ -161,6 +161,15 @@ class FakeControl:
     async def run_probe(self, name: str, type_: str | None) -> Any:
         return self._answer("run_probe", name=name, type_=type_)
 
+    async def inspect(self, service: str | None, *, actor: str) -> Any:
+        return self._answer("inspect", service=service, actor=actor)
+
+    def inspection_progress(self) -> dict[str, Any]:
+        return self._answer("inspection_progress")
+
+    def last_inspection(self) -> Any:
+        return self._answer("last_inspection")
+
     async def plan(self, service: str, runbook: str, to: str | None) -> Any:
         return self._answer("plan", service=service, runbook=runbook, to=to)
 

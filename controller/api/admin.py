@@ -19,10 +19,11 @@ from controller.api.bodies import read_body
 from controller.api.control import Caller, Control, ReadEvents
 from controller.api.feed import JournalFeed
 from controller.api.incidents import IncidentApi
+from controller.api.inspections import InspectionApi
 from controller.api.people import peer_uid, resolve_caller
 from controller.api.reading import Reading
 from controller.api.unix_socket import open_admin_socket, remove_admin_socket
-from model.errors import UsageError
+from model.errors import BcmError, UsageError
 
 PERSON_HEADER: Final = "BCM-Person"
 _LARGEST_REQUEST: Final = 64 * 1024
@@ -38,6 +39,7 @@ class AdminApi:
         self._estate = estate
         self._reading = reading
         self._incidents = IncidentApi(control, self._caller)
+        self._inspections = InspectionApi(control, self._actor)
 
     def routes(self) -> list[web.RouteDef]:
         service = "/v1/services/{service}"
@@ -56,6 +58,7 @@ class AdminApi:
             web.post("/v1/probes/run", self.run_probe),
             web.post("/v1/reload", self.reload),
             *self._incidents.routes(),
+            *self._inspections.routes(),
         ]
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -151,6 +154,13 @@ class AdminApi:
         connection = request.transport.get_extra_info("socket") if request.transport else None
         named = request.headers.get(PERSON_HEADER) or request.query.get("person")
         return resolve_caller(self._estate(), peer_uid(connection), named)
+
+    def _actor(self, request: web.Request) -> str:
+        """Who asks, for what anybody may ask: the person, or that it is nobody of the estate."""
+        try:
+            return self._caller(request).person
+        except BcmError:
+            return "somebody"
 
     def _service(self, request: web.Request) -> Service:
         return self._known_service(request.match_info["service"])

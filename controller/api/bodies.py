@@ -70,6 +70,12 @@ class RunProbeBody(Body):
     type: NameText | None = None
 
 
+class InspectBody(Body):
+    """`service`: only what concerns it."""
+
+    service: NameText | None = None
+
+
 class EmptyBody(Body):
     """Of a request that says all in its path."""
 

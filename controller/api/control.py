@@ -106,6 +106,19 @@ class Control(Protocol):
         """One attempt apart from the schedule: see `controller.probe_runs.ProbeRuns.run`."""
         ...
 
+    async def inspect(self, service: str | None, *, actor: str) -> Json:
+        """Every check, once and now: `controller.inspection.words.Inspection.to_json()`, with `since` (what
+        changed since the one before, or None) and `journaled`."""
+        ...
+
+    def inspection_progress(self) -> Json:
+        """{"running", "done", "total"}: checks that have ended, of all."""
+        ...
+
+    def last_inspection(self) -> Json | None:
+        """As `inspect`; one of an earlier process as {"recorded": {at, counts, findings, …}}."""
+        ...
+
     async def plan(self, service: str, runbook: str, to: str | None) -> Json:
         """What it would do: `runbooks.plan_view.PlanView.to_json()` with `gates` and `stopped_by`."""
         ...

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "init": (f"{_HERE}.init:init", "Write a starter estate, or print the SQL for its roles."),
     "status": (f"{_HERE}.status:status", "Show every service and its members."),
     "explain": (f"{_HERE}.explain:explain", "Say what would happen now, and which gate would stop it."),
+    "inspect": (f"{_HERE}.inspect:inspect", "Make every check once, now, and say what to do."),
     "switchover": (f"{_HERE}.switch:switchover", "Move the primary, with both sides alive."),
     "failover": (f"{_HERE}.switch:failover", "Replace a lost primary."),
     "pause": (f"{_HERE}.hands:pause", "Keep hands off a service for a while."),
