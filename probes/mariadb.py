@@ -1,4 +1,4 @@
-"""Probe type `mariadb`: does a server let us in, read, and, where asked to, write; and what is it.
+"""Probe type `mariadb`: does a server let us in, read, and, where asked to, write; and what is it?
 
 Each attempt opens a fresh connection: a hung server keeps old ones open (SIGSTOP). With `hold`, one more
 idles beside them, whose end tells of a crash within milliseconds. MariaDB ends idle connections without a
