@@ -175,4 +175,4 @@ def _reading_of_farewell(closed: ClosedByBrokerError) -> Reading:
 
 
 def _with(reading: Reading, facts: dict[str, Any]) -> Reading:
-    return Reading(reading.outcome, reading.failure, reading.detail, facts)
+    return reading.adding(facts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -49,6 +49,10 @@ class Reading:
     @classmethod
     def unknown(cls, failure: Failure | None, detail: str = "", **facts: Any) -> Reading:
         return cls(Outcome.UNKNOWN, failure, detail, facts)
+
+    def adding(self, facts: Mapping[str, Any]) -> Reading:
+        """The same with more facts; those that it has, such as the name of our own trouble, are kept."""
+        return replace(self, facts={**facts, **self.facts})
 
     @property
     def shows_life(self) -> bool:

@@ -67,8 +67,7 @@ class HttpProbe(Probe):
             return Reading.failed(Failure.BAD_ANSWER, str(exc), **facts, **phases.facts())
         except OSError as exc:
             note("failed: %s", exc)
-            reading = reading_of_stream_error(exc)
-            return Reading(reading.outcome, reading.failure, reading.detail, facts | phases.facts())
+            return reading_of_stream_error(exc).adding(facts | phases.facts())
         return self._expectations.judge(response, facts | phases.facts())
 
     async def _final_response(self, facts: dict[str, Any], phases: _Phases) -> Response:

@@ -65,8 +65,7 @@ class PostgresqlProbe(Probe):
         if self._disk is None:
             return reading
         self._disk.refresh(DISK_EVERY_S if reading.failure is None else DISK_SUSPECT_S)
-        facts = {**reading.facts, **self._disk.facts}
-        return Reading(reading.outcome, reading.failure, reading.detail, facts)
+        return reading.adding(self._disk.facts)
 
     async def hold(self) -> Reading | None:
         session = self._new_session()

@@ -157,7 +157,8 @@ class PromqlProbe(Probe):
             return Reading.unknown(Failure.BAD_ANSWER, f"Prometheus: {exc}", **facts)
         except OSError as exc:
             reading = reading_of_stream_error(exc)
-            return Reading.unknown(reading.failure, f"Prometheus: {reading.detail}", **facts)
+            told = Reading.unknown(reading.failure, f"Prometheus: {reading.detail}", **reading.facts)
+            return told.adding(facts)
         if stale:
             note("judged: %s", stale)
             return Reading.unknown(None, stale, **facts)

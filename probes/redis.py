@@ -181,4 +181,4 @@ def _is_there(found: Reply) -> bool:
 
 
 def _with(reading: Reading, facts: dict[str, Any]) -> Reading:
-    return Reading(reading.outcome, reading.failure, reading.detail, facts)
+    return reading.adding(facts)

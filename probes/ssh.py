@@ -199,7 +199,6 @@ def _failed(error: Exception, facts: dict[str, Any]) -> Reading:
         case NotNowError():
             return Reading.failed(Failure.SATURATED, str(error), **facts)
         case OSError():
-            reading = reading_of_os_error(error)
-            return Reading(reading.outcome, reading.failure, reading.detail, facts)
+            return reading_of_os_error(error).adding(facts)
         case _:
             return Reading.failed(Failure.BAD_ANSWER, one_line(str(error)), **facts)
