@@ -17,6 +17,7 @@ from memory_journal import MemoryJournal, MemoryStore
 from virtual_clock import VirtualClock, settle
 
 from config.schema import Estate, Service
+from controller.alerts import Firing
 from controller.supervisor.executor import Executor
 from controller.supervisor.judgement import Judged
 from controller.supervisor.supervisor import Supervisor
@@ -210,6 +211,7 @@ class Bench:
         self.watched: list[str | None] = []
         self.budget = 3
         self.broken: tuple[str, ...] = ()
+        self.firing: tuple[Firing, ...] = ()
         self.observing = Observing(another_leads=False, why="the disk is full")
         self.executor = ScriptedExecutor(self)
         self.trouble = Trouble(self._page)
@@ -237,6 +239,7 @@ class Bench:
             watch_primary=self._watch,
             trouble=self.trouble,
             observing=lambda: self.observing,
+            alerts=lambda _service: self.firing,
         )
 
     def start(self) -> None:
