@@ -105,6 +105,7 @@ def metrics_snapshot(station: Station) -> Snapshot:
         state = str(event.data.get("state"))
         states[state] = states.get(state, 0) + 1
     supervisors = list(station.supervisors.values())
+    now_s = station.clock.monotonic_s()
     return Snapshot(
         version=VERSION,
         wall_s=station.clock.wall_s(),
@@ -114,7 +115,7 @@ def metrics_snapshot(station: Station) -> Snapshot:
         pages_undelivered=station.pager.undelivered,
         executions=states,
         services=[_service_sample(s, station.journal) for s in supervisors],
-        probes=[_probe_sample(state) for s in supervisors for state in s.knowledge.states()],
+        probes=[_probe_sample(state) for s in supervisors for state in s.knowledge.states(now_s)],
     )
 
 

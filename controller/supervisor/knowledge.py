@@ -115,9 +115,12 @@ class Knowledge:
         at_s = next((at for n, at in reversed(self._acked) if n <= canary_n), None)
         return None if at_s is None else max(0.0, now_s - at_s)
 
-    def states(self) -> list[ProbeState]:
-        """Of every probe that concerns the service."""
-        return list(self._states.values())
+    def states(self, now_s: float | None = None) -> list[ProbeState]:
+        """Of every probe that concerns the service: as it is now, so that what is stale is unknown, or without
+        a time as it was last seen."""
+        if now_s is None:
+            return list(self._states.values())
+        return [age(state, now_s, self.service.detection) for state in self._states.values()]
 
     def state(self, member: str, probe: str) -> ProbeState | None:
         return self._states.get((f"{self.service.name}/{member}", probe))

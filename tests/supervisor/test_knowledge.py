@@ -111,6 +111,22 @@ def test_a_reading_that_is_too_old_is_unknown_never_down(seen: Seen) -> None:
     assert list(states.values()) == [Health.UP, Health.UNKNOWN]
 
 
+def test_whatever_was_looked_at_is_unknown_once_nobody_looks_any_more(seen: Seen) -> None:
+    """The server, the canary and the host alike: in what is judged and in what is published."""
+    seen.good("pg1", 1.0)
+    seen.canary("pg1", 1.0, 7)
+    seen.knowledge.observe(
+        Observation("node/db-pg1", "icmp", "test", Outcome.SUCCEEDED, 0.99, 1.0, 1.0, None, "", {}), "pg1"
+    )
+    stale_s = 1.0 + seen.knowledge.service.detection.stale_s
+    for now_s, health in ((stale_s - 0.01, Health.UP), (stale_s + 0.01, Health.UNKNOWN)):
+        member = seen.knowledge.view("pg1", now_s).member("pg1")
+        assert member is not None
+        judged = [*member.probes.values(), *member.node_probes.values()]
+        assert [state.health for state in judged] == [health] * 3
+        assert [state.health for state in seen.knowledge.states(now_s)] == [health] * 3
+
+
 def test_the_age_of_a_members_data_is_that_of_the_canary_that_it_shows(seen: Seen) -> None:
     for n, at_s in ((10, 1.0), (11, 2.0), (13, 4.0)):
         seen.canary("pg1", at_s, n)
