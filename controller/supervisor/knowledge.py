@@ -116,8 +116,8 @@ class Knowledge:
         return None if at_s is None else max(0.0, now_s - at_s)
 
     def states(self, now_s: float | None = None) -> list[ProbeState]:
-        """Of every probe that concerns the service: as it is now, so that what is stale is unknown, or without
-        a time as it was last seen."""
+        """Of every probe that concerns the service, as last seen; with `now_s` as it is then, when what is
+        stale is unknown."""
         if now_s is None:
             return list(self._states.values())
         return [age(state, now_s, self.service.detection) for state in self._states.values()]
