@@ -39,6 +39,7 @@ OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "tcp": lambda port: {"host": LOOPBACK, "port": port, "send": "hello\n", "expect": "hello", "hold": True},
     "http": lambda port: {"url": f"http://{LOOPBACK}:{port}/"},
     "redis": lambda port: {"host": LOOPBACK, "port": port},
+    "grpc": lambda port: {"host": LOOPBACK, "port": port},
     "amqp": lambda port: {"host": LOOPBACK, "port": port, "user": "probe", "password": {"env": "HOME"}},
     "haproxy": lambda port: {"socket": f"{LOOPBACK}:{port}", "backend": "shop"},
     "mariadb": lambda port: {"host": LOOPBACK, "port": port, "user": "monitor"},
