@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from pathlib import PurePosixPath
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
@@ -47,11 +47,14 @@ _threads = BoundedThreads("backup probe", MOST_AT_ONCE)
 
 
 class BackupOptions(ProbeOptions):
-    """How the newest backup is found, and how old it may be. With a `node`, there; else on this host."""
+    """How the newest backup is found, where, and how old it may be."""
 
     max_age: PositiveSeconds = Field(description="The oldest that the newest good backup may be.")
+    where: Literal["node", "controller"] = Field(
+        "node", description="Look on the probe's `node`, or on the controller's own host, as its own account."
+    )
     os_user: str | None = Field(
-        None, description="Account on the node that looks; the one that logs in, if left out. Needs a `node`."
+        None, description="Account on the node that looks; the one that logs in, if left out."
     )
 
     files: str = Field(
@@ -120,6 +123,8 @@ class BackupOptions(ProbeOptions):
     def _one_way(self) -> Self:
         if bool(self.files) == bool(self.command):
             raise ValueError("give `files` or `command`: the one or the other")
+        if self.os_user is not None and self.where == "controller":
+            raise ValueError("`os_user` is for a node; on the controller's host its own account looks")
         if self.files and (self.json_path or self.format != "auto"):
             raise ValueError("`json_path` and `format` are for what a `command` prints")
         if self.command and not self.command[0]:
@@ -160,7 +165,7 @@ class BackupProbe(Probe):
         else:
             argv = listing_command(options.files, min_bytes=options.min_bytes, ignore=options.ignore)
         try:
-            result = await (self._run_here(argv) if self.ports.node is None else self._run_there(argv))
+            result = await (self._run_here(argv) if options.where == "controller" else self._run_there(argv))
         except NodeAccessError as exc:
             return Reading.unknown(None, f"{exc.where}: {exc.what}" if exc.where else exc.what)
         except AllBusyError as exc:
@@ -181,8 +186,6 @@ class BackupProbe(Probe):
 
     async def _run_here(self, argv: list[str]) -> CommandResult:
         """Raises AllBusyError and OSError."""
-        if self._options.os_user is not None:
-            raise NodeAccessError("`os_user` needs a `node` whose access can change the user")
         process = PluginProcess(OUTPUT_BYTES)
         clock = self.ports.clock
         note("running on this host: %s", one_line(" ".join(argv), 500))
@@ -199,7 +202,12 @@ class BackupProbe(Probe):
     async def _run_there(self, argv: list[str]) -> CommandResult:
         """Raises NodeAccessError."""
         node, user = self.ports.node, self._options.os_user
-        assert node is not None  # noqa: S101  # the caller has looked
+        if node is None:
+            # Never this host instead: what lies here says nothing of what lies there.
+            raise NodeAccessError(
+                "no access to a node: give the probe a `node` whose `access` is ssh or local, or set "
+                "`where: controller`"
+            )
         note("running on the node: %s", one_line(node.describe(argv, user=user), 500))
         return await node.run(argv, timeout_s=LIMIT_S, user=user)
 

@@ -54,7 +54,8 @@ async def node(request: pytest.FixtureRequest) -> AsyncIterator[NodeAccess | Non
 
 
 def probe(node: NodeAccess | None = None, **options: Any) -> BackupProbe:
-    given = BackupOptions.model_validate({"max_age": "26h", **options})
+    where = "controller" if node is None else "node"
+    given = BackupOptions.model_validate({"max_age": "26h", "where": where, **options})
     return BackupProbe("probe/backup", given, replace(ports(RealClock()), node=node))
 
 
@@ -320,6 +321,13 @@ async def test_what_can_not_be_found_out_is_unknown(
     assert reading.detail
 
 
+async def test_a_node_without_access_is_unknown_and_no_other_host_is_looked_at(tmp_path: Path) -> None:
+    write(tmp_path / "a.dump", HOUR_S)
+    reading = await run(None, files=f"{tmp_path}/*.dump", where="node")
+    assert reading.outcome is Outcome.UNKNOWN
+    assert "no access to a node" in reading.detail
+
+
 async def test_a_node_that_can_not_be_reached_is_unknown(sshd: SshServer) -> None:
     async with nobody() as port:
         access = SshAccess("db1", LOOPBACK, sshd.settings(port=port), SecretStore())
@@ -348,6 +356,7 @@ async def test_an_attempt_that_is_cancelled_leaves_no_program_behind(tmp_path: P
     [
         {},
         {"files": "/b/*", "command": ("x",)},
+        {"files": "/b/*", "where": "controller", "os_user": "postgres"},
         {"files": "backups/*"},
         {"files": "/backups/../etc/*"},
         {"files": "/backups/**"},
