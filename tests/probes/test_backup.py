@@ -37,16 +37,13 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
         yield server
 
 
-@pytest.fixture(params=["here", "node", "ssh"])
+@pytest.fixture(params=["here", "node"])
 async def node(request: pytest.FixtureRequest) -> AsyncIterator[NodeAccess | None]:
-    """Every test of files sees the same in all three ways."""
+    """Tests that take it see the same in both ways."""
     if request.param == "here":
         yield None
         return
-    access: LocalAccess | SshAccess = LocalAccess("db1")
-    if request.param == "ssh":
-        server: SshServer = request.getfixturevalue("sshd")
-        access = SshAccess("db1", LOOPBACK, server.settings(), SecretStore())
+    access = LocalAccess("db1")
     try:
         yield access
     finally:
@@ -319,6 +316,23 @@ async def test_what_can_not_be_found_out_is_unknown(
     reading = await run(node, command=command)
     assert reading.outcome is Outcome.UNKNOWN
     assert reading.detail
+
+
+async def test_over_ssh_it_sees_the_same(sshd: SshServer, tmp_path: Path) -> None:
+    write(tmp_path / 'it\'s "$(id)" here.dump', 2 * HOUR_S)
+    write(tmp_path / "b.dump.partial", HOUR_S)
+    access = SshAccess("db1", LOOPBACK, sshd.settings(), SecretStore())
+    try:
+        found = await run(access, files=f"{tmp_path}/*.dump*")
+        missing = await run(access, files=f"{tmp_path}/not_mounted/*")
+        printed = await run(access, command=printing(iso(2 * HOUR_S)))
+        failing = await run(access, command=printing("", status=3))
+    finally:
+        await access.aclose()
+    assert found.facts["name"] == f'{tmp_path}/it\'s "$(id)" here.dump'
+    assert {found.outcome, printed.outcome} == {Outcome.SUCCEEDED}
+    assert {missing.outcome, failing.outcome} == {Outcome.UNKNOWN}
+    assert "exit status 3" in failing.detail
 
 
 async def test_a_node_without_access_is_unknown_and_no_other_host_is_looked_at(tmp_path: Path) -> None:
