@@ -12,6 +12,7 @@ from probes.streams import Stream, TooLongError
 
 MOST_BYTES = 16 * 1024 * 1024  # with --collector.systemd, some hosts say several million bytes
 _MOST_HEAD_BYTES = 65536
+_MOST_KEPT = 20_000  # lines: 128 processors and a thousand mounts are a tenth of it
 _WANTED = (
     b"node_filesystem_",
     b"node_memory_Mem",
@@ -75,6 +76,8 @@ async def read_metrics(stream: Stream) -> list[str]:
         if len(rest) > _MOST_HEAD_BYTES:
             raise NoExporterError("a line of its answer has no end")
         kept += (line.decode(errors="replace") for line in lines if _matters(line))
+        if len(kept) > _MOST_KEPT:
+            raise NoExporterError(f"it says more than {_MOST_KEPT} of the values that matter here")
     length = headers.get("content-length", "")
     if length.isdigit() and size < int(length):
         raise ConnectionResetError("closed before the answer was complete")

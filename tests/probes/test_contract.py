@@ -54,7 +54,15 @@ NOT_TCP = {"systemd", "heartbeat", "exec", "icmp", "backup"}
 # What a flood begins with, and goes on with, so that a client of the protocol reads on. Others get `AAAA…`.
 FLOODS: dict[str, tuple[bytes, bytes]] = {
     "http": (b"HTTP/1.1 200 OK\r\n", b"X-Flood: " + b"A" * 600 + b"\r\n"),
+    "promql": (b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+    "host": (b"HTTP/1.1 200 OK\r\n\r\n", b"node_load1 0.5\n"),
+    "haproxy": (b"", b"shop,web1,0,0,UP\n"),
+    "redis": (b"$2147483647\r\n", b"A"),
+    "mariadb": (b"\xff\xff\xff\x00\x0a", b"A"),
+    "amqp": (b"\x01\x00\x00\x7f\xff\xff\xff", b"\0"),
+    "ssh": (b"", b"Welcome to this server\r\n"),
     "postgresql": (b"S\x7f\xff\xff\xff", b"\0"),
+    "postgresql-canary": (b"S\x7f\xff\xff\xff", b"\0"),
 }
 
 # What each peer may look like. A flood may hold what a type takes for an answer.
