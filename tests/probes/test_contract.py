@@ -199,7 +199,7 @@ async def test_an_attempt_that_is_cancelled_ends_at_once_and_closes_its_socket(
         await probe.aclose()
 
 
-@pytest.mark.parametrize("name", [*OPTIONS, *NOT_TCP])
+@pytest.mark.parametrize("name", [*OPTIONS, *sorted(NOT_TCP)])
 def test_unknown_options_are_refused(name: str) -> None:
     cls = load_probe_type(name)
     with pytest.raises(ValueError, match="nonsense"):
