@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 FAULT ?= crash
 RUNS ?= 1
 
-.PHONY: demo test check crash-points frozen-points false-alarms clean help
+.PHONY: demo test check crash-points frozen-points false-alarms bench-probes clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ frozen-points: $(STAMP) ## freeze the daemon at records of a failover while some
 
 false-alarms: $(STAMP) ## twenty of each thing that is no failure, under load
 	$(BIN)/python bench/false_alarms.py --times 20
+
+bench-probes: $(STAMP) ## CPU, memory and delay of the probes beside prometheus-blackbox-exporter
+	$(BIN)/python -m bench.probes $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

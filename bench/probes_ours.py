@@ -1,6 +1,6 @@
 """A process of this product that probes and judges, and says what it cost.
 
-    python -m bench.probes_ours '{"type": "icmp", "targets": 1000, "interval_s": 1.0, "seconds": 5, "ports": []}'
+    python -m bench.probes_ours '{"type": "icmp", "targets": 100, "interval_s": 1, "seconds": 5, "ports": []}'
 
 Scheduler, probe type, observation and detection's fold, on the loop of the daemon. Prints one JSON object.
 """
@@ -52,6 +52,7 @@ class Judge:
 
     states: dict[str, ProbeState] = field(default_factory=dict)
     succeeded: int = 0
+    failed: int = 0
     others: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, seen: Observation) -> None:
@@ -60,6 +61,7 @@ class Judge:
         if seen.outcome is Outcome.SUCCEEDED:
             self.succeeded += 1
         else:
+            self.failed += 1
             kind = f"{seen.failure}: {seen.detail}"[:60]
             self.others[kind] = self.others.get(kind, 0) + 1
 
@@ -108,10 +110,11 @@ async def measure(order: dict[str, Any]) -> dict[str, Any]:
     await asyncio.sleep(interval_s + 0.5)  # each was asked once
     delays_s.clear()
     judge.others.clear()
-    began_s, began_cpu_s, began_checks = time.monotonic(), cpu_s(pid), judge.succeeded
+    judge.succeeded = judge.failed = 0
+    began_s, began_cpu_s = time.monotonic(), cpu_s(pid)
     await asyncio.sleep(order["seconds"])
     wall_s, used_s = time.monotonic() - began_s, cpu_s(pid) - began_cpu_s
-    checks = judge.succeeded - began_checks
+    checks, succeeded = judge.succeeded + judge.failed, judge.succeeded
     memory = resident_bytes(pid) - before
     await scheduler.aclose()
     return {
@@ -119,7 +122,7 @@ async def measure(order: dict[str, Any]) -> dict[str, Any]:
         "wall_s": wall_s,
         "cpu_s": used_s,
         "cpu_us_per_check": 1e6 * used_s / max(1, checks),
-        "checks_per_core_s": checks / used_s,
+        "checks_per_core_s": succeeded / used_s,
         "bytes_per_target": memory // order["targets"],
         "not_succeeded": judge.others,
         "delay_ms": _percentiles(delays_s),
