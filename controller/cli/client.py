@@ -96,7 +96,8 @@ class Client:
             f"no daemon answers ({getattr(error, 'strerror', None) or error})",
             where=str(self._path),
             hint="is it running (systemctl status bcm-failover)? another socket: --socket PATH. `incident`, "
-            "`execution` and `journal` work without it; so does `failover SERVICE --no-daemon`",
+            "`execution` and `journal` work without it; so do `failover SERVICE --no-daemon` and "
+            "`inspect --no-daemon`",
         )
 
     def _lost(self, method: str, error: Exception) -> UnreachableError | OutcomeUnknownError:

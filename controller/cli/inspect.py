@@ -81,8 +81,8 @@ def _directly(settings: Settings, service: str | None) -> Json:
 
     if settings.config is None and not settings.config_path.exists():
         raise UsageError("an inspection without a daemon needs the estate", hint="name it with -c FILE")
-    configure_logging()
     loaded = estate_file.load(settings.config_path)
+    configure_logging()
     state = {"done": 0, "total": 0}
 
     def progressed(done: int, total: int) -> None:

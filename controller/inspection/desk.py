@@ -31,7 +31,7 @@ Json = dict[str, Any]
 # Right after a start nothing is settled: the first one waits for it.
 SETTLE_S: Final = 120.0
 # How often it is looked whether one is due: a reload may have changed the interval.
-LOOK_S: Final = 1.0
+LOOK_S: Final = 5.0
 
 
 class InspectionDesk:

@@ -19,7 +19,7 @@ COMMAND_TIMEOUT_S = 10.0
 SQL_TIMEOUT_S = 5.0
 # What a rewound server needs beside the log that it fetches: it starts, and archives.
 ROOM_BESIDE = 256 * 1024 * 1024
-_DF = ("df", "-B1", "--output=avail", "--")
+_DF = ("df", "-B1", "--output=avail,size", "--")
 _NEEDS = """
 SELECT (SELECT setting::bigint * 1024 * 1024 FROM pg_settings WHERE name = 'max_wal_size'),
        (SELECT sum(pg_database_size(oid))::bigint FROM pg_database)"""
@@ -105,15 +105,18 @@ async def _room_of(ground: Ground, service: Service, member: Member, needs: Need
     about = f"service/{service.name}/{member.name}"
     if isinstance(needs, str):
         return Line(about, Result.UNKNOWN, needs)
-    free = await _free(ground, member)
-    if isinstance(free, str):
+    space = await _space(ground, member)
+    if isinstance(space, str):
         skipped = ground.estate.nodes[member.node].access == "none"
-        return Line(about, Result.SKIPPED if skipped else Result.UNKNOWN, free)
+        return Line(about, Result.SKIPPED if skipped else Result.UNKNOWN, space)
+    free, whole = space
     text = f"{size(free)} free; a rewind needs up to {size(needs.rewind)}, a base backup {size(needs.copy)}"
     if free < needs.rewind:
         return Line(about, Result.FAILED, text)
     if free < needs.copy:
         return Line(about, Result.WARNING, text, "make room, or it can only come back by a rewind")
+    if free * 100 < whole * ground.estate.warnings.disk_free_percent:
+        return Line(about, Result.WARNING, f"{text}; {free * 100 // whole} % of the volume are free")
     return Line(about, Result.OK, text)
 
 
@@ -142,8 +145,8 @@ async def _needs(ground: Ground, service: Service) -> Needs | str:
     return Needs(int(log_bytes) + ROOM_BESIDE, int(data_bytes))
 
 
-async def _free(ground: Ground, member: Member) -> int | str:
-    """Bytes on the volume of the data directory, or why they are not known."""
+async def _space(ground: Ground, member: Member) -> tuple[int, int] | str:
+    """(free, whole size) in bytes of the volume of the data directory, or why they are not known."""
     node = ground.nodes.get(member.node)
     if node is None:
         return f"there is no access to {member.node}"
@@ -151,10 +154,13 @@ async def _free(ground: Ground, member: Member) -> int | str:
         done = await ground.bounded(
             lambda: node.run([*_DF, str(member.data_dir)], timeout_s=COMMAND_TIMEOUT_S, user=member.os_user)
         )
-        return int(done.stdout.split()[-1]) if done.ok else f"df: {done.stderr.strip() or 'no answer'}"
+        if not done.ok:
+            return f"df: {done.stderr.strip() or 'no answer'}"
+        free, whole = done.stdout.split()[-2:]
+        return int(free), int(whole)
     except BcmError as error:
         return error.what
-    except (ValueError, IndexError):
+    except ValueError:
         return "df says nothing that can be read"
 
 

@@ -74,7 +74,8 @@ def latest(events: Iterable[Event], scope: str | None, subjects: Collection[str]
         return None
     findings: Sequence[Mapping[str, Any]] = fields.mappings(found.data, "findings")
     if scope is not None:
-        findings = [f for f in findings if f.get("about") in subjects]
+        # What is about the estate as a whole is not looked at for one service.
+        findings = [f for f in findings if f.get("about") in subjects and f.get("about") != "estate"]
     return Recorded(
         found.seq,
         found.wall_utc,
