@@ -12,6 +12,7 @@ from model.observation import Failure
 from probes.addresses import Address
 from probes.base import Reading
 from probes.os_errors import OwnError, own_error, reading_of_os_error
+from probes.trace import note
 
 # A held connection to a host that falls silent ends after about 5 s. Stalls are judged by the attempts' own
 # deadlines; this only clears away what is half open.
@@ -37,6 +38,7 @@ async def connect(addresses: Sequence[Address]) -> socket.socket:
         try:
             return await _connect(address)
         except OSError as exc:
+            note("could not connect to %s: %s", address.host, exc.strerror or exc)
             if told is None or isinstance(told, OwnError):
                 told = exc
     raise told or OwnError(errno.EDESTADDRREQ, "no address to connect to")

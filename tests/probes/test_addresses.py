@@ -12,7 +12,7 @@ import pytest
 
 from model.observation import Failure, Outcome
 from probes import addresses
-from probes.addresses import FRESH_S, Addresses
+from probes.addresses import FRESH_S, MOST_LOOKUPS, RETRY_S, Addresses
 from probes.os_errors import OwnError, own_error, reading_of_os_error
 from tests.virtual_clock import RealClock, VirtualClock
 
@@ -107,15 +107,67 @@ async def test_a_name_that_moves_is_followed(resolver: Resolver) -> None:
 
 
 @pytest.mark.parametrize("code", [socket.EAI_AGAIN, socket.EAI_NONAME])
-async def test_a_lookup_that_fails_is_unknown_and_tried_again(resolver: Resolver, code: int) -> None:
+async def test_a_lookup_that_fails_is_unknown_and_repeated_less_and_less_often(
+    resolver: Resolver, code: int
+) -> None:
     resolver.error = socket.gaierror(code, "no answer")
-    names = Addresses("db.example", 80, RealClock())
-    for _ in range(2):
-        with pytest.raises(socket.gaierror) as caught:
-            await names.get()
-        assert reading_of_os_error(caught.value).outcome is Outcome.UNKNOWN
-        await asyncio.sleep(0)
-    assert resolver.asked == 2
+    clock = VirtualClock()
+    names = Addresses("db.example", 80, clock)
+    asked = []
+    for wait_s in (RETRY_S, 2 * RETRY_S, 4 * RETRY_S):
+        for _ in range(20):  # a burst of attempts
+            with pytest.raises(socket.gaierror) as caught:
+                await names.get()
+            assert reading_of_os_error(caught.value).outcome is Outcome.UNKNOWN
+        asked.append(resolver.asked)
+        await clock.advance(wait_s)
+    assert asked == [1, 2, 3]
+    resolver.error = None
+    await clock.advance(8 * RETRY_S)
+    assert await found(names) == ["192.0.2.1"]
+
+
+async def test_a_refresh_that_fails_is_tried_again_soon_and_what_was_known_serves_on(
+    resolver: Resolver,
+) -> None:
+    clock = VirtualClock()
+    names = Addresses("db.example", 80, clock)
+    assert await found(names) == ["192.0.2.1"]
+    resolver.error = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    await clock.advance(FRESH_S)
+    for failed in range(1, 4):
+        assert await found(names) == ["192.0.2.1"]
+        async with asyncio.timeout(10):
+            while resolver.asked < 1 + failed or names._lookup is not None:
+                await asyncio.sleep(0)
+        assert await found(names) == ["192.0.2.1"]
+        assert resolver.asked == 1 + failed
+        await clock.advance(RETRY_S * 2 ** (failed - 1))
+    resolver.error, resolver.address = None, "192.0.2.2"
+    async with asyncio.timeout(10):
+        while await found(names) != ["192.0.2.2"]:
+            await asyncio.sleep(0)
+
+
+async def test_a_dead_resolver_makes_no_storm_of_threads(resolver: Resolver) -> None:
+    resolver.answers.clear()
+    clock = RealClock()
+    try:
+        names = [Addresses(f"db{number}.example", 80, clock) for number in range(200)]
+        results = await asyncio.gather(*(name.get() for name in names), return_exceptions=True)
+        assert all(isinstance(result, OwnError) for result in results)
+        threads = [thread for thread in threading.enumerate() if thread.name == "lookup"]
+        assert 0 < len(threads) <= MOST_LOOKUPS
+    finally:
+        resolver.answers.set()
+    async with asyncio.timeout(10):
+        for name in names:
+            while True:
+                try:
+                    assert await found(name) == ["192.0.2.1"]
+                    break
+                except OwnError:
+                    await asyncio.sleep(0.001)
 
 
 async def test_a_name_that_is_none_is_unknown() -> None:
