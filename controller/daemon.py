@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ from controller.api.admin import AdminServer
 from controller.api.public import HealthReport, PublicServer
 from controller.control import DaemonControl
 from controller.logs import configure_logging
-from controller.metrics import render
-from controller.published import health_report, metrics_snapshot, public_doors, routing
+from controller.journal_totals import JournalTotals
+from controller.metrics_snapshot import metrics_job
+from controller.published import health_report, public_doors, routing
 from controller.sdnotify import Notifier
 from controller.station import VERSION, Station
 from controller.store.sqlite import SqliteStore
@@ -81,11 +81,12 @@ class Daemon:
             group=settings.socket_group,
         )
         routes, closing = public_doors(station)
+        totals = JournalTotals(station.journal)
         self._public = PublicServer(
             settings.http,
             health=self._health,
             routing=lambda service: routing(station.supervisors.get(service)),
-            metrics=lambda: partial(render, metrics_snapshot(station)),
+            metrics=lambda: metrics_job(station, totals),
             more=routes,
             closing=closing,
         )

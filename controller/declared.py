@@ -71,6 +71,10 @@ class DeclaredProbes:
             state = self._states.get(name, ProbeState(seen.target, seen.probe))
             self._states[name] = fold_count(state, seen, entry.fall, entry.rise)
 
+    def known(self) -> list[tuple[ProbeEntry, ProbeState | None]]:
+        """As it was seen last, not aged, in the order of the estate; None where nothing was seen yet."""
+        return [(entry, self._states.get(name)) for name, entry in self._entries.items()]
+
     def states(self) -> Mapping[str, ProbeState]:
         """Name → what is known now; what is stale is unknown."""
         now_s = self._clock.monotonic_s()

@@ -1,4 +1,4 @@
-"""What the HTTP port shows: health, metrics, and where each service's traffic may go."""
+"""What the HTTP port shows and takes: health, where each service's traffic may go, pushes, targets."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from controller.api import discovery
 from controller.api.blackbox import ProbeEndpoint
 from controller.api.public import HealthReport, Routing
 from controller.api.pushes import Pushes
-from controller.metrics import ProbeSample, ServiceSample, Snapshot
-from controller.phases import read_timings
-from controller.station import VERSION, Station
-from controller.status import service_health
+from controller.station import Station
 from controller.supervisor.supervisor import Supervisor
-from model import events as ev
-from model.health import Health, ProbeState
-from model.ports import Journal
+from model.health import Health
 
 # What makes the journaled primary no place for writes, though it answers as one.
 _CLOSED = frozenset(
@@ -95,56 +90,3 @@ def health_report(
     if unjudged:
         return HealthReport("starting", (*reasons, *unjudged), progress_age_s, stuck_after_s)
     return HealthReport("degraded" if reasons else "ok", tuple(reasons), progress_age_s, stuck_after_s)
-
-
-def metrics_snapshot(station: Station) -> Snapshot:
-    """Plain values, taken on the loop; they are rendered off it."""
-    closed = station.journal.events(types=(ev.EXECUTION_CLOSED,))
-    states: dict[str, int] = {}
-    for event in closed:
-        state = str(event.data.get("state"))
-        states[state] = states.get(state, 0) + 1
-    supervisors = list(station.supervisors.values())
-    now_s = station.clock.monotonic_s()
-    return Snapshot(
-        version=VERSION,
-        wall_s=station.clock.wall_s(),
-        leader=station.store.held(),
-        journal_ok=station.store.held() and not station.store.problem,
-        incidents_open=sum(s.ledger.incident is not None for s in supervisors),
-        pages_undelivered=station.pager.undelivered,
-        executions=states,
-        services=[_service_sample(s, station.journal) for s in supervisors],
-        probes=[_probe_sample(state) for s in supervisors for state in s.knowledge.states(now_s)],
-    )
-
-
-def _service_sample(supervisor: Supervisor, journal: Journal) -> ServiceSample:
-    judged = supervisor.judged
-    return ServiceSample(
-        service=supervisor.service.name,
-        health=Health.UNKNOWN.value if judged is None else service_health(judged),
-        members=list(supervisor.service.members),
-        primary=supervisor.ledger.primary,
-        objective_rto_s=supervisor.service.objectives.rto,
-        last_rto_s=_last_rto_s(supervisor.service.name, journal),
-    )
-
-
-def _last_rto_s(service: str, journal: Journal) -> float | None:
-    verdicts = journal.events(types=(ev.RPO_VERDICT,), service=service)
-    if not verdicts or verdicts[-1].incident is None:
-        return None
-    return read_timings(journal.events(incident=verdicts[-1].incident)).rto.seconds
-
-
-def _probe_sample(state: ProbeState) -> ProbeSample:
-    service, _, member = state.target.partition("/")
-    last = state.last
-    return ProbeSample(
-        service=service,
-        member=member,
-        probe=state.probe,
-        up={Health.UP: True, Health.DOWN: False}.get(state.health),
-        duration_s=None if last is None or not last.shows_life else last.latency_s,
-    )

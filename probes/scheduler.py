@@ -59,6 +59,11 @@ class Scheduler:
         a watchdog."""
         return self._time.progress_s
 
+    @property
+    def late_s(self) -> float:
+        """What this process has been late by in all."""
+        return self._time.late_s(self._clock.monotonic_s())
+
     def start(self) -> None:
         """Begin to keep time; `add` does it too. Needs a running loop."""
         if self._time.start():

@@ -6,12 +6,26 @@ import dataclasses
 import shutil
 import subprocess
 import threading
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.metrics import ProbeSample, ServiceSample, Snapshot, render
+from controller.metrics import render
+from controller.metrics_values import (
+    OpenIncidentSample,
+    ProbeSample,
+    ServiceSample,
+    Snapshot,
+    WarningSample,
+)
+
+
+def probe(member: str, **more: Any) -> ProbeSample:
+    about = f"service/shop/{member}"
+    return ProbeSample("postgresql", "postgresql", about, service="shop", member=member, **more)
+
 
 SNAPSHOT = Snapshot(
     version="0.1.0",
@@ -22,14 +36,42 @@ SNAPSHOT = Snapshot(
     pages_undelivered=0,
     executions={"succeeded": 3, "undone": 1},
     services=(
-        ServiceSample("shop", "up", ("pg1", "pg2", "pg3"), "pg2", objective_rto_s=60.0, last_rto_s=0.43),
+        ServiceSample(
+            "shop",
+            "up",
+            ("pg1", "pg2", "pg3"),
+            "pg2",
+            objective_rto_s=60.0,
+            objective_mtpd_s=14400.0,
+            mode="act",
+            blocked=True,
+            executing=True,
+            incident=OpenIncidentSample("II", 12.5),
+            incidents=3,
+            last_rto_s=0.43,
+            last_rpo="LOSS",
+            last_lost=2,
+        ),
         ServiceSample("crm", "unknown", ("pg1",), None, objective_rto_s=300.0),
     ),
     probes=(
-        ProbeSample("shop", "pg1", "postgresql", up=False),
-        ProbeSample("shop", "pg2", "postgresql", up=True, duration_s=0.004),
-        ProbeSample("shop", "pg3", "postgresql", up=None, duration_s=0.005),
+        probe("pg1", up=False),
+        probe("pg2", up=True, duration_s=0.004),
+        probe("pg3", up=None, duration_s=0.005, flapping=True),
+        ProbeSample("web", "http", "node/db1", up=True),
     ),
+    observer_score=2,
+    observer_fit=True,
+    scheduler_late_s=1.25,
+    scheduler_progress_s=1_795_000_000.0,
+    alerts_received=7,
+    alerts_firing={("shop", "down"): 2, ("shop", "up"): 0},
+    warnings=(
+        WarningSample("DiskFilling", "node/db1", "", "bcm-failover"),
+        WarningSample("Slow", "service/shop", "shop", "alertmanager"),
+        WarningSample("Slow", "service/shop", "shop", "alertmanager"),
+    ),
+    heartbeats={"backup": 1_794_999_000.0},
 )
 
 FAMILIES = {
@@ -37,15 +79,35 @@ FAMILIES = {
     "bcm_heartbeat_timestamp_seconds": "gauge",
     "bcm_leader": "gauge",
     "bcm_journal_ok": "gauge",
-    "bcm_incidents_open": "gauge",
     "bcm_pages_undelivered": "gauge",
+    "bcm_pushed_heartbeat_timestamp_seconds": "gauge",
+    "bcm_observer_score": "gauge",
+    "bcm_observer_fit": "gauge",
+    "bcm_scheduler_late_seconds": "counter",
+    "bcm_scheduler_progress_timestamp_seconds": "gauge",
     "bcm_executions": "counter",
+    "bcm_execution_running": "gauge",
     "bcm_service_health": "gauge",
     "bcm_service_primary": "gauge",
+    "bcm_service_mode": "gauge",
+    "bcm_service_paused": "gauge",
+    "bcm_service_blocked": "gauge",
     "bcm_objective_rto_seconds": "gauge",
+    "bcm_objective_rpo_seconds": "gauge",
+    "bcm_objective_mtpd_seconds": "gauge",
     "bcm_last_rto_seconds": "gauge",
+    "bcm_last_rpo_verdict": "gauge",
+    "bcm_last_lost_writes": "gauge",
+    "bcm_incidents_open": "gauge",
+    "bcm_incidents": "counter",
+    "bcm_incident_level": "gauge",
+    "bcm_incident_outage_seconds": "gauge",
+    "bcm_alerts_received": "counter",
+    "bcm_alerts_firing": "gauge",
+    "bcm_warning_active": "gauge",
     "bcm_probe_up": "gauge",
     "bcm_probe_duration_seconds": "gauge",
+    "bcm_probe_flapping": "gauge",
 }
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -59,7 +121,7 @@ def series(text: bytes) -> Series:
     }
 
 
-def value(text: bytes, name: str, **labels: str) -> float | None:
+def value(text: bytes, name: str, /, **labels: str) -> float | None:
     return series(text).get((name, tuple(sorted(labels.items()))))
 
 
@@ -112,17 +174,63 @@ def test_executions_count_from_zero_in_every_final_state() -> None:
     assert counts == {"succeeded": 3, "undone": 1, "failed": 0, "unknown": 0}
 
 
+def of_probe(text: bytes, name: str, member: str) -> float | None:
+    labels = {"service": "shop", "member": member, "probe": "postgresql", "type": "postgresql"}
+    return value(text, name, about=f"service/shop/{member}", **labels)
+
+
 def test_what_is_not_known_has_no_series() -> None:
     text = render(SNAPSHOT)
-    assert value(text, "bcm_probe_up", service="shop", member="pg1", probe="postgresql") == 0
-    assert value(text, "bcm_probe_up", service="shop", member="pg3", probe="postgresql") is None
-    assert value(text, "bcm_probe_duration_seconds", service="shop", member="pg1", probe="postgresql") is None
+    assert of_probe(text, "bcm_probe_up", "pg1") == 0
+    assert of_probe(text, "bcm_probe_up", "pg3") is None
+    assert of_probe(text, "bcm_probe_flapping", "pg3") == 1
+    assert of_probe(text, "bcm_probe_duration_seconds", "pg1") is None
     assert value(text, "bcm_last_rto_seconds", service="crm") is None
+    assert value(text, "bcm_incident_outage_seconds", service="crm") is None
+    assert value(text, "bcm_last_rpo_verdict", service="crm", verdict="LOSS") is None
 
 
-def test_names_with_odd_characters_come_through() -> None:
-    odd = dataclasses.replace(SNAPSHOT, probes=(ProbeSample('a"b\\c\nd', "e", "tcp", up=True),))
-    assert value(render(odd), "bcm_probe_up", service='a"b\\c\nd', member="e", probe="tcp") == 1
+def test_a_probe_of_no_service_says_what_it_is_about() -> None:
+    labels = {"service": "", "member": "", "probe": "web", "type": "http", "about": "node/db1"}
+    assert value(render(SNAPSHOT), "bcm_probe_up", **labels) == 1
+
+
+def test_an_incident_has_its_level_its_outage_and_its_number() -> None:
+    text = render(SNAPSHOT)
+    levels = [value(text, "bcm_incident_level", service="shop", level=level) for level in ("III", "II", "I")]
+    assert levels == [0, 1, 0]
+    assert value(text, "bcm_incident_level", service="crm", level="I") == 0
+    assert value(text, "bcm_incident_outage_seconds", service="shop") == 12.5
+    assert value(text, "bcm_incidents_total", service="shop") == 3
+    assert value(text, "bcm_incidents_total", service="crm") == 0
+
+
+def test_the_last_verdict_is_one_of_three() -> None:
+    text = render(SNAPSHOT)
+    verdicts = {
+        v: value(text, "bcm_last_rpo_verdict", service="shop", verdict=v) for v in ("LOSS", "UNPROVEN")
+    }
+    assert verdicts == {"LOSS": 1, "UNPROVEN": 0}
+    assert value(text, "bcm_last_lost_writes", service="shop") == 2
+
+
+def test_alerts_warnings_and_heartbeats_are_told() -> None:
+    text = render(SNAPSHOT)
+    assert value(text, "bcm_alerts_received_total") == 7
+    assert value(text, "bcm_alerts_firing", service="shop", says="down") == 2
+    disk = {"service": "", "about": "node/db1", "name": "DiskFilling", "source": "bcm-failover"}
+    assert value(text, "bcm_warning_active", **disk) == 1
+    assert value(text, "bcm_pushed_heartbeat_timestamp_seconds", heartbeat="backup") == 1_794_999_000.0
+
+
+def test_texts_from_outside_come_through_as_they_are() -> None:
+    odd = 'a"b\\c\nd {}\u202e\x1b'
+    told = dataclasses.replace(
+        SNAPSHOT, probes=(probe(odd, up=True),), warnings=(WarningSample(odd, "x", "y", "alertmanager"),)
+    )
+    text = render(told)
+    assert value(text, "bcm_warning_active", service="y", about="x", name=odd, source="alertmanager") == 1
+    assert of_probe(text, "bcm_probe_up", odd) == 1
 
 
 def test_nothing_is_kept_between_renderings_nor_shared_with_other_threads() -> None:
