@@ -45,14 +45,16 @@ Json = Mapping[str, Any]
 @click.argument("service", required=False, shell_complete=completing.services)
 @click.option("--since", is_flag=True, help="Only what has changed since the last inspection in the journal.")
 @click.option("--format", "format_", type=click.Choice(["table", "md"]), help="table (default) or md.")
-@click.option("--no-daemon", is_flag=True, help="From this process, with the daemon dead. Needs -c FILE.")
+@click.option(
+    "--no-daemon", is_flag=True, help="From this process, with the daemon dead; -c names the estate."
+)
 def inspect(service: str | None, since: bool, format_: str | None, no_daemon: bool) -> int:
-    """Make every check of the estate, or of SERVICE, once and now.
+    """Make every check once, now, and say what to do.
 
-    Probes, readiness for a failover, access to every node, host keys, room, clocks, runbooks, secrets, the
-    journal and whether anybody is told: what was looked at and how, what was found, why it matters and what
-    to do. Nothing is changed. Exit code 1 with findings, 4 if something could not be found out and nothing
-    else is wrong, 0 if all is well.
+    Of the whole estate, or of SERVICE with its members, nodes and probes: probes, readiness for a failover,
+    access to every node, host keys, room, clocks, runbooks, secrets, the journal, and whether anybody is
+    told. For each: what was looked at and how, what was found, why it matters and what to do. Changes
+    nothing. Exit code 1 with findings, 4 if something could not be found out and nothing else is wrong.
     """
     settings = current_settings()
     body = _directly(settings, service) if no_daemon else _by_daemon(settings, service)

@@ -10,8 +10,9 @@ import yaml
 
 from controller.cli.inspect import markdown
 from controller.inspection.catalogue import CATALOGUE
+from controller.inspection.page import page
 from model.errors import UsageError
-from tests.cli.conftest import Shell, alone, bcm, daemon  # noqa: F401  # fixtures
+from tests.cli.conftest import ROOT, Shell, alone, bcm, daemon  # noqa: F401  # fixtures
 from tests.fake_daemon import FakeDaemon
 
 
@@ -123,3 +124,10 @@ def test_the_last_one_and_the_progress_can_be_asked_for(bcm: Shell, daemon: Fake
 
 def test_names_in_the_catalogue_are_different() -> None:
     assert len({check.name for check in CATALOGUE}) == len(CATALOGUE)
+
+
+def test_the_page_of_checks_is_current() -> None:
+    made = ROOT / "docs" / "operations" / "inspection.md"
+    assert made.read_text(encoding="utf-8") == page(), (
+        "write it anew: python -m controller.inspection.page > docs/operations/inspection.md"
+    )
