@@ -17,8 +17,8 @@ from controller.adapters.clock import SystemClock
 from controller.api.admin import AdminServer
 from controller.api.public import HealthReport, PublicServer
 from controller.control import DaemonControl
-from controller.logs import configure_logging
 from controller.journal_totals import JournalTotals
+from controller.logs import configure_logging
 from controller.metrics_snapshot import metrics_job
 from controller.published import health_report, public_doors, routing
 from controller.sdnotify import Notifier
