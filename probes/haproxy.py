@@ -7,6 +7,7 @@ which is not the same as whether the servers answer: the types that ask them tel
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -14,10 +15,10 @@ from pydantic import Field, model_validator
 
 from model.observation import Failure, Layer
 from model.ports import Clock
-from probes.addresses import Address, Addresses
+from probes.addresses import Addresses
 from probes.base import Probe, ProbeOptions, ProbePorts, Reading
 from probes.haproxy_stats import BACKEND, NoStatsError, Row, read_info, read_rows
-from probes.os_errors import OwnError, reading_of_os_error
+from probes.os_errors import own_error, reading_of_os_error
 from probes.sockets import connect, receive, send
 from probes.texts import one_line
 from probes.trace import note
@@ -174,11 +175,17 @@ class HaproxyProbe(Probe):
 async def _connect_file(path: str, clock: Clock) -> socket.socket:
     """Raises OSError. A path where nothing is says nothing of HAProxy: it may be written wrong."""
     while True:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            return await connect([Address(socket.AF_UNIX, path)])
-        except OwnError as exc:
-            if exc.errno != errno.EAGAIN:
-                raise OwnError(exc.errno, f"{path}: {exc.strerror}") from None
+            code = sock.connect_ex(path)
+        except BaseException:
+            sock.close()
+            raise
+        if code == 0:
+            return sock
+        sock.close()
+        if code != errno.EAGAIN:
+            raise own_error(OSError(code, f"{path}: {os.strerror(code)}"))
         note("nobody accepts at %s", path)
         await clock.sleep(_BACKLOG_POLL_S)
 

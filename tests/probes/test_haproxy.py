@@ -66,7 +66,8 @@ class Haproxy:
         assert self.process is not None
         assert self.process.poll() is None, self._log.read_text()
         try:
-            return "gone,BACKEND" in (told := self.say("show stat gone 6 -1")) and "DOWN" in told
+            shop, gone = self.say("show stat shop 6 -1"), self.say("show stat gone 6 -1")
+            return "L4OK" in shop and "L4CON" in shop and "L4CON" in gone
         except OSError:
             return False
 

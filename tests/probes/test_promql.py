@@ -249,6 +249,15 @@ async def test_a_sample_from_the_future_is_unknown() -> None:
     assert "ahead of Prometheus' clock" in reading.detail
 
 
+async def test_an_answer_that_is_too_long_says_what_to_do() -> None:
+    answer = vector("1")
+    answer["data"]["result"] *= 10_000  # type: ignore[index]
+    async with answering(answer) as url:
+        reading = await run(url, query="x", op="==", value=1, max_age=None)
+    assert reading.outcome is Outcome.UNKNOWN
+    assert "aggregate in the query" in reading.detail
+
+
 @pytest.mark.parametrize(
     "body",
     [
