@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -22,9 +22,6 @@ class ProbeModule(EstateModel):
     # Scrapes time out after 10 s by default: the answer must be there before.
     timeout: PositiveSeconds = Field(
         5.0, description="The longest that it takes; a shorter time-out of the scrape goes first."
-    )
-    ip: Literal["any", "ip4", "ip6"] = Field(
-        "any", description="Of a target's addresses only those of one family: tcp, icmp, tls and grpc."
     )
 
 

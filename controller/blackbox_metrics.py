@@ -56,6 +56,8 @@ class _Collected(Collector):
                 yield from _http(self._attempt)
             case "icmp":
                 yield from _icmp(self._attempt)
+            case "dns":
+                yield from _dns(self._attempt)
             case "tcp" | "tls":
                 yield _regex(self._attempt)
         yield from _certificate(self._attempt.seen.facts)
@@ -123,6 +125,24 @@ def _icmp(attempt: Attempt) -> Iterator[Metric]:
     hops = next((attempt.seen.facts[k] for k in ("hop_limit", "ttl") if k in attempt.seen.facts), None)
     if hops is not None:
         yield _one("probe_icmp_reply_hop_limit", "Hops that the reply had left (TTL).", hops)
+
+
+def _dns(attempt: Attempt) -> Iterator[Metric]:
+    facts = attempt.seen.facts
+    answered = "rcode" in facts
+    yield _one("probe_dns_query_succeeded", "1 if the server answered, whatever it said.", answered)
+    phases = GaugeMetricFamily(
+        "probe_dns_duration_seconds", "Duration of the query by phase.", labels=["phase"]
+    )
+    request_s = attempt.seen.latency_s if answered else 0.0
+    for phase, spent_s in (("resolve", attempt.lookup_s or 0.0), ("connect", 0.0), ("request", request_s)):
+        phases.add_metric([phase], spent_s)
+    yield phases
+    if answered:
+        count = len(facts.get("answers", ())) + len(facts.get("names", ()))
+        yield _one("probe_dns_answer_rrs", "Records of the answer.", count)
+    if "serial" in facts:
+        yield _one("probe_dns_serial", "Serial number of the zone.", facts["serial"])
 
 
 def _certificate(facts: Mapping[str, Any]) -> Iterator[Metric]:

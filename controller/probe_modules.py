@@ -27,10 +27,10 @@ ASKS: Final[Mapping[str, str]] = {
     "tls": "HOST:PORT",
     "grpc": "HOST:PORT",
     "icmp": "HOST",
-    "dns": "HOST",
+    "dns": "HOST[:PORT]",
 }
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]{1,253}")
-_SAMPLES: Final = {"URL": "http://host/", "HOST:PORT": "host:1", "HOST": "host"}
+_SAMPLES: Final = {"URL": "http://host/", "HOST:PORT": "host:1", "HOST[:PORT]": "host", "HOST": "host"}
 ANYWHERE: Final = "*"
 
 
@@ -59,10 +59,9 @@ def parse_target(type_: str, text: str) -> Target:
         match asks:
             case "URL":
                 target = _of_url(text if "://" in text else f"http://{text}")
-            case "HOST:PORT":
-                parts = urlsplit(f"//{text}")
-                target = Target(parts.hostname or "", parts.port)
-                if not target.port or parts.path or parts.query or "@" in parts.netloc:
+            case "HOST:PORT" | "HOST[:PORT]":
+                target = _of_pair(text)
+                if target.port is None and asks == "HOST:PORT":
                     raise ValueError
             case _:
                 target = Target(text.removeprefix("[").removesuffix("]").lower())
@@ -79,6 +78,16 @@ def _of_url(text: str) -> Target:
     if parts.scheme not in ("http", "https") or "@" in parts.netloc:
         raise ValueError
     return Target(parts.hostname or "", parts.port, text)
+
+
+def _of_pair(text: str) -> Target:
+    """Raises ValueError."""
+    if _address(text) is not None:
+        return Target(text)  # of IPv6, without brackets and without a port
+    parts = urlsplit(f"//{text}")
+    if parts.netloc != text or "@" in text or parts.port == 0:
+        raise ValueError
+    return Target(parts.hostname or "", parts.port)
 
 
 def is_allowed(host: str, patterns: Sequence[str]) -> bool:

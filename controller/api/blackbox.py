@@ -25,6 +25,7 @@ from model.observation import Observation
 from model.ports import Clock, Secrets
 from probes.addresses import Address, Addresses
 from probes.base import Probe, ProbePorts
+from probes.families import of_family
 from probes.os_errors import reading_of_os_error
 from probes.registry import load_probe_type
 from probes.texts import one_line
@@ -38,7 +39,6 @@ TIMEOUT_HEADER: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 # The answer must be there before Prometheus gives up: blackbox_exporter leaves it the same.
 _OFFSET_S: Final = 0.5
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_FAMILIES: Final = {"ip4": 4, "ip6": 6}
 
 Key = tuple[str, str]
 
@@ -119,7 +119,8 @@ class ProbeEndpoint:
     ) -> Attempt:
         """Raises UsageError, ValidationError."""
         https = bool(target.url and target.url.startswith("https:"))
-        if target.url is not None:  # the probe looks the name up itself: it asks the server for it too
+        # The probe looks the name up itself where it asks the server for it, or asks both families.
+        if target.url is not None or module.options.get("family") == "both":
             seen = await self._run(module, target, target.host, timeout_s, listener)
             return Attempt(module.type, seen, None, target.host, https)
         began_s = self._clock.monotonic_s()
@@ -159,10 +160,10 @@ class ProbeEndpoint:
         while len(self._addresses) > MOST_KEPT:
             self._addresses.popitem(last=False)
         found = await known.get()
-        wanted = _FAMILIES.get(module.ip)
-        fit = [a for a in found if wanted is None or (6 if ":" in a.host else 4) == wanted]
+        family = module.options.get("family", "any")
+        fit = of_family(found, family)
         if not fit:
-            raise OSError(errno.EADDRNOTAVAIL, f"{key} has no address of {module.ip}")
+            raise OSError(errno.EADDRNOTAVAIL, f"{key} has no address of {family}")
         return fit[0]
 
     def _not_resolved(self, module: ProbeModule, error: OSError) -> Observation:
