@@ -92,14 +92,9 @@ def _http(attempt: Attempt) -> Iterator[Metric]:
     yield _one("probe_http_status_code", "Status of the response; 0 if none came.", status or 0)
     yield _one("probe_http_redirects", "Redirects that were followed.", facts.get("redirects", 0))
     yield _one("probe_http_ssl", "1 if the response came over TLS.", attempt.https and "tls_ms" in facts)
-    for name, key, text in (
-        ("probe_http_content_length", "content_length", "Length of the response's body; -1 if not said."),
-        ("probe_http_uncompressed_body_length", "body_bytes", "Length of the body as it was read."),
-    ):
-        if key in facts:
-            yield _one(name, text, facts[key])
-    if "http_version" in facts:
-        yield _one("probe_http_version", "Version of HTTP of the response.", float(facts["http_version"]))
+    length = facts.get("content_length_bytes", 0 if status is None else -1)
+    yield _one("probe_http_content_length", "Length of the body as stated; -1 if it is not.", length)
+    yield _one("probe_http_version", "Version of HTTP of the response; 0 if none came.", _version(facts))
     phases = GaugeMetricFamily(
         "probe_http_duration_seconds",
         "Duration of the request by phase, over all redirects.",
@@ -151,7 +146,7 @@ def _certificate(facts: Mapping[str, Any]) -> Iterator[Metric]:
         yield _one("probe_ssl_earliest_cert_expiry", text, facts["certificate_ends_s"])
     if "tls_version" in facts:
         version = GaugeMetricFamily("probe_tls_version_info", "Version of TLS.", labels=["version"])
-        version.add_metric([str(facts["tls_version"])], 1)
+        version.add_metric([str(facts["tls_version"]).replace("TLSv", "TLS ")], 1)
         yield version
 
 
@@ -162,6 +157,13 @@ def _regex(attempt: Attempt, came: bool = True) -> Metric:
 
 def _one(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _version(facts: Mapping[str, Any]) -> float:
+    try:
+        return float(facts.get("http_version", ""))
+    except ValueError:
+        return 0.0
 
 
 def _milliseconds(facts: Mapping[str, Any], key: str) -> float | None:

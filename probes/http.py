@@ -32,6 +32,7 @@ class HttpProbe(Probe):
 
     Facts: `status`; `address` that answered; `resolve_ms`, `connect_ms`, `tls_ms` and `first_byte_ms` (from
     the request to the end of the answer's head), added up over redirects; `redirects` followed;
+    `http_version` (as `1.1`) and `content_length_bytes`, as the last answer states them; `tls_version`;
     `certificate_ends_s`, seconds since 1970, of the certificate that ends first, verified or not.
     """
 
@@ -102,6 +103,7 @@ class HttpProbe(Probe):
             if hop.scheme == "https":
                 await self._start_tls(stream, hop)
                 phases.end("tls")
+                facts["tls_version"] = stream.tls_version
                 _add_certificate(facts, stream)
             await stream.send(request)
             note("asked: %s %s", hop.method, hop.shown)
@@ -111,7 +113,10 @@ class HttpProbe(Probe):
                 head_came=functools.partial(phases.end, "first_byte"),
             )
             note("answered: status %d, %d bytes of body were read", response.status, len(response.body))
-            facts["status"] = response.status
+            facts["status"], facts["http_version"] = response.status, response.version
+            length = response.content_length
+            if length is not None:
+                facts["content_length_bytes"] = length
             return response
         finally:
             stream.close()

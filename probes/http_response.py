@@ -21,12 +21,21 @@ class BadAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`complete`: `body` is all of it, and not only its beginning."""
+    """`complete`: `body` is all of it, and not only its beginning. `version`: as `1.1`."""
 
     status: int
     header_lines: bytes = b""
     body: bytes = b""
     complete: bool = True
+    version: str = ""
+
+    @property
+    def content_length(self) -> int | None:
+        """What the server says that the body is long; None if it does not. Found without taking the headers
+        apart."""
+        _, found, rest = (b"\r\n" + self.header_lines).lower().partition(b"\r\ncontent-length:")
+        text = rest.partition(b"\r\n")[0].strip()
+        return int(text) if found and text.isdigit() and len(text) < 19 else None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -60,7 +69,7 @@ async def read_response(
         if not want_body or response.status in (204, 304):
             return response
         body, complete = await _read_body(stream, response.headers)
-        return Response(response.status, response.header_lines, body, complete)
+        return Response(response.status, response.header_lines, body, complete, response.version)
     except TooLongError as exc:
         raise BadAnswerError(f"a head or a line of {exc}") from exc
 
@@ -75,7 +84,7 @@ async def _read_head(stream: Stream) -> Response:
     words = first.split(maxsplit=2)
     if len(words) < 2 or len(words[1]) != 3 or not words[1].isdigit():
         raise BadAnswerError(f"no HTTP status: {one_line(first.decode('latin-1'), 60)!r}")
-    return Response(int(words[1]), lines)
+    return Response(int(words[1]), lines, version=words[0][len(_MARK) :].decode("latin-1")[:3])
 
 
 async def _read_body(stream: Stream, headers: dict[str, str]) -> tuple[bytes, bool]:

@@ -74,6 +74,11 @@ class Stream:
         return self._secure.getpeercert(binary_form=True) if self._secure else None
 
     @property
+    def tls_version(self) -> str | None:
+        """As `TLSv1.3`; None without TLS."""
+        return self._secure.version() if self._secure else None
+
+    @property
     def alpn(self) -> str | None:
         """The protocol that was agreed on within TLS."""
         return self._secure.selected_alpn_protocol() if self._secure else None

@@ -142,12 +142,9 @@ def exporter(tmp_path_factory: pytest.TempPathFactory, nginx: Nginx) -> Iterator
 # What theirs tells and ours does not, and why: docs/operations/monitoring.md.
 ONLY_THEIRS = {
     "http": {
-        "probe_http_content_length",
         "probe_http_uncompressed_body_length",
-        "probe_http_version",
         "probe_ssl_last_chain_expiry_timestamp_seconds",
         "probe_ssl_last_chain_info",
-        "probe_tls_version_info",
     },
     "tcp": set(),
     "icmp": {"probe_icmp_reply_hop_limit"},
@@ -159,7 +156,10 @@ SAME = {
     "probe_ip_protocol",
     "probe_ip_addr_hash",
     "probe_http_status_code",
+    "probe_http_content_length",
+    "probe_http_version",
     "probe_http_ssl",
+    "probe_tls_version_info{TLS 1.3}",
     "probe_failed_due_to_regex",
     "probe_ssl_earliest_cert_expiry",
 }
