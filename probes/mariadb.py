@@ -81,6 +81,7 @@ class MariadbProbe(Probe):
     type: ClassVar[str] = "mariadb"
     layer: ClassVar[Layer] = Layer.APPLICATION
     Options = MariadbOptions
+    concurrent: ClassVar[int] = 4  # the writes of attempts that overlap go one after the other
 
     def __init__(self, target: str, options: ProbeOptions, ports: ProbePorts) -> None:
         super().__init__(target, options, ports)
@@ -106,8 +107,12 @@ class MariadbProbe(Probe):
         finally:
             session.close()
 
+    @property
+    def keeps_connection(self) -> bool:
+        return self._options.hold
+
     async def hold(self) -> Reading | None:
-        if not self._options.hold:
+        if not self.keeps_connection:
             return None
         try:
             session = await self._open()
@@ -134,7 +139,7 @@ class MariadbProbe(Probe):
         except BcmError as error:
             blocked = Reading.unknown(Failure.LOCAL, error.what)
         if blocked is not None:
-            return Reading(blocked.outcome, blocked.failure, blocked.detail, facts)
+            return blocked.adding(facts)
         return self._judged(facts)
 
     def _judged(self, facts: dict[str, Any]) -> Reading:

@@ -38,9 +38,14 @@ class CanaryRow:
         self._clock = clock
         self._open = open_session
         self._held_up: int | None = None  # the connection of a write that did not end
+        self._one = asyncio.Lock()
 
     async def write(self, session: MySession) -> Reading | None:
-        """None if the row was written in time. Raises MyError for what the server said."""
+        """None if the row was written in time; one at a time. Raises MyError for what the server said."""
+        async with self._one:
+            return await self._write_in_time(session)
+
+    async def _write_in_time(self, session: MySession) -> Reading | None:
         if self._held_up is not None:
             held_up = await self._state_of(session, self._held_up)
             if held_up is not None:
@@ -93,7 +98,8 @@ class CanaryRow:
         """None if it is at nothing any more. Raises MyError."""
         rows = await session.query(
             "SELECT state, time_ms FROM information_schema.processlist "
-            f"WHERE id = {connection} AND command = 'Query'"
+            # After a restart the number may be another connection's.
+            f"WHERE id = {connection} AND command = 'Query' AND info LIKE 'INSERT INTO %'"
         )
         if not rows:
             return None

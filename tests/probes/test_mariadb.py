@@ -249,7 +249,8 @@ async def test_a_write_that_waits_for_a_replica_is_told_and_does_not_pile_up(
     writing = probe(primary, write_table=TABLE, write_within="200ms")
     primary.sql("set global rpl_semi_sync_master_timeout = 600000, global rpl_semi_sync_master_enabled = on")
     try:
-        readings = [await run(writing) for _ in range(3)]
+        readings = await asyncio.gather(*(run(writing) for _ in range(3)))
+        readings.append(await run(writing))
         assert {reading.failure for reading in readings} == {Failure.SYNC_BLOCKED}
         assert "semi-sync" in readings[0].detail
         assert readings[0].facts["semi_sync_active"] is True
@@ -282,6 +283,7 @@ async def test_tls_is_checked_where_it_is_required(
 
 
 async def test_the_held_connection_tells_of_its_end(primary: MariadbServer, probe: Any) -> None:
+    assert not probe(primary, hold=False).keeps_connection
     held = asyncio.create_task(probe(primary, user="plain").hold())
     threads = "select group_concat(id) from information_schema.processlist where user = 'plain'"
     connection = await until(
