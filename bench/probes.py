@@ -164,7 +164,7 @@ def bars(found: dict[str, Any]) -> list[Bar]:
 
 
 def run(*, quick: bool, rate: float) -> dict[str, Any]:
-    rounds, seconds = (1, 1.5) if quick else (5, 6.0)
+    rounds, seconds = (1, 1.5) if quick else (3, 5.0)
     found: dict[str, Any] = {"rate": rate, "rounds": rounds, "seconds": seconds, "cores": os.cpu_count()}
     with peers() as ports:
         found["same_rate"] = side_by_side(ports, rate, rounds, seconds)

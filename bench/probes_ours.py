@@ -18,6 +18,7 @@ from typing import Any
 import uvloop
 
 from bench.probes_cpu import cpu_s, loopback, resident_bytes
+from controller.collector import calm_collector
 from controller.detect import fold
 from model.health import PROFILES, ProbeState
 from model.observation import Observation, Outcome
@@ -137,4 +138,5 @@ def _percentiles(delays_s: list[float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    calm_collector()  # as the daemon does
     print(json.dumps(uvloop.run(measure(json.loads(sys.argv[1])))))

@@ -16,6 +16,7 @@ from controller import estate_file
 from controller.adapters.clock import SystemClock
 from controller.api.admin import AdminServer
 from controller.api.public import HealthReport, PublicServer
+from controller.collector import calm_collector
 from controller.control import DaemonControl
 from controller.journal_totals import JournalTotals
 from controller.logs import configure_logging
@@ -37,6 +38,7 @@ def run(config: Path, *, log_format: str = "console") -> int:
     """Until SIGTERM or SIGINT. Returns the exit code; raises BcmError if it can't start."""
     configure_logging(log_format)
     loaded = estate_file.load(config)
+    calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve(loaded))
 
