@@ -100,6 +100,13 @@ def test_people_see_steer_and_reload_the_real_daemon(real: Daemon) -> None:
     held = real("failover", SERVICE)
     assert (held.code, "held by the gate `diagnosis`" in held.err) == (3, True)
 
+    # The demo's estate names no pager: a finding, told with what to do; the second look finds nothing new.
+    inspected = real("inspect")
+    assert inspected.code == 1
+    assert "names no pager" in inspected.out
+    assert "what to do" in inspected.out
+    assert "nothing has changed" in real("inspect", "--since").out
+
     assert real("reload").code == 0
     good = real.estate.read_text()
     real.estate.write_text(good.replace("role: dr", "role: moon"))

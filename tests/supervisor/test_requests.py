@@ -14,6 +14,9 @@ from controller.alerts import AlertBox
 from controller.api.control import Caller
 from controller.control import DaemonControl
 from controller.declared import DeclaredProbes
+from controller.early_warnings.desk import DeskPorts, WarningDesk
+from controller.early_warnings.look import look
+from controller.inspection.desk import InspectionDesk
 from controller.probe_runs import ProbeRuns
 from controller.supervisor.probing import ProbeFactory
 from controller.supervisor.requests import Requests, Wish
@@ -40,6 +43,25 @@ def control(bench: Bench) -> DaemonControl:
         alerts=AlertBox(bench.clock, bench.estate.alerts, bench.estate.services),
         probes=lambda: ProbeRuns(bench.estate, bench.clock, factory, declared, {}),
         declared=lambda: declared,
+        warnings=WarningDesk(
+            DeskPorts(
+                clock=bench.clock,
+                journal=bench.journal,
+                page=lambda *_args, **_more: None,
+                look=lambda: look(bench.clock, {"orders": bench.supervisor}, declared),
+                limits=lambda: bench.estate.warnings,
+                leads=lambda: True,
+                another_leads=lambda: False,
+            )
+        ),
+        inspections=InspectionDesk(
+            clock=bench.clock,
+            journal=bench.journal,
+            estate=lambda: bench.estate,
+            make=lambda _service: None,  # type: ignore[arg-type, return-value]
+            page=lambda *_args, **_more: None,
+            leads=lambda: True,
+        ),
     )
 
 
