@@ -12,6 +12,7 @@ from model.observation import Failure
 from probes.addresses import Address
 from probes.base import Reading
 from probes.os_errors import OwnError, own_error, reading_of_os_error
+from probes.staggered import first_to_answer
 from probes.trace import note
 
 # A held connection to a host that falls silent ends after about 5 s. Stalls are judged by the attempts' own
@@ -29,40 +30,41 @@ _ENDINGS = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
 
 
 async def connect(addresses: Sequence[Address]) -> socket.socket:
-    """A connected socket, at the first address that takes it; the caller closes it.
+    """A connected socket, at the first address that takes it; the caller closes it. One that stays silent
+    keeps the next from its turn for a moment only.
 
     Raises OSError: that of the target, if any address got so far, rather than one of our own.
     """
-    told: OSError | None = None
-    for address in addresses:
-        try:
-            return await _connect(address)
-        except OSError as exc:
-            note("could not connect to %s: %s", address.host, exc.strerror or exc)
-            if told is None or isinstance(told, OwnError):
-                told = exc
-    raise told or OwnError(errno.EDESTADDRREQ, "no address to connect to")
+    if not addresses:
+        raise OwnError(errno.EDESTADDRREQ, "no address to connect to")
+    return await first_to_answer(addresses, _connect, socket.socket.close)
 
 
 async def _connect(address: Address) -> socket.socket:
     sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        code = sock.connect_ex(address.sockaddr)
-        if code == errno.EINPROGRESS:
-            await ready(sock, write=True)
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                raise OSError(code, os.strerror(code))
-        elif code:
-            raise own_error(OSError(code, os.strerror(code)))
-        own = sock.getsockname()
-        if own[1] == address.sockaddr[1] and own == sock.getpeername():
-            # The kernel may pick the very port that is probed and connect the socket to itself.
-            raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        await _connected(sock, address)
         return sock
-    except BaseException:
+    except BaseException as exc:
         sock.close()
+        if isinstance(exc, OSError):
+            note("could not connect to %s: %s", address.host, exc.strerror or exc)
         raise
+
+
+async def _connected(sock: socket.socket, address: Address) -> None:
+    code = sock.connect_ex(address.sockaddr)
+    if code == errno.EINPROGRESS:
+        await ready(sock, write=True)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+    elif code:
+        raise own_error(OSError(code, os.strerror(code)))
+    own = sock.getsockname()
+    if own[1] == address.sockaddr[1] and own == sock.getpeername():
+        # The kernel may pick the very port that is probed and connect the socket to itself.
+        raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 async def ready(sock: socket.socket, *, write: bool = False) -> None:
@@ -78,11 +80,11 @@ async def ready(sock: socket.socket, *, write: bool = False) -> None:
         remove(fd)
 
 
-async def receive(sock: socket.socket) -> bytes:
-    """What has come; b"" when the peer has closed. Raises OSError."""
+async def receive(sock: socket.socket, most_bytes: int = _CHUNK_BYTES) -> bytes:
+    """What has come, at most `most_bytes`; b"" when the peer has closed. Raises OSError."""
     while True:
         try:
-            return sock.recv(_CHUNK_BYTES)
+            return sock.recv(most_bytes)
         except BlockingIOError:
             await ready(sock)
 

@@ -37,6 +37,7 @@ LOGIN = {"host": LOOPBACK, "user": "monitor", "sslmode": "disable"}
 # How each type is pointed at a TCP peer; a type that speaks no TCP is tested for its own.
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "tcp": lambda port: {"host": LOOPBACK, "port": port, "send": "hello\n", "expect": "hello", "hold": True},
+    "dns": lambda port: {"name": "shop.example", "server": LOOPBACK, "port": port, "transport": "tcp"},
     "http": lambda port: {"url": f"http://{LOOPBACK}:{port}/"},
     "redis": lambda port: {"host": LOOPBACK, "port": port},
     "grpc": lambda port: {"host": LOOPBACK, "port": port},
