@@ -24,6 +24,7 @@ Opener = Callable[[], Awaitable[MySession]]
 _SETTINGS = "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1"
 # States of a statement, as the server names them in SHOW PROCESSLIST. They are never translated.
 _STATES = (
+    ("free space", Failure.DISK_FULL),  # it waits for somebody to make room, and gives no error
     ("semi-sync", Failure.SYNC_BLOCKED),
     ("lock", Failure.LOCK_BLOCKED),
 )

@@ -118,6 +118,25 @@ def root_of_servers() -> Iterator[Path]:
 
 
 @contextmanager
+def server_on_small_disk() -> Iterator[tuple[MariadbServer, Path]]:
+    """A server without a replica on a file system of its own, and where that is mounted."""
+    with root_of_servers() as root:
+        disk = _directory(root / "disk")
+        mount: list[str | Path] = ["mount", "-t", "tmpfs", "-o", "size=120m,mode=755", "tmpfs", disk]
+        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            pytest.skip("a small file system can't be mounted: only root can, and not everywhere")
+        server = MariadbServer(_directory(disk / "server"), 1)
+        try:
+            _install(server.data)
+            server.start()
+            server.sql(_USERS)
+            yield server, disk
+        finally:
+            server.stop()
+            subprocess.run(["umount", disk], check=True)
+
+
+@contextmanager
 def running_pair(*, primary_options: tuple[str, ...] = ()) -> Iterator[tuple[MariadbServer, MariadbServer]]:
     with root_of_servers() as root:
         primary = MariadbServer(_directory(root / "primary"), 1, *primary_options)

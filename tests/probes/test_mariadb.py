@@ -23,7 +23,14 @@ from probes.mysql_errors import MyError
 from probes.mysql_session import MySession
 from probes.trace import listening
 from tests.bad_servers import LOOPBACK, serving
-from tests.mariadb_servers import PASSWORD, MariadbServer, position, root_of_servers, running_pair
+from tests.mariadb_servers import (
+    PASSWORD,
+    MariadbServer,
+    position,
+    root_of_servers,
+    running_pair,
+    server_on_small_disk,
+)
 from tests.mariadb_servers import certificate as make_certificate
 from tests.pg_pair import wait_for
 from tests.scripted_probe import ports
@@ -95,8 +102,11 @@ async def until(condition: Any, what: str) -> Any:
 
 async def test_a_primary_says_what_it_is(primary: MariadbServer, probe: Any) -> None:
     steps: list[str] = []
+    aborted = primary.sql("show global status like 'aborted_clients'")
     with listening(steps.append):
         reading = await run(probe(primary, role="primary", read_table=TABLE))
+    # The server counts, and logs, each session that ends without a goodbye.
+    assert primary.sql("show global status like 'aborted_clients'") == aborted
     assert (reading.outcome, reading.detail) == (Outcome.SUCCEEDED, "primary")
     facts = reading.facts
     assert (facts["role"], facts["read_only"], facts["server_id"]) == ("primary", False, 1)
@@ -264,6 +274,26 @@ async def test_a_write_that_waits_for_a_replica_is_told_and_does_not_pile_up(
         "the write has ended",
     )  # fmt: skip
     assert (await run(writing)).outcome is Outcome.SUCCEEDED
+
+
+async def test_a_full_disk_is_named_though_the_server_gives_no_error(probe: Any) -> None:
+    """It waits for somebody to make room, a minute at a time."""
+    with server_on_small_disk() as (server, disk):
+        writing = probe(server, write_table=TABLE, write_within="200ms")
+        assert (await run(writing)).outcome is Outcome.SUCCEEDED
+        _fill(disk / "filler")
+        async with asyncio.timeout(SOON_S):
+            while (reading := await run(writing)).outcome is Outcome.SUCCEEDED:
+                pass  # the last block of the log takes a few more
+    assert (reading.failure, reading.facts["role"]) == (Failure.DISK_FULL, "standalone")
+
+
+def _fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as filler:
+        for size in (1024 * 1024, 512):
+            with contextlib.suppress(OSError):
+                while True:
+                    filler.write(bytes(size))
 
 
 async def test_tls_is_checked_where_it_is_required(
