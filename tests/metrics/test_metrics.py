@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import subprocess
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -254,3 +256,11 @@ def test_promtool_finds_nothing_to_complain_of() -> None:
         [promtool, "check", "metrics"], input=render(SNAPSHOT), capture_output=True, timeout=60, check=False
     )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+def test_every_metric_is_on_the_operators_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations" / "monitoring.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`(bcm_\w+)`", page))
+    names = {f"{name}_total" if kind == "counter" else name for name, kind in FAMILIES.items()}
+    assert names <= told
+    assert {name for name in told if name.startswith("bcm_")} - names <= {"bcm_probe_unknown"}
