@@ -37,8 +37,8 @@ class MariadbOptions(TlsOptions):
     host: str = Field(description="Address or name of the server.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(3306, description="Port of the server.")
     user: str = Field(
-        description="Account that looks. It needs REPLICATION CLIENT (SLAVE MONITOR from 10.5 on) to see the "
-        "replication."
+        description="Account that looks. To see the replication it needs SLAVE MONITOR (REPLICATION CLIENT before "
+        "10.5)."
     )
     password: SecretRef | None = Field(None, repr=False, description="Where the account's password is.")
     tls: Literal["disable", "prefer", "require"] = Field(
@@ -146,7 +146,7 @@ class MariadbProbe(Probe):
         role = facts["role"]
         # A lag that can't be told makes no replica a bad one by itself.
         if role is None and (self._options.role != "any" or self._options.max_behind is not None):
-            text = "the account may not see the replication: grant it REPLICATION CLIENT or SLAVE MONITOR"
+            text = "the account may not see the replication: grant it SLAVE MONITOR"
             return Reading.unknown(Failure.CREDENTIALS, text, **facts)
         fault = self._wrong_role(facts) or (role == "replica" and self._too_far_behind(facts)) or ""
         if fault:

@@ -29,7 +29,7 @@ _SETTINGS = [
 
 _USERS = f"""
 create user monitor@'%' identified by '{PASSWORD}';
-grant replication client, slave monitor, binlog monitor, process on *.* to monitor@'%';
+grant slave monitor on *.* to monitor@'%';
 create user plain@'%' identified by '{PASSWORD}';
 grant all on bcm_canary.* to plain@'%';
 create user crowded@'%' identified by '{PASSWORD}' with max_user_connections 1;
