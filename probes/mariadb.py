@@ -37,8 +37,8 @@ class MariadbOptions(TlsOptions):
     host: str = Field(description="Address or name of the server.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(3306, description="Port of the server.")
     user: str = Field(
-        description="Account that looks. To see the replication it needs SLAVE MONITOR (REPLICATION CLIENT before "
-        "10.5)."
+        description="Account that looks. To see the replication it needs SLAVE MONITOR; before 10.5, "
+        "REPLICATION CLIENT."
     )
     password: SecretRef | None = Field(None, repr=False, description="Where the account's password is.")
     tls: Literal["disable", "prefer", "require"] = Field(
