@@ -21,6 +21,8 @@ from model.errors import BcmError, UsageError
 
 # The slowest check has a minute; what waits before it may be another inspection.
 _PATIENCE_S: Final = 300.0
+# Below this many columns there is no room for a column of how it was looked at.
+_WIDE: Final = 140
 # A person who waits longer than this wants to see that something happens.
 _QUIET_S: Final = 1.0
 _LOOK_S: Final = 0.25
@@ -143,18 +145,20 @@ def _print(settings: Settings, body: Json, since_only: bool) -> None:
         _print_since(settings, body.get("since"))
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_lines=False)
-    for heading in ("RESULT", "ABOUT", "WHAT", "HOW", "FOUND"):
+    wide = out.width >= _WIDE
+    for heading in ("RESULT", "ABOUT", "WHAT", *(["HOW"] if wide else []), "FOUND"):
         table.add_column(heading, overflow="fold")
     for row in body.get("rows", []):
         result = str(row.get("result"))
         found = Text(clean(row.get("text")))
         if result in _FINDINGS:
+            if not wide:
+                found.append(f"\nlooked at: {clean(row.get('how'))}", "dim")
             found.append(f"\nwhy it matters: {clean(row.get('why'))}", "dim")
             found.append(f"\nwhat to do: {clean(row.get('todo'))}", "bold")
-        table.add_row(
-            Text(result, style=_STYLES.get(result, "")),
-            clean(row.get("about")), clean(row.get("what")), clean(row.get("how")), found,
-        )  # fmt: skip
+        how = [clean(row.get("how"))] if wide else []
+        mark = Text(result, style=_STYLES.get(result, ""))
+        table.add_row(mark, clean(row.get("about")), clean(row.get("what")), *how, found)
     out.print(table)
     out.print(Text(_summary(body)), soft_wrap=True)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from config.schema import WarningThresholds
 from controller.early_warnings.filling import Forecast, FreeHistory
 from controller.early_warnings.scene import Watched
-from controller.early_warnings.spoken import size, span
+from controller.early_warnings.spoken import apart, size, span
 from controller.early_warnings.words import Key, Sign
 
 # Between the threshold and this much above it nothing changes: a disk that breathes would flap.
@@ -55,7 +55,7 @@ def clock(watched: Watched, limits: WarningThresholds) -> Iterator[Sign]:
     unsure_ms = unsure_ms if isinstance(unsure_ms, int) else 0
     off_s, unsure_s = abs(offset_ms) / 1000, abs(unsure_ms) / 1000
     way = "ahead of" if offset_ms > 0 else "behind"
-    text = f"the clock of {watched.name} is {span(off_s)} {way} this host's (± {span(unsure_s)})"
+    text = f"the clock of {watched.name} is {apart(off_s)} {way} this host's (± {apart(unsure_s)})"
     passed: bool | None = off_s - unsure_s > limits.clock_skew
     if not passed and off_s + unsure_s > limits.clock_skew:
         passed = None

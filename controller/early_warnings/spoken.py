@@ -14,6 +14,11 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
+def apart(seconds: float) -> str:
+    """Of clocks: to the millisecond where it is small."""
+    return latency(seconds) if seconds < 10 else span(seconds)
+
+
 def latency(seconds: float) -> str:
     """`12 ms`, `0.4 ms`, `1.20 s`."""
     if seconds >= 1:

@@ -13,8 +13,8 @@ from controller.inspection.words import Check
 CATALOGUE: Final = (
     Check(
         "probes",
-        "Every probe, once",
-        "one fresh attempt with its own time-out; its facts against the thresholds of `warnings`",
+        "What is watched answers",
+        "one fresh attempt of every probe; its facts against the thresholds of `warnings`",
         "What does not answer can't be watched, and what is full or runs out soon is the next outage.",
         "bcm-failover probe run NAME --debug shows every step of it.",
         probe_checks.probes,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from config.schema import Member, Node, Service
-from controller.early_warnings.spoken import size, span
+from controller.early_warnings.spoken import apart, size
 from controller.inspection.concurrently import as_they_end
 from controller.inspection.ground import Ground
 from controller.inspection.words import Line, Result
@@ -185,8 +185,8 @@ async def clocks(ground: Ground) -> AsyncIterator[Line]:
             return Line(about, Result.UNKNOWN, "`date` could not be run")
         # It was read somewhere within the call.
         offset_s, unsure_s = theirs_s - (before_s + took_s / 2), took_s / 2
-        text = f"{span(abs(offset_s))} {'ahead of' if offset_s > 0 else 'behind'} this host's"
-        text += f" (± {span(unsure_s)})"
+        text = f"{apart(abs(offset_s))} {'ahead of' if offset_s > 0 else 'behind'} this host's"
+        text += f" (± {apart(unsure_s)})"
         if abs(offset_s) - unsure_s > limit_s:
             return Line(about, Result.WARNING, text)
         if abs(offset_s) + unsure_s > limit_s:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
 import yaml
 
+import controller.cli.inspect as inspect_module
 from controller.cli.inspect import markdown
 from controller.inspection.catalogue import CATALOGUE
 from controller.inspection.page import page
 from model.errors import UsageError
-from tests.cli.conftest import ROOT, Shell, alone, bcm, daemon  # noqa: F401  # fixtures
+from tests.cli.conftest import ROOT, Shell, _no_settings_from_outside, alone, bcm, daemon  # noqa: F401
 from tests.fake_daemon import FakeDaemon
 
 
@@ -70,6 +72,27 @@ def test_programs_get_the_whole_answer(bcm: Shell, daemon: FakeDaemon) -> None: 
         "pg_checksums",
     )
     assert yaml.safe_load(bcm("inspect", "-o", "yaml").out) == found
+
+
+def test_a_person_who_waits_sees_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect_module, "_QUIET_S", 0.0)
+    monkeypatch.setattr(inspect_module, "_LOOK_S", 0.001)
+    looked, ends = threading.Event(), threading.Event()
+
+    def work() -> dict[str, Any]:
+        assert ends.wait(10)
+        return {"worst": "ok"}
+
+    def look() -> dict[str, Any]:
+        if looked.is_set():
+            ends.set()
+        looked.set()
+        return {"running": True, "done": 3, "total": 20}
+
+    assert inspect_module._with_progress(work, look) == {"worst": "ok"}
+    assert "inspecting: 3 of 20 checks" in capsys.readouterr().err
 
 
 def test_since_shows_what_has_changed(bcm: Shell, daemon: FakeDaemon) -> None:  # noqa: F811

@@ -118,7 +118,7 @@ def test_clocks_that_are_apart_beyond_doubt(offset_ms: int, unsure_ms: int, pass
 
 def test_a_clock_is_told_by_how_much_and_which_way() -> None:
     facts = {"clock_offset_ms": -2300, "clock_uncertainty_ms": 100}
-    text = "the clock of db1 is 2.3 s behind this host's (± 0.1 s)"
+    text = "the clock of db1 is 2.30 s behind this host's (± 100 ms)"
     assert told(watched(facts))["ClockSkew", ""][1] == text
 
 
