@@ -38,6 +38,7 @@ LOGIN = {"host": LOOPBACK, "user": "monitor", "sslmode": "disable"}
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "tcp": lambda port: {"host": LOOPBACK, "port": port, "send": "hello\n", "expect": "hello", "hold": True},
     "dns": lambda port: {"name": "shop.example", "server": LOOPBACK, "port": port, "transport": "tcp"},
+    "tls": lambda port: {"host": LOOPBACK, "port": port},
     "http": lambda port: {"url": f"http://{LOOPBACK}:{port}/"},
     "redis": lambda port: {"host": LOOPBACK, "port": port},
     "grpc": lambda port: {"host": LOOPBACK, "port": port},

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from model.observation import Failure, Outcome
-from probes import addresses, families
+from probes import families
 from probes.addresses import Address
 from probes.base import Reading
 from probes.families import check_by_family
@@ -35,7 +35,7 @@ def two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
             return [*system("::1", port, **options), *system("127.0.0.1", port, **options)]
         return system("127.0.0.1" if host == "four.example" else host, port, **options)
 
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 @contextlib.contextmanager
