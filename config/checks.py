@@ -5,12 +5,12 @@ They run on the validated estate; the document tells where each stands.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from config.document import Document, Path
 from config.durations import format_duration
 from config.findings import Finding
+from config.http_checks import http_warnings
 from config.schema import Estate, MemberRole, Node, Service, ServiceMode
 from config.tolerance import tolerance
 
@@ -27,6 +27,7 @@ _VOLATILE = ("/tmp", "/var/tmp", "/run", "/var/run", "/dev/shm")  # noqa: S108
 
 
 def estate_warnings(estate: Estate, document: Document) -> Iterator[Finding]:
+    yield from http_warnings(estate, document)
     yield from _daemon(estate, document)
     yield from _people(estate, document)
     for node in estate.nodes.values():
@@ -152,12 +153,6 @@ def _people(estate: Estate, document: Document) -> Iterator[Finding]:
 
 
 def _daemon(estate: Estate, document: Document) -> Iterator[Finding]:
-    host = estate.daemon.http.rpartition(":")[0].strip("[]")
-    if not _is_loopback(host):
-        yield document.warning(
-            ("daemon", "http"), f"/metrics is open to the network at {estate.daemon.http}",
-            "it shows names and states, without a login", "127.0.0.1:9977, or a firewall",
-        )  # fmt: skip
     state_dir = estate.daemon.state_dir
     if any(state_dir.is_relative_to(place) for place in _VOLATILE):
         yield document.warning(
@@ -171,10 +166,3 @@ def _daemon(estate: Estate, document: Document) -> Iterator[Finding]:
             "this host can't tell its own network's failure from that of everything else (S6)",
             "daemon: {reference_targets: ['10.0.0.1:53']}",
         )  # fmt: skip
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -74,7 +74,8 @@ Warnings:
 - RPO 0 with asynchronous replication; an asynchronous service (always holds on host loss);
 - mode `act` without node access, without reference targets, or with nobody to page;
 - mode `ask` with an RTO below ten minutes; nobody who may approve;
-- `/metrics` on an address that is not loopback; a state directory that does not outlive a reboot;
+- `/metrics` on an address that is not loopback; a `probe_endpoint` for whoever reaches the port; rules of
+  alerts or heartbeats without a `push_token`; a state directory that does not outlive a reboot;
 - two members on one node; every standby excluded; a member that the endpoint leaves out; a `primary` or
   `standby` at a DR site; `postgresql.service` on Debian (an umbrella); ssh settings that are not used;
   `pg_ctl` without a `log_file`.

@@ -1,7 +1,7 @@
 """Probes and addresses that are kept from one scrape of `/probe` to the next, in bounded number.
 
-What a probe makes ready is made once, off the loop: to read the authorities for TLS takes tens of milliseconds.
-And an address is known while the resolver is down.
+What a probe makes ready is made once, off the loop: reading the authorities for TLS takes tens of ms. And
+an address is known while the resolver is down.
 """
 
 from __future__ import annotations

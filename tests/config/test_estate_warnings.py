@@ -43,6 +43,8 @@ def test_an_rto_below_detection_and_runbook_is_warned_of_with_the_sum() -> None:
          "35:11: warning: orders: mode act without node access to pg3"),
         ([("127.0.0.1:9977", "0.0.0.0:9977")],
          "2:53: warning: /metrics is open to the network at 0.0.0.0:9977"),
+        ([('"127.0.0.1:9977"', '"127.0.0.1:9977", probe_endpoint: ["*"]')],
+         "2:87: warning: whoever reaches 127.0.0.1:9977 can make this host connect to any target"),
         ([("127.0.0.1:9977", ":9977")], "2:53: warning: /metrics is open to the network at :9977"),
         ([("/var/lib/bcm", "/run/bcm")], "2:33: warning: the journal in /run/bcm does not outlive a reboot"),
         ([(', reference_targets: ["10.0.0.1:53"]', "")], "2:1: warning: no reference targets"),
@@ -71,6 +73,24 @@ def test_an_rto_below_detection_and_runbook_is_warned_of_with_the_sum() -> None:
 def test_each_doubt_has_its_place(changes: list[tuple[str, str]], expected: str) -> None:
     (line,) = warnings(*changes)
     assert line.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("alerts: {rules: [{says: down}]}\n", "alerts have rules and daemon.push_token is not set"),
+        (
+            "probes:\n  job: {type: heartbeat, options: {within: 1h}}\n",
+            "job waits for pushes and daemon.push_token is not set",
+        ),
+    ],
+)
+def test_pushes_that_nobody_takes_are_warned_of(more: str, expected: str) -> None:
+    with_token = spoiled("daemon: {", "daemon: {push_token: {file: /etc/t}, ")
+    assert lines_of(with_token + more) == lines_of(with_token)
+    (line,) = [line for line in lines_of(VALID + more) if not line.startswith(ALWAYS)]
+    assert expected in line
+    assert int(line.partition(":")[0]) > len(VALID.splitlines())
 
 
 def test_without_node_access_the_asynchronous_warning_says_so() -> None:
