@@ -84,6 +84,12 @@ class DeclaredProbes:
             for name, entry in self._entries.items()
         }
 
+    def folded(self) -> Iterator[tuple[ProbeEntry, ProbeState]]:
+        """Those that were observed, as they were folded: for whoever judges the age of a reading himself, and
+        may pause between two."""
+        for name, state in list(self._states.items()):
+            yield self._entries[name], state
+
     def all(self) -> Iterator[tuple[ProbeEntry, ProbeState]]:
         """In the order of the estate."""
         for name, state in self.states().items():

@@ -135,7 +135,8 @@ class WarningDesk:
         looked_at = 0
         for sign in self._watcher.signs(self._ports.look(), self._ports.limits()):
             if sign is not None:
-                signs.append(sign)
+                if sign.passed or sign.key in self._book:  # what is well and was well changes nothing
+                    signs.append(sign)
                 continue
             looked_at += 1
             if looked_at % AT_ONCE == 0:
