@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from config.modules import BUILT_IN, ProbeModule
 from model.errors import UsageError
-from probes.base import ProbeOptions
+from probes.base import Probe, ProbeOptions, ProbePorts
 from probes.registry import load_probe_type
 
 # What a target is for each type that may be asked for.
@@ -116,17 +116,26 @@ def _globbed(pattern: str, host: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), host) is not None
 
 
-def options_of(module: ProbeModule, target: Target) -> ProbeOptions:
-    """The type's options for this target. Raises UsageError, ValidationError."""
-    fields = load_probe_type(module.type).Options.model_fields
+def make_probe(module: ProbeModule, target: Target, name: str, ports: ProbePorts) -> Probe:
+    """name: of the target, for TLS, where its address is asked. May read files. Raises UsageError,
+    ValidationError."""
+    kind = load_probe_type(module.type)
+    return kind(f"scrape/{name}", options_of(kind, module, target, name), ports)
+
+
+def options_of(kind: type[Probe], module: ProbeModule, target: Target, name: str) -> ProbeOptions:
+    """The type's options for this target. Raises ValidationError."""
+    fields = kind.Options.model_fields
     given: dict[str, Any] = dict(module.options)
+    if target.host != name and "server_name" in fields and not given.get("server_name"):
+        given["server_name"] = name
     if target.url is not None:
         given["url"] = target.url
     else:
         given["server" if "server" in fields else "host"] = target.host
         if target.port is not None:
             given["port"] = target.port
-    return load_probe_type(module.type).Options.model_validate(given)
+    return kind.Options.model_validate(given)
 
 
 def module_problem(module: ProbeModule, patterns: Sequence[str]) -> str | None:
@@ -136,7 +145,8 @@ def module_problem(module: ProbeModule, patterns: Sequence[str]) -> str | None:
     if module.options.get("redirects") == "follow" and ANYWHERE not in patterns:
         return "`redirects: follow` could lead to hosts that are not allowed: `probe_endpoint` must have '*'"
     try:
-        options_of(module, parse_target(module.type, _SAMPLES[ASKS[module.type]]))
+        sample = parse_target(module.type, _SAMPLES[ASKS[module.type]])
+        options_of(load_probe_type(module.type), module, sample, sample.host)
     except UsageError as error:
         return error.what
     except ValidationError as error:

@@ -5,12 +5,9 @@ Off unless `daemon.probe_endpoint` allows targets: whoever reaches the port make
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import math
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from pydantic import ValidationError
@@ -18,51 +15,38 @@ from pydantic import ValidationError
 from config.modules import ProbeModule
 from config.schema import Estate
 from controller.blackbox_metrics import Attempt, render_attempt
-from controller.probe_modules import Target, is_allowed, module_of, options_of, parse_target
+from controller.probe_modules import Target, is_allowed, module_of, parse_target
 from controller.probe_once import run_once
+from controller.probe_shelf import ProbeShelf
 from model.errors import UsageError
 from model.observation import Observation
 from model.ports import Clock, Secrets
-from probes.addresses import Address, Addresses
-from probes.base import Probe, ProbePorts
-from probes.families import of_family
+from probes.base import ProbePorts
 from probes.os_errors import reading_of_os_error
-from probes.registry import load_probe_type
 from probes.texts import one_line
 
 MOST_AT_ONCE: Final = 50
-# Probes and addresses are kept for the next scrape: what they make ready is made once, and an address is
-# known while the resolver is down.
-MOST_KEPT: Final = 1000
 MOST_STEPS: Final = 500
 TIMEOUT_HEADER: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 # The answer must be there before Prometheus gives up: blackbox_exporter leaves it the same.
 _OFFSET_S: Final = 0.5
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-Key = tuple[str, str]
-
 
 class ProbeEndpoint:
-    """The route and the probes that it keeps. `aclose` at the end."""
+    """The route. `aclose` at the end."""
 
     def __init__(self, estate: Callable[[], Estate], clock: Clock, secrets: Secrets) -> None:
         self._estate = estate
         self._clock = clock
-        self._ports = ProbePorts(clock, secrets)
-        self._probes: OrderedDict[Key, tuple[ProbeModule, Probe]] = OrderedDict()
-        self._addresses: OrderedDict[str, Addresses] = OrderedDict()
-        self._closing: set[asyncio.Future[None]] = set()
+        self._shelf = ProbeShelf(clock, ProbePorts(clock, secrets))
         self._running = 0
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/probe", self.probe)]
 
     async def aclose(self) -> None:
-        while self._probes:
-            await self._probes.popitem()[1][1].aclose()
-        if self._closing:
-            await asyncio.wait(self._closing)
+        await self._shelf.aclose()
 
     async def probe(self, request: web.Request) -> web.Response:
         estate = self._estate()
@@ -125,7 +109,7 @@ class ProbeEndpoint:
             return Attempt(module.type, seen, None, target.host, https)
         began_s = self._clock.monotonic_s()
         try:
-            address = (await self._resolve(target, module)).host
+            address = (await self._shelf.address(target.host, str(module.options.get("family", "any")))).host
         except OSError as error:
             seen = self._not_resolved(module, error)
             return Attempt(module.type, seen, self._clock.monotonic_s() - began_s, None)
@@ -145,26 +129,12 @@ class ProbeEndpoint:
         listener: Callable[[str], None] | None,
     ) -> Observation:
         """Raises UsageError, ValidationError."""
-        probe, is_kept = self._probe(module, target, name)
+        probe, is_kept = await self._shelf.probe(module, target, name)
         try:
             return await run_once(probe, timeout_s, self._clock, observer="scrape", listener=listener)
         finally:
             if not is_kept:
                 await probe.aclose()
-
-    async def _resolve(self, target: Target, module: ProbeModule) -> Address:
-        """Raises OSError."""
-        key = target.host
-        known = self._addresses.pop(key, None) or Addresses(key, target.port or 0, self._clock)
-        self._addresses[key] = known
-        while len(self._addresses) > MOST_KEPT:
-            self._addresses.popitem(last=False)
-        found = await known.get()
-        family = module.options.get("family", "any")
-        fit = of_family(found, family)
-        if not fit:
-            raise OSError(errno.EADDRNOTAVAIL, f"{key} has no address of {family}")
-        return fit[0]
 
     def _not_resolved(self, module: ProbeModule, error: OSError) -> Observation:
         reading, now_s = reading_of_os_error(error), self._clock.monotonic_s()
@@ -180,30 +150,6 @@ class ProbeEndpoint:
             detail=reading.detail,
         )
 
-    def _probe(self, module: ProbeModule, target: Target, name: str) -> tuple[Probe, bool]:
-        """A probe, and whether it is kept for the next scrape. Raises UsageError, ValidationError."""
-        kind = load_probe_type(module.type)
-        key = (module.name, f"{target.url or target.host} {target.port} {name}")
-        kept = self._probes.pop(key, None)
-        if kept is not None and kept[0] is module:
-            self._probes[key] = kept
-            return kept[1], True
-        if kept is not None:  # of the estate before
-            self._close_behind(kept[1])
-        options = options_of(_named(module, kind.Options.model_fields, name, target), target)
-        probe = kind(f"scrape/{name}", options, self._ports)
-        if kind.concurrent == 1:  # two scrapes may ask at once
-            return probe, False
-        self._probes[key] = (module, probe)
-        while len(self._probes) > MOST_KEPT:
-            self._close_behind(self._probes.popitem(last=False)[1][1])
-        return probe, True
-
-    def _close_behind(self, probe: Probe) -> None:
-        closing = asyncio.ensure_future(probe.aclose())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
-
 
 def timeout_of(module: ProbeModule, header: str | None) -> float:
     """Seconds. Raises UsageError."""
@@ -216,13 +162,6 @@ def timeout_of(module: ProbeModule, header: str | None) -> float:
     if not 0 < scrape_s < math.inf:
         raise UsageError(f"{TIMEOUT_HEADER} is not a number of seconds")
     return min(module.timeout, max(scrape_s - _OFFSET_S, scrape_s / 2))
-
-
-def _named(module: ProbeModule, fields: Any, name: str, target: Target) -> ProbeModule:
-    """With the target's name for TLS, where its address is asked."""
-    if "server_name" not in fields or target.url is not None or module.options.get("server_name"):
-        return module
-    return module.model_copy(update={"options": {**module.options, "server_name": name}})
 
 
 def _settings(module: ProbeModule) -> str:

@@ -23,6 +23,7 @@ from config.loader import examine
 from config.modules import BUILT_IN, ProbeModule
 from config.positions import load_yaml
 from config.schema import Estate
+from controller import probe_shelf
 from controller.adapters.secrets import SecretStore
 from controller.api import blackbox
 from controller.api.blackbox import ProbeEndpoint, timeout_of
@@ -329,7 +330,7 @@ async def test_no_more_run_at_once_than_is_bounded(monkeypatch: pytest.MonkeyPat
 
 
 async def test_probes_are_kept_few_and_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blackbox, "MOST_KEPT", 2)
+    monkeypatch.setattr(probe_shelf, "MOST_KEPT", 2)
     before = open_sockets()
     async with nobody() as free, serving_probes(estate_of("127.0.0.0/8")) as port:
         for last in range(1, 7):
