@@ -34,5 +34,9 @@ BUILT_IN: Final[Mapping[str, ProbeModule]] = {
         ProbeModule(name="tcp_connect", type="tcp"),
         ProbeModule(name="ssh_banner", type="tcp", options={"expect": "SSH-2.0-"}),
         ProbeModule(name="icmp", type="icmp"),
+        # Whatever a name server is for, it can say who is responsible for the root.
+        ProbeModule(name="dns_udp", type="dns", options={"name": ".", "record": "SOA"}),
+        ProbeModule(name="dns_tcp", type="dns", options={"name": ".", "record": "SOA", "transport": "tcp"}),
+        ProbeModule(name="tls_connect", type="tls"),
     )
 }

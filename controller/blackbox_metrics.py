@@ -59,7 +59,7 @@ class _Collected(Collector):
             case "dns":
                 yield from _dns(self._attempt)
             case "tcp" | "tls":
-                yield _regex(self._attempt)
+                yield _regex(self._attempt, self._attempt.type == "tcp")
         yield from _certificate(self._attempt.seen.facts)
 
 
@@ -144,9 +144,10 @@ def _certificate(facts: Mapping[str, Any]) -> Iterator[Metric]:
     if "certificate_ends_s" in facts:
         text = "End of the certificate that ends first, in seconds since 1970."
         yield _one("probe_ssl_earliest_cert_expiry", text, facts["certificate_ends_s"])
-    if "tls_version" in facts:
+    spoken = facts.get("tls_version") or facts.get("version")
+    if spoken:
         version = GaugeMetricFamily("probe_tls_version_info", "Version of TLS.", labels=["version"])
-        version.add_metric([str(facts["tls_version"]).replace("TLSv", "TLS ")], 1)
+        version.add_metric([str(spoken).replace("TLSv", "TLS ")], 1)
         yield version
 
 

@@ -29,6 +29,8 @@ ASKS: Final[Mapping[str, str]] = {
     "icmp": "HOST",
     "dns": "HOST[:PORT]",
 }
+# These send the name that they are asked for to the server, and look it up themselves.
+BY_NAME: Final = frozenset({"http", "grpc"})
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _SAMPLES: Final = {"URL": "http://host/", "HOST:PORT": "host:1", "HOST[:PORT]": "host", "HOST": "host"}
 ANYWHERE: Final = "*"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from config.modules import ProbeModule
 from config.schema import Estate
 from controller.blackbox_metrics import Attempt, render_attempt
-from controller.probe_modules import Target, is_allowed, module_of, parse_target
+from controller.probe_modules import BY_NAME, Target, is_allowed, module_of, parse_target
 from controller.probe_once import run_once
 from controller.probe_shelf import ProbeShelf
 from model.errors import UsageError
@@ -104,7 +104,7 @@ class ProbeEndpoint:
         """Raises UsageError, ValidationError."""
         https = bool(target.url and target.url.startswith("https:"))
         # The probe looks the name up itself where it asks the server for it, or asks both families.
-        if target.url is not None or module.options.get("family") == "both":
+        if module.type in BY_NAME or module.options.get("family") == "both":
             seen = await self._run(module, target, target.host, timeout_s, listener)
             return Attempt(module.type, seen, None, target.host, https)
         began_s = self._clock.monotonic_s()

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import dns.message
+import dns.rrset
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -39,6 +41,7 @@ from tests.virtual_clock import RealClock
 
 PROGRAM = "prometheus-blackbox-exporter"
 SHORT = {"timeout": "0.3s"}
+QUESTION = {"query_name": "www.shop.example", "query_type": "A"}
 
 
 def estate_of(*patterns: str, **modules: dict[str, Any]) -> Estate:
@@ -64,6 +67,30 @@ class Port:
         code, text = await self.ask(target, module, **more)
         assert code == 200, text
         return series_of(text)
+
+
+class _NameServer(asyncio.DatagramProtocol):
+    """Knows one address of every name."""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        question = dns.message.from_wire(data)
+        answer = dns.message.make_response(question)
+        name = question.question[0].name
+        answer.answer.append(dns.rrset.from_text(name, 60, "IN", "A", "192.0.2.10"))
+        self._transport.sendto(answer.to_wire(), addr)
+
+
+@asynccontextmanager
+async def name_server() -> AsyncIterator[int]:
+    loop = asyncio.get_running_loop()
+    transport, _protocol = await loop.create_datagram_endpoint(_NameServer, (LOOPBACK, 0))
+    try:
+        yield transport.get_extra_info("sockname")[1]
+    finally:
+        transport.close()
 
 
 def series_of(text: str) -> dict[str, float]:
@@ -114,7 +141,13 @@ def exporter(tmp_path_factory: pytest.TempPathFactory, nginx: Nginx) -> Iterator
         "has_text": {"prober": "http", "http": {**http, "fail_if_body_not_matches_regexp": ["no such text"]}},
         "tcp_connect": {"prober": "tcp", "tcp": {"preferred_ip_protocol": "ip4"}},
         "tcp_expect": {"prober": "tcp", "tcp": {"query_response": [{"expect": "no such text"}]}},
+        "tls": {"prober": "tcp", "tcp": {"preferred_ip_protocol": "ip4", "tls": True, **tls}},
         "icmp": {"prober": "icmp", "icmp": {"preferred_ip_protocol": "ip4"}},
+        "dns": {"prober": "dns", "dns": {"preferred_ip_protocol": "ip4", **QUESTION}},
+        "dns_other": {
+            "prober": "dns",
+            "dns": {"preferred_ip_protocol": "ip4", **QUESTION, "valid_rcodes": ["NXDOMAIN"]},
+        },
     }
     config, port = tmp_path_factory.mktemp("exporter") / "blackbox.yml", free_port()
     config.write_text(yaml.safe_dump({"modules": {n: {**m, "timeout": "0.5s"} for n, m in modules.items()}}))
@@ -149,6 +182,8 @@ ONLY_THEIRS = {
     },
     "tcp": set(),
     "icmp": {"probe_icmp_reply_hop_limit"},
+    "tls": {"probe_ssl_last_chain_expiry_timestamp_seconds", "probe_ssl_last_chain_info"},
+    "dns": {"probe_dns_additional_rrs", "probe_dns_authority_rrs"},
 }
 OURS = {"bcm_probe_unknown"}
 # What both must say alike of the same target.
@@ -161,6 +196,8 @@ SAME = {
     "probe_http_version",
     "probe_http_ssl",
     "probe_tls_version_info{TLS 1.3}",
+    "probe_dns_query_succeeded",
+    "probe_dns_answer_rrs",
     "probe_failed_due_to_regex",
     "probe_ssl_earliest_cert_expiry",
 }
@@ -179,6 +216,9 @@ SAME = {
         ("tcp_connect", "127.0.0.1:{nobody}"),
         ("tcp_expect", "127.0.0.1:{nginx.port}"),
         ("icmp", "127.0.0.1"),
+        ("tls", "127.0.0.1:{nginx.tls}"),
+        ("dns", "127.0.0.1:{names}"),
+        ("dns_other", "127.0.0.1:{names}"),
     ],
 )
 async def test_it_says_what_blackbox_exporter_says(
@@ -190,9 +230,12 @@ async def test_it_says_what_blackbox_exporter_says(
         https={"type": "http", "options": trusted},
         has_text={"type": "http", "options": {"body_matches": "no such text"}},
         tcp_expect={"type": "tcp", "options": {"expect": "no such text"}, **SHORT},
+        tls={"type": "tls", "options": trusted},
+        dns={"type": "dns", "options": {"name": "www.shop.example"}},
+        dns_other={"type": "dns", "options": {"name": "www.shop.example", "rcode": "NXDOMAIN"}},
     )
-    async with nobody() as free, serving_probes(estate) as port:
-        asked = target.format(nginx=nginx, nobody=free)
+    async with nobody() as free, name_server() as names, serving_probes(estate) as port:
+        asked = target.format(nginx=nginx, nobody=free, names=names)
         ours = await port.series(asked, module)
         async with (
             aiohttp.ClientSession() as session,
@@ -206,6 +249,12 @@ async def test_it_says_what_blackbox_exporter_says(
     alike = SAME & set(theirs)
     assert {n: ours[n] for n in alike} == {n: theirs[n] for n in alike}
     assert ours["bcm_probe_unknown"] == 0
+
+
+async def test_a_grpc_server_is_asked_by_its_name() -> None:
+    async with nobody() as free, serving_probes(estate_of("localhost", health={"type": "grpc"})) as port:
+        found = await port.series(f"localhost:{free}", "health")
+    assert (found["probe_success"], found["bcm_probe_unknown"]) == (0, 0)
 
 
 async def test_it_is_off_until_targets_are_allowed() -> None:
@@ -277,7 +326,7 @@ def test_what_is_no_target_is_refused(type_: str, target: str) -> None:
 async def test_what_is_wrong_with_a_request_is_said() -> None:
     async with serving_probes(estate_of("127.0.0.0/8")) as port:
         code, text = await port.ask(LOOPBACK, "no_such")
-        assert (code, "there are: http_2xx" in text) == (400, True)
+        assert (code, "there are: dns_tcp" in text) == (400, True)
         assert (await port.ask("", "icmp"))[0] == 400
         assert (await port.ask(LOOPBACK, "icmp", scrape_s="soon"))[0] == 400
 
