@@ -128,7 +128,10 @@ class Scheduler:
         if due_s is None and watch.stuck:
             due_s = watch.pace.slots.after(now_s)
         if due_s != watch.due_s:
-            timer = None if due_s is None else self._time.at(due_s, partial(self._start_due, watch))
+            timer = None
+            if due_s is not None:
+                slack_s = 0.0 if watch.bursting(now_s) else watch.pace.slack_s
+                timer = self._time.at(due_s, partial(self._start_due, watch), slack_s)
             watch.start_at(due_s, timer)
 
     def _start_due(self, watch: Watch, now_s: float) -> None:

@@ -15,6 +15,7 @@ import structlog
 
 from model.ports import Clock
 from probes.scheduler_tasks import spawn
+from probes.scheduler_timing import MOST_SLACK_S
 
 # The longest sleep: while answers are awaited, so that a freeze of this process is measured to this
 # precision, and otherwise, so that a watchdog of a few seconds sees progress.
@@ -23,9 +24,8 @@ IDLE_TICK_S = 0.25
 # Timers of the loop are rounded up to a millisecond, and a busy machine adds a few: that is no lag.
 NOISE_S = 0.005
 EARLY_S = 1e-6  # a sleep may end a rounding error before its time
-# The shortest sleep: what falls due within it is done in one round, which saves half of the wake-ups at a
-# thousand checks a second. Half a millisecond would be no sleep at all: the loop's timers know no less.
-GATHER_S = 0.002
+# The shortest sleep. Half of it would be none: the loop's timers know no less than a millisecond.
+SHORTEST_S = 0.001
 
 Event = Callable[[float], None]
 
@@ -35,9 +35,10 @@ log = structlog.get_logger(__name__)
 class Timer:
     """An event to come. One that is cancelled costs no wake-up."""
 
-    __slots__ = ("event",)
+    __slots__ = ("due_s", "event")
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, due_s: float, event: Event) -> None:
+        self.due_s = due_s
         self.event: Event | None = event
 
     def cancel(self) -> None:
@@ -45,7 +46,7 @@ class Timer:
 
 
 class Timekeeper:
-    """Calls events when they are due or up to GATHER_S later, with the monotonic time of the round.
+    """Calls events when they are due, or later by their slack, with the monotonic time of the round.
 
     awaited: answers that are being waited for; while there are any, lateness is measured closely.
     progress_s: monotonic time of the last completed round.
@@ -77,12 +78,14 @@ class Timekeeper:
             await asyncio.wait([task])
         self._events.clear()
 
-    def at(self, due_s: float, event: Event) -> Timer:
-        timer = Timer(event)
-        heapq.heappush(self._events, (due_s, next(self._numbers), timer))
-        if self._sleeps and due_s + GATHER_S < self._wake_s and self._task is not None:
+    def at(self, due_s: float, event: Event, slack_s: float = 0.0) -> Timer:
+        """slack_s: it does no harm if the event comes so much later, at most MOST_SLACK_S."""
+        timer = Timer(due_s, event)
+        latest_s = due_s + slack_s
+        heapq.heappush(self._events, (latest_s, next(self._numbers), timer))
+        if self._sleeps and latest_s + SHORTEST_S < self._wake_s and self._task is not None:
             self._sleeps = False
-            self._wake_s = due_s
+            self._wake_s = latest_s
             self._task.cancel()
         return timer
 
@@ -99,12 +102,22 @@ class Timekeeper:
             now_s = self._clock.monotonic_s()
             self._late_sum_s = self.late_s(now_s)
             self._wake_s = now_s
-            while self._events and self._events[0][0] <= now_s + EARLY_S:
-                due_s, _number, timer = heapq.heappop(self._events)
-                if timer.event is not None:
-                    self._call(timer.event, max(now_s, due_s))
+            self._call_due(now_s)
             self.progress_s = now_s
             await self._sleep()
+
+    def _call_due(self, now_s: float) -> None:
+        """All that is due: what must come now, and what may come now."""
+        events, not_yet = self._events, []
+        while events and events[0][0] <= now_s + MOST_SLACK_S + EARLY_S:
+            entry = heapq.heappop(events)
+            timer = entry[2]
+            if timer.due_s > now_s + EARLY_S:
+                not_yet.append(entry)
+            elif timer.event is not None:
+                self._call(timer.event, max(now_s, timer.due_s))
+        for entry in not_yet:
+            heapq.heappush(events, entry)
 
     def _call(self, event: Event, now_s: float) -> None:
         """A fault in the handling of one probe must not blind the others."""
@@ -122,7 +135,7 @@ class Timekeeper:
             heapq.heappop(events)
         wake_s = now_s + (BUSY_TICK_S if self.awaited else IDLE_TICK_S)
         if events:
-            wake_s = min(wake_s, max(events[0][0], now_s + GATHER_S))
+            wake_s = min(wake_s, max(events[0][0], now_s + SHORTEST_S))
         self._wake_s = wake_s
         self._sleeps = True
         try:

@@ -20,6 +20,10 @@ JITTER = 0.05
 # Of an attempt's time-out. An attempt during which this process itself was late by more is no evidence: what
 # answers within the other half is still heard, and what does not is judged by the next attempt.
 OWN_LAG_SHARE = 0.5
+# The most that an event may put up with, so that many are done in one round: at a thousand checks a second a
+# wake-up for each would cost a third of the check. For a start in calm, of an interval: a fifth of the jitter.
+MOST_SLACK_S = 0.005
+CALM_SLACK = 0.01
 # A target that stays dead is looked at in calm again after so many times the longest wait that detection
 # makes; the burst has told by then what it can, and a dead host must not be hammered for a night.
 BURST_WAITS = 2.0
@@ -74,6 +78,11 @@ class Pace:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", Slots(self.key, self.interval_s))
+
+    @property
+    def slack_s(self) -> float:
+        """By how much an attempt in calm may begin later, so that it shares a wake-up with others."""
+        return min(MOST_SLACK_S, CALM_SLACK * self.interval_s)
 
     def timeout_s(self, burst: bool, score: int = 0) -> float:
         """score: of this process's own health; 0 is good."""
