@@ -110,11 +110,14 @@ class AlertBox:
         self._rules = rules
         self._services = frozenset(services)
         self._firing: dict[str, Firing] = {}
+        # By service, the longest firing first; made when asked for: every judgement asks.
+        self._sorted: dict[str, list[Firing]] | None = None
         self.received = 0
 
     def configure(self, rules: Alerts, services: Iterable[str]) -> list[Change]:
         """Go on with another estate: what fires is understood anew."""
         self._rules, self._services = rules, frozenset(services)
+        self._sorted = None
         changes: list[Change] = []
         now_s = self._clock.monotonic_s()
         for key, firing in list(self._firing.items()):
@@ -133,6 +136,7 @@ class AlertBox:
         """What was pushed, in order."""
         accepted = ignored = 0
         changes = self.expire()
+        self._sorted = None
         for alert in alerts:
             self.received += 1
             meaning = meaning_of(self._rules, alert.labels, self._services)
@@ -162,17 +166,19 @@ class AlertBox:
         """Those that were not repeated for too long end: their end may have been lost on the way."""
         oldest_s = self._clock.monotonic_s() - self._rules.forget_after
         gone = [key for key, firing in self._firing.items() if firing.heard_s < oldest_s]
+        if gone:
+            self._sorted = None
         return [Change(self._firing.pop(key), "forgotten") for key in gone]
 
     def firing(self, service: str | None = None) -> list[Firing]:
-        """Those of one service, or all; the longest firing first."""
+        """Those of one service, or all by service; the longest firing first."""
+        if self._sorted is None:
+            self._sorted = {}
+            for firing in sorted(self._firing.values(), key=lambda f: (f.since_s, f.alert.fingerprint)):
+                self._sorted.setdefault(firing.meaning.service, []).append(firing)
+        lists = self._sorted.values() if service is None else [self._sorted.get(service, [])]
         oldest_s = self._clock.monotonic_s() - self._rules.forget_after
-        found = [
-            firing
-            for firing in self._firing.values()
-            if firing.heard_s >= oldest_s and service in (None, firing.meaning.service)
-        ]
-        return sorted(found, key=lambda firing: (firing.since_s, firing.alert.fingerprint))
+        return [firing for found in lists for firing in found if firing.heard_s >= oldest_s]
 
     def warnings(self, service: str) -> list[tuple[str, str, float]]:
         """(name, a sentence, monotonic seconds since when) of those that say `warning`."""

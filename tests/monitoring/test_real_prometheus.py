@@ -96,6 +96,16 @@ class Stage:
         return float(result[0]["value"][1]) if result else None
 
 
+def push(port: int, name: str, status: str) -> None:
+    request = urllib.request.Request(
+        f"http://{LOOPBACK}:{port}/api/v1/heartbeat/{name}",
+        data=json.dumps({"status": status}).encode(),
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
 def get(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)
@@ -158,7 +168,10 @@ def write_estate(root: Path, port: int) -> Path:
                 },
             }
         },
-        "probes": {"web": {"type": "tcp", "service": "orders", "options": {"host": LOOPBACK, "port": port}}},
+        "probes": {
+            "web": {"type": "tcp", "service": "orders", "options": {"host": LOOPBACK, "port": port}},
+            "backup": {"type": "heartbeat", "interval": "0.2s", "options": {"within": "1h"}},
+        },
         "alerts": {"rules": rules},
     }
     file = root / "estate.yaml"
@@ -293,6 +306,14 @@ def test_a_rule_fires_and_explain_shows_it_and_prometheus_sees_the_estate(stage:
     assert pg1["__meta_bcm_role"] == "primary"
     assert pg1["__meta_bcm_site"] == "dc1"
     assert pg1["__meta_bcm_engine"] == "postgresql"
+
+    push(stage.daemon_port, "backup", "fail")
+    wait_for(
+        lambda: stage.value('bcm_probe_up{probe="backup",type="heartbeat"}') == 0,
+        "a job that failed",
+        WITHIN_S,
+    )
+    assert "backup says: fail" in stage.bcm("status")
 
     stage.shop.down = 0
     wait_for(lambda: not evidence(), "the end of the alert", WITHIN_S)
