@@ -21,7 +21,7 @@ JITTER = 0.05
 # answers within the other half is still heard, and what does not is judged by the next attempt.
 OWN_LAG_SHARE = 0.5
 # The most that an event may put up with, so that many are done in one round: at a thousand checks a second a
-# wake-up for each would cost a third of the check. For a start in calm, of an interval: a fifth of the jitter.
+# wake-up for each would cost a third of it. For a start in calm, of an interval: a fifth of the jitter.
 MOST_SLACK_S = 0.005
 CALM_SLACK = 0.01
 # A target that stays dead is looked at in calm again after so many times the longest wait that detection
