@@ -16,7 +16,7 @@ from controller.probe_modules import Target, make_probe
 from model.ports import Clock
 from probes.addresses import Address, Addresses
 from probes.base import Probe, ProbePorts
-from probes.families import of_family
+from probes.families import Family, of_family
 
 # Far more than are asked for within the time-out of one: none that is under way is let go.
 MOST_KEPT: Final = 1000
@@ -71,7 +71,7 @@ class ProbeShelf:
         self._addresses[host] = known
         while len(self._addresses) > MOST_KEPT:
             self._addresses.popitem(last=False)
-        wanted = "ipv4" if family == "ipv4" else "ipv6" if family == "ipv6" else "any"
+        wanted: Family = "ipv4" if family == "ipv4" else "ipv6" if family == "ipv6" else "any"
         fit = of_family(await known.get(), wanted)
         if not fit:
             raise OSError(errno.EADDRNOTAVAIL, f"{host} has no address of {family}")
