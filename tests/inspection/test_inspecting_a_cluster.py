@@ -50,6 +50,7 @@ def texts(body: dict[str, Any], check: str) -> str:
 async def station(shared_cluster: Cluster, tmp_path: Path) -> AsyncIterator[Station]:
     def warn_always(document: dict[str, Any]) -> None:
         document["warnings"] = {"disk_free_percent": 100}
+        document["probes"] = {"os": {"type": "host", "node": "node1", "interval": "0.5s", "timeout": "5s"}}
 
     loaded = estate_of(shared_cluster, tmp_path, warn_always)
     store = SqliteStore.open(loaded.estate.daemon.state_dir, owner="test", clock=SystemClock())
@@ -73,7 +74,9 @@ async def test_the_daemon_inspects_journals_and_compares(station: Station) -> No
     await until(lambda: healthy(station))
     first = await station.inspections.inspect(None, trigger="person", actor="wang")
     members = {f"service/{SERVICE}/pg{n}" for n in (1, 2, 3)}
-    assert set(results(first, "probes")) == members
+    assert set(results(first, "probes")) == {*members, "node/node1"}
+    assert "os (host) answers" in texts(first, "probes")
+    assert "DiskFilling: os: " in texts(first, "probes")
     assert results(first, "rewind") == dict.fromkeys(members, "ok")
     assert results(first, "room").keys() == members
     assert set(results(first, "room").values()) == {"warning"}  # by the threshold of this estate
@@ -107,8 +110,10 @@ async def test_the_daemon_inspects_journals_and_compares(station: Station) -> No
 
 async def test_early_warnings_of_real_servers_reach_status_and_journal(station: Station) -> None:
     await until(lambda: len(station.warnings.open()) >= 3)
+    wanted = {*(f"service/{SERVICE}/pg{n}" for n in (1, 2, 3)), "node/node1"}
+    await until(lambda: {w.key.about for w in station.warnings.open()} >= wanted)
     abouts = {w.key.about for w in station.warnings.open() if w.key.code == "DiskFilling"}
-    assert abouts == {f"service/{SERVICE}/pg{n}" for n in (1, 2, 3)}
+    assert abouts == wanted
     await until(lambda: len(station.journal.events(types=(ev.WARNING_RAISED,))) >= 3)
 
     async def reload() -> dict[str, Any]:
