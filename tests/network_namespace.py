@@ -25,11 +25,15 @@ _SYS = Path("/proc/sys/net")
 
 
 def in_namespace(
-    main: Callable[[], Coroutine[Any, Any, None]], sysctls: Mapping[str, str], *, may_ping: bool = True
+    main: Callable[[], Coroutine[Any, Any, None]],
+    sysctls: Mapping[str, str],
+    *,
+    may_ping: bool = True,
+    runner: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
 ) -> None:
     """Run `main` in a new network namespace; skips the test where none can be made.
 
-    may_ping: without it, `main` runs without CAP_NET_RAW.
+    may_ping: without it, `main` runs without CAP_NET_RAW. runner: of the loop, such as `uvloop.run`.
     """
     failed: list[BaseException] = []
 
@@ -43,7 +47,7 @@ def in_namespace(
                 (_SYS / name).write_text(value)
             if not may_ping:
                 _drop_net_raw(libc)
-            asyncio.run(main())
+            runner(main())
         except BaseException as exc:
             failed.append(exc)
 

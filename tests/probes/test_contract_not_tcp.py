@@ -28,6 +28,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "exec": {"command": ["/bin/sleep", "60"]},
     "heartbeat": {"within": "1h"},
     "icmp": {"host": NOWHERE},
+    "path": {"host": NOWHERE},
     "systemd": {"unit": "shop.service"},
     "backup": {"max_age": "1h", "files": "/backups/*/backup_manifest"},
 }
