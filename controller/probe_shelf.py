@@ -14,9 +14,10 @@ from typing import Final
 from config.modules import ProbeModule
 from controller.probe_modules import Target, make_probe
 from model.ports import Clock
-from probes.addresses import Address, Addresses
+from probes.addresses import WAIT_S, Address, Addresses
 from probes.base import Probe, ProbePorts
 from probes.families import Family, of_family
+from probes.os_errors import OwnError
 
 # Far more than are asked for within the time-out of one: none that is under way is let go.
 MOST_KEPT: Final = 1000
@@ -65,17 +66,27 @@ class ProbeShelf:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    async def address(self, host: str, family: str) -> Address:
-        """The first one of the family (`any`, `ipv4`, `ipv6`). Raises OSError."""
+    async def address(self, host: str, family: str, within_s: float) -> Address:
+        """The first one of the family (any, ipv4, ipv6). Raises OSError, after `within_s` at the latest."""
         known = self._addresses.pop(host, None) or Addresses(host, 0, self._clock)
         self._addresses[host] = known
         while len(self._addresses) > MOST_KEPT:
             self._addresses.popitem(last=False)
         wanted: Family = "ipv4" if family == "ipv4" else "ipv6" if family == "ipv6" else "any"
-        fit = of_family(await known.get(), wanted)
+        fit = of_family(await self._looked_up(known, within_s), wanted)
         if not fit:
             raise OSError(errno.EADDRNOTAVAIL, f"{host} has no address of {family}")
         return fit[0]
+
+    async def _looked_up(self, known: Addresses, within_s: float) -> list[Address]:
+        """A scrape has more time than an attempt that is made for a failover, and waits longer."""
+        until_s = self._clock.monotonic_s() + within_s - WAIT_S
+        while True:
+            try:
+                return await known.get()
+            except OwnError as error:
+                if error.errno != errno.ETIMEDOUT or self._clock.monotonic_s() >= until_s:
+                    raise
 
     async def aclose(self) -> None:
         while self._probes:

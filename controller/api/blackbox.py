@@ -109,7 +109,8 @@ class ProbeEndpoint:
             return Attempt(module.type, seen, None, target.host, https)
         began_s = self._clock.monotonic_s()
         try:
-            address = (await self._shelf.address(target.host, str(module.options.get("family", "any")))).host
+            family = str(module.options.get("family", "any"))
+            address = (await self._shelf.address(target.host, family, timeout_s)).host
         except OSError as error:
             seen = self._not_resolved(module, error)
             return Attempt(module.type, seen, self._clock.monotonic_s() - began_s, None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 
 import pytest
 
@@ -10,6 +12,8 @@ from config.modules import BUILT_IN, ProbeModule
 from controller import probe_shelf
 from controller.probe_modules import parse_target
 from controller.probe_shelf import ProbeShelf
+from probes import addresses
+from probes.addresses import Address
 from probes.tcp import TcpProbe
 from tests.scripted_probe import ports
 from tests.virtual_clock import RealClock, settle
@@ -76,6 +80,25 @@ async def test_two_scrapes_at_once_keep_one_probe(closed: list[str]) -> None:
 
 async def test_addresses_are_of_the_family_that_is_asked_for() -> None:
     kept = shelf()
-    assert (await kept.address("127.0.0.1", "any")).host == "127.0.0.1"
+    assert (await kept.address("127.0.0.1", "any", 1.0)).host == "127.0.0.1"
     with pytest.raises(OSError, match="no address of ipv6"):
-        await kept.address("127.0.0.1", "ipv6")
+        await kept.address("127.0.0.1", "ipv6", 1.0)
+
+
+async def test_a_name_that_is_slow_to_look_up_is_waited_for_within_the_scrape_s_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+
+    def slow(_host: str, port: int, flags: int = 0) -> list[Address]:
+        if flags:
+            raise OSError("it is a name")
+        assert answered.wait(20)
+        return [Address(socket.AF_INET, ("192.0.2.7", port))]
+
+    monkeypatch.setattr(addresses, "_addresses", slow)
+    kept = shelf()
+    with pytest.raises(OSError, match="looking up"):
+        await kept.address("slow.example", "any", 0.1)
+    asyncio.get_running_loop().call_later(2 * addresses.WAIT_S, answered.set)
+    assert (await kept.address("slow.example", "any", 20.0)).host == "192.0.2.7"
