@@ -53,6 +53,7 @@ def in_routed_network(
     *,
     runner: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
     ping_group_range: str = "0 2147483647",
+    may_ping: bool = True,
 ) -> None:
     """Run `main` here; skips the test where no namespace or link can be made."""
 
@@ -66,7 +67,7 @@ def in_routed_network(
 
     # Addresses are to be there at once.
     settings = {"ipv4/ping_group_range": ping_group_range, "ipv6/conf/default/dad_transmits": "0"}
-    in_namespace(connected, settings, runner=runner)
+    in_namespace(connected, settings, runner=runner, may_ping=may_ping)
 
 
 @contextmanager

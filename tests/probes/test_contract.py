@@ -51,7 +51,7 @@ OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     "ssh": lambda port: {"host": LOOPBACK, "port": port, "key": {"env": "BCM_NO_KEY"}},
     "host": lambda port: {"node_exporter": f"http://{LOOPBACK}:{port}/metrics"},
 }
-NOT_TCP = {"systemd", "heartbeat", "exec", "icmp", "backup", "path"}
+NOT_TCP = {"systemd", "heartbeat", "exec", "icmp", "backup", "path", "gateway"}
 
 # What a flood begins with, and goes on with, so that a client of the protocol reads on. Others get `AAAA…`.
 FLOODS: dict[str, tuple[bytes, bytes]] = {

@@ -29,6 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "heartbeat": {"within": "1h"},
     "icmp": {"host": NOWHERE},
     "path": {"host": NOWHERE},
+    "gateway": {"address": NOWHERE},
     "systemd": {"unit": "shop.service"},
     "backup": {"max_age": "1h", "files": "/backups/*/backup_manifest"},
 }
