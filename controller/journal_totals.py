@@ -32,6 +32,7 @@ class JournalTotals:
         self._moves: dict[str, LastMove] = {}
         self.executions: Counter[str] = Counter()
         self.incidents: Counter[str] = Counter()
+        self.catch_up()  # a long journal is read before anything is watched, and not at the first scrape
 
     def catch_up(self) -> None:
         """Take in what was written since the last call."""
