@@ -68,7 +68,7 @@ def test_a_way_that_ends_behind_a_router_is_told_with_the_router() -> None:
 
 def test_a_router_that_knows_no_way_on_says_so() -> None:
     async def main(_network: Routed) -> None:
-        reading = await traced("10.9.9.9")
+        reading = await traced("10.9.9.9", wait="20s")  # and nothing more is waited for
         assert (reading.outcome, reading.failure) == (Outcome.FAILED, Failure.UNREACHABLE)
         assert reading.facts["hops"][-1] | {"rtt_ms": 0} == {
             "ttl": reading.facts["hops"][-1]["ttl"],
