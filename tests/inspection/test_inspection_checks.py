@@ -218,10 +218,10 @@ async def test_the_expected_time_is_that_of_past_steps_by_mode_against_the_objec
 
 @pytest.mark.parametrize(
     ("free", "result"),
-    [(50 * GIB, "ok"), (9 * GIB, "warning"), (GIB, "failed"), ("rubbish", "unknown"), (1, "failed")],
+    [(45 * GIB, "ok"), (9 * GIB, "warning"), (GIB, "failed"), ("rubbish", "unknown"), (1, "failed")],
 )
 async def test_room_is_compared_with_what_a_rewind_and_a_copy_need(free: int | str, result: str) -> None:
-    df = f"Avail 1B-blocks\n{free} {100 * GIB}\n" if isinstance(free, int) else free
+    df = f"Avail 1B-blocks\n{free} {50 * GIB}\n" if isinstance(free, int) else free
     made = ground(nodes={"node1": Node({"df": df}), "node2": Node({"df": df})})
     assert [r for _a, r, _t in await found(node_checks.room, made)] == [result] * 2
 

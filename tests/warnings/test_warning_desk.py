@@ -127,6 +127,7 @@ async def test_a_restarted_daemon_pages_nothing_twice_and_sees_the_end(bench: Be
     bench.free = 50
     await bench.turns(70)
     assert [type_ for type_, *_ in bench.journaled()] == [ev.WARNING_RAISED, ev.WARNING_CLEARED]
+    assert bench.paged[1:] == [("info", "over: DiskFilling: it is clear")]
 
 
 async def test_one_that_is_watched_no_more_ends_when_nothing_was_heard_of_it(bench: Bench) -> None:

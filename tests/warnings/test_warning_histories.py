@@ -105,9 +105,12 @@ def test_what_varies_by_itself_needs_more_to_be_slow() -> None:
     target = Target()
     for _ in range(24):
         target.answers(0.020, BUCKET_S)
-        target.answers(0.200, BUCKET_S)
-    target.answers(0.300, 60)
-    assert target.slow is False
+        target.answers(0.040, BUCKET_S)
+    target.answers(0.085, 60)
+    pace = target.history.pace(2.0)
+    assert pace is not None
+    assert pace.now_s > 2.0 * pace.usual_s
+    assert pace.slow is not True
 
 
 def test_a_fraction_of_a_millisecond_more_is_served_as_well() -> None:
