@@ -17,7 +17,7 @@ from controller.declared import subjects_of
 from controller.inspection.ground import Ground
 from controller.inspection.record import compared, data_of, findings_of, latest
 from controller.inspection.runner import inspect
-from controller.inspection.words import Result
+from controller.inspection.words import Inspection, Result
 from controller.phases import parse_wall_ns
 from controller.store.hostclock import boot_id
 from model import events as ev
@@ -32,6 +32,7 @@ Json = dict[str, Any]
 SETTLE_S: Final = 120.0
 # How often it is looked whether one is due: a reload may have changed the interval.
 LOOK_S: Final = 5.0
+RELOADS: Final = 3
 
 
 class InspectionDesk:
@@ -74,7 +75,7 @@ class InspectionDesk:
         async with self._one:
             before = latest(self._events(), service, self._subjects(service))
             try:
-                found = await inspect(self._make(service), progress=self._progressed)
+                found = await self._inspected(service)
             finally:
                 self._progress = {**self._progress, "running": False}
             body = {**found.to_json(), "since": compared(before, findings_of(found))}
@@ -98,6 +99,15 @@ class InspectionDesk:
                 self._tell(await self.inspect(None, trigger="schedule", actor="daemon"))
             except Exception:
                 log.exception("the inspection failed")
+
+    async def _inspected(self, service: str | None) -> Inspection:
+        """Again if the estate was reloaded meanwhile: its connections were closed in the middle of it."""
+        for _ in range(RELOADS):
+            estate = self._estate()
+            found = await inspect(self._make(service), progress=self._progressed)
+            if self._estate() is estate:
+                break
+        return found
 
     def _first_in_s(self) -> float:
         """Until the first one of this process: the interval, less the age of the last."""

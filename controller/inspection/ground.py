@@ -19,7 +19,7 @@ from controller.supervisor.knowledge import Knowledge
 from controller.supervisor.ledger import Ledger
 from controller.supervisor.probing import ProbeFactory, Watch
 from controller.views import ServiceView
-from model.errors import BcmError
+from model.errors import BcmError, UsageError
 from model.events import Event
 from model.observation import Observation, Outcome
 from model.ports import Clock, NodeAccess, Secrets, Sql
@@ -95,8 +95,9 @@ class Ground:
             return list(self.estate.nodes)
         return list(dict.fromkeys(member.node for _service, member in self.members()))
 
-    def watches(self) -> Iterator[tuple[str, Watch, float]]:
-        """(about, a fresh probe, its time-out): of members, nodes, reference targets and what is declared."""
+    def watches(self) -> Iterator[tuple[str, Watch | UsageError, float]]:
+        """(about, a fresh probe, its time-out): of members, nodes, reference targets and what is declared;
+        the error in place of one that can't be made here."""
         least = LEAST_TIMEOUT_S
         for service in self.services():
             for watch in self.probes.of_service(service, dict(self.nodes)):
@@ -111,7 +112,13 @@ class Ground:
         subjects = {s for service in self.services() for s in subjects_of(service, self.estate)}
         for name, entry in self.estate.probes.items():
             if self.service is None or (entry.about in subjects and entry.about != "estate"):
-                yield entry.about, self.declared.watch(name), entry.timeout
+                yield entry.about, self._declared_watch(name), entry.timeout
+
+    def _declared_watch(self, name: str) -> Watch | UsageError:
+        try:
+            return self.declared.watch(name)
+        except UsageError as error:
+            return error
 
     # --- shared between the checks
 

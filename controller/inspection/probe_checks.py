@@ -23,16 +23,13 @@ _RESULTS = {
 
 
 async def probes(ground: Ground) -> AsyncIterator[Line]:
-    async def one(about: str, watch: Watch, timeout_s: float) -> list[Line]:
+    async def one(about: str, watch: Watch | UsageError, timeout_s: float) -> list[Line]:
+        if isinstance(watch, UsageError):
+            return [Line(about, Result.FAILED, watch.what, watch.hint)]
         seen = await ground.read(watch, timeout_s)
         return [_line(about, seen), *_warnings(ground, about, seen)]
 
-    try:
-        watches = list(ground.watches())
-    except UsageError as error:
-        yield Line("estate", Result.FAILED, error.what, error.hint)
-        return
-    async for lines in as_they_end(one(*watch) for watch in watches):
+    async for lines in as_they_end(one(*watch) for watch in ground.watches()):
         for line in lines:
             yield line
 

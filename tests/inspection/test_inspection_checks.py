@@ -12,7 +12,7 @@ import yaml
 
 from config.schema import Estate
 from controller.declared import DeclaredProbes
-from controller.inspection import estate_checks, node_checks, service_checks
+from controller.inspection import estate_checks, node_checks, probe_checks, service_checks
 from controller.inspection.ground import DaemonSide, Ground
 from controller.inspection.words import Line, Run
 from controller.supervisor.probing import ProbeFactory, Watch
@@ -133,6 +133,19 @@ async def found(run: Run, made: Ground) -> list[tuple[str, str, str]]:
     lines: list[Line] = [line async for line in run(made)]
     await made.aclose()
     return [(line.about.removeprefix("service/"), line.result.value, line.text) for line in lines]
+
+
+async def test_a_probe_that_can_not_be_made_here_does_not_hide_the_others() -> None:
+    def two(document: dict[str, Any]) -> None:
+        tls = {"host": "h", "port": 1, "ca_file": "/nonexistent.pem"}
+        document["probes"] = {"web": {"type": "tls", "service": "orders", "options": tls}}
+
+    told = await found(probe_checks.probes, ground(change=two))
+    assert sorted((about, result) for about, result, _t in told) == [
+        ("orders", "failed"),
+        ("orders/pg1", "ok"),
+        ("orders/pg2", "ok"),
+    ]
 
 
 async def test_a_service_that_is_well_is_ready() -> None:

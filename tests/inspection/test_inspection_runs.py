@@ -236,6 +236,23 @@ async def test_a_jump_of_the_wall_clock_brings_no_inspection_and_loses_none(
     assert [round(at - began_s) for at in bench.made] == [SETTLE_S, SETTLE_S + 600]
 
 
+async def test_a_reload_in_the_middle_makes_it_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connections of the estate before were closed: what it found of them is nothing that is wrong."""
+    made = bench.inspect
+
+    async def reloaded(ground: Any, *, progress: Any) -> Inspection:
+        found = await made(ground, progress=progress)
+        if len(bench.made) == 1:
+            bench.declared = estate()
+            return replace(found, rows=(Row(CATALOGUE[0], Line("estate", Result.FAILED, "closed")),))
+        return found
+
+    monkeypatch.setattr(desk_module, "inspect", reloaded)
+    body = await bench.desk().inspect(None, trigger="person", actor="wang")
+    assert len(bench.made) == 2
+    assert [row["text"] for row in body["rows"]] == ["no pager"]
+
+
 async def test_the_last_one_is_whole_in_this_process_and_recorded_after_a_restart(bench: Bench) -> None:
     desk = bench.desk()
     assert desk.last() is None
