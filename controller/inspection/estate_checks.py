@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -19,6 +21,7 @@ from model.errors import BcmError, SecretError
 from probes.registry import load_probe_type
 
 _ESTATE = "estate"
+_SOCKET_S = 2.0
 # The journal of an incident is a few hundred KiB; below this a long one might not fit.
 ROOM_OF_JOURNAL = 256 * 1024 * 1024
 
@@ -72,12 +75,26 @@ def _within(value: Any) -> Iterator[SecretRef]:
 
 async def leadership(ground: Ground) -> AsyncIterator[Line]:
     if ground.daemon is None:
+        path = ground.estate.daemon.socket
+        if await asyncio.to_thread(_listens, path):
+            yield Line(_ESTATE, Result.OK, f"a daemon listens on {path}; whether it leads was not asked")
+            return
         text = "no daemon answers: nothing is watched, and nothing is done by itself"
         yield Line(_ESTATE, Result.FAILED, text, "systemctl start bcm-failover")
     elif ground.daemon.leads:
         yield Line(_ESTATE, Result.OK, "this controller leads")
     else:
         yield Line(_ESTATE, Result.WARNING, f"this controller only observes: {ground.daemon.problem}")
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(_SOCKET_S)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 async def journal(ground: Ground) -> AsyncIterator[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -296,7 +297,7 @@ async def test_each_secret_is_resolved_wherever_it_is_declared_and_never_shown()
     assert "s3cret-value" not in str(told)
 
 
-async def test_the_controller_itself() -> None:
+async def test_the_controller_itself(tmp_path: Path) -> None:
     def side(**more: Any) -> Ground:
         shape: dict[str, Any] = {"leads": True, "problem": "", "watchdog_s": 30.0, "undelivered": 0}
         pager = {"pager": {"exec": {"command": ["/bin/true"]}}}
@@ -308,6 +309,11 @@ async def test_the_controller_itself() -> None:
     assert await result(estate_checks.leadership, side()) == "ok"
     assert await result(estate_checks.leadership, side(leads=False, problem="another leads")) == "warning"
     assert await result(estate_checks.leadership, ground()) == "failed"
+    listening = ground(change=lambda d: d["daemon"].update(socket=str(tmp_path / "s")))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        assert await result(estate_checks.leadership, listening) == "ok"
     assert await result(estate_checks.watchdog, side()) == "ok"
     assert await result(estate_checks.watchdog, side(watchdog_s=None)) == "warning"
     assert await result(estate_checks.pager, side()) == "ok"
