@@ -7,9 +7,12 @@ than a StreamReader and its transport (figures: docs/decisions/0006-probe-librar
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 from collections.abc import Sequence
+from typing import Any
 
 from model.observation import Failure
 from probes.addresses import Address
@@ -23,6 +26,18 @@ _CHUNK_BYTES = 65536
 
 class TooLongError(Exception):
     """The peer went on past what an answer may take."""
+
+
+class _SecureSocket(ssl.SSLSocket):
+    """While it is made it asks who its peer is; if that has reset by then, the library loses it unclosed
+    (Python 3.11)."""
+
+    def getpeername(self) -> Any:
+        try:
+            return super().getpeername()
+        except OSError as exc:
+            self.close()
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from exc
 
 
 class Stream:
@@ -54,6 +69,7 @@ class Stream:
     async def start_tls(self, context: ssl.SSLContext, server_name: str) -> None:
         """Raises ssl.SSLError too, which is an OSError: see `reading_of_stream_error`."""
         # The new object takes the descriptor over; the old one is detached.
+        context.sslsocket_class = _SecureSocket
         secure = context.wrap_socket(
             self._sock, server_hostname=server_name or None, do_handshake_on_connect=False
         )
