@@ -39,7 +39,7 @@ false-alarms: $(STAMP) ## twenty of each thing that is no failure, under load
 	$(BIN)/python bench/false_alarms.py --times 20
 
 bench-probes: $(STAMP) ## CPU, memory and delay of the probes beside prometheus-blackbox-exporter
-	$(BIN)/python -m bench.probes $(ARGS)
+	$(BIN)/python -m bench.probes_side_by_side $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

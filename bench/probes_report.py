@@ -1,4 +1,4 @@
-"""The figures of `bench.probes` for a person."""
+"""The figures of `bench.probes_side_by_side` for a person."""
 
 from __future__ import annotations
 

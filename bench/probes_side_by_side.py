@@ -1,7 +1,7 @@
 """Our probes beside Debian's prometheus-blackbox-exporter: the same targets, at the same rate, in one run.
 
     make bench-probes                       (about four minutes)
-    python -m bench.probes [--quick] [--json] [--rate 1000]
+    python -m bench.probes_side_by_side [--quick] [--json] [--rate 1000]
 
 TCP and HTTP open a new connection for each check; ICMP pings. All targets are addresses of 127/8, served by a
 process of their own, whose CPU is not counted. What is counted is all of one process, from /proc/PID/stat:
