@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from controller.detect import fold
 from model.health import Health, ProbeState, Profile
 from model.observation import Failure
@@ -149,3 +151,12 @@ async def test_a_closed_hold_and_refusals_are_down_within_a_tenth_of_a_second() 
         probe.end_hold(CLOSED)
         took = await w.until(lambda: health(w) is Health.DOWN)
         assert took < 0.1
+
+
+async def test_attempts_of_a_burst_wait_for_no_others() -> None:
+    async with world() as w:
+        probe = w.watch()
+        probe.answer = probe.after(0.001, REFUSED)
+        await w.clock.advance(2.0)
+        between = [round(later - earlier, 6) for earlier, later in itertools.pairwise(probe.starts[-10:])]
+        assert set(between) == {BALANCED.burst_interval_s}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
+from probes.scheduler import YOUNG_S, Scheduler
 from probes.scheduler_time import IDLE_TICK_S, Timekeeper
 from probes.scheduler_timing import MOST_SLACK_S
+from tests.scripted_probe import BALANCED, ScriptedProbe
 from tests.virtual_clock import VirtualClock
 
 
@@ -96,3 +99,17 @@ async def test_it_ends_while_it_sleeps_and_just_after_a_sleep_was_cut_short(cloc
         if cut_short:
             timekeeper.at(clock.monotonic_s() + 0.01, lambda _now_s: None)
         await clock.finish(timekeeper.stop())
+
+
+async def test_the_deadline_of_an_attempt_that_has_ended_wakes_nobody(clock: CountingClock) -> None:
+    """Once in calm: an attempt that was slow enough to get timers of its own leaves none of them behind."""
+    scheduler = Scheduler(clock, "ops1", lambda _seen: None)
+    probe = ScriptedProbe(clock)
+    probe.answer = probe.after(3 * YOUNG_S)
+    scheduler.add("shop/pg1", probe, replace(BALANCED, interval_s=30.0))
+    while not probe.starts or probe.running:
+        await clock.advance(0.01)
+    before, start_s = clock.sleeps, clock.monotonic_s()
+    await clock.advance(BALANCED.timeout_s)
+    assert clock.sleeps - before <= (clock.monotonic_s() - start_s) / IDLE_TICK_S
+    await clock.finish(scheduler.aclose())
