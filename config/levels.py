@@ -37,7 +37,7 @@ class LevelRule(EstateModel):
 
 
 # A service that is out is a general incident. One that matters and stays out, or a whole site, is beyond one
-# department; a site that stays out, or a critical service for longer than half a day's work, is the company's.
+# department; a site that stays out, or a critical service for half a day's work, is the company's.
 _DEFAULT_RULES: Final = (
     LevelRule(level="III"),
     LevelRule(level="II", importance=Importance.CRITICAL, after=1800.0),

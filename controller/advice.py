@@ -228,7 +228,7 @@ CODE_ADVICE: Final[dict[str, str]] = {
     "StandbyLagging": "Network, storage or a long query on the standby.",
     "DiskFilling": "Make room, or enlarge the volume, before it is PrimaryDiskFull.",
     "LatencyDegraded": "Look at storage and load; nothing is done by itself.",
-    "CanarySlow": "Look at storage, load and the synchronous standbys; a write that takes longer is an outage.",
+    "CanarySlow": "Look at storage, load and the synchronous standbys: a slower write is an outage.",
     "CertificateExpiring": "Renew the certificate and reload its server; look why the renewal did not run.",
     "ClockSkew": "Look at the NTP client of the host: `chronyc tracking` or `timedatectl`.",
     "BackupStale": "Look why the last backup did not run or failed, and make one now.",

@@ -6,21 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from controller.alerts import AlertBox
 from controller.api.control import Caller
-from controller.declared import DeclaredProbes, subjects_of
-from controller.early_warnings.desk import WarningDesk
 from controller.incident_requests import IncidentRequests
-from controller.inspection.desk import InspectionDesk
-from controller.probe_runs import ProbeRuns
-from controller.status import (
-    alert_warnings,
-    declared_status,
-    explanation,
-    incident_status,
-    service_status,
-    warnings_status,
-)
+from controller.signals import Signals
+from controller.status import explanation, incident_status, service_status
 from controller.supervisor.requests import Requests, Wish, check_member
 from controller.supervisor.supervisor import Supervisor
 from model import events as ev
@@ -40,26 +29,18 @@ class DaemonControl:
         *,
         about: Callable[[], Json],
         reload: Callable[[], Awaitable[Json]],
-        probes: Callable[[], ProbeRuns],
-        declared: Callable[[], DeclaredProbes],
-        warnings: WarningDesk,
-        inspections: InspectionDesk,
-        alerts: AlertBox,
+        signals: Signals,
     ) -> None:
         self._supervisors = supervisors
         self._clock = clock
         self._about = about
         self._reload = reload
-        self._probes = probes
-        self._declared = declared
-        self._warnings = warnings
-        self._inspections = inspections
-        self._alerts = alerts
+        self._signals = signals
 
     def status(self) -> Json:
         wall_ns = int(self._clock.wall_s() * 1e9)
         services = [
-            {**service_status(s, wall_ns), "warnings": self._warnings_of(s)}
+            {**service_status(s, wall_ns), "warnings": self._signals.warnings_of(s)}
             for s in self._supervisors.values()
         ]
         now_s = self._clock.monotonic_s()
@@ -77,17 +58,14 @@ class DaemonControl:
         return {
             "daemon": self._about(),
             "services": services,
-            "probes": declared_status(self._declared().all(), self._clock.monotonic_s()),
-            "warnings": [*warnings_status(self._warnings.open()), *self._alert_warnings()],
+            **self._signals.status(),
             "incidents_open": incidents,
             "approvals": approvals,
         }
 
     def explain(self, service: str) -> Json:
         supervisor = self._supervisor(service)
-        found = self._declared().about(*subjects_of(supervisor.service, supervisor.estate))
-        probes = declared_status(found, self._clock.monotonic_s())
-        return {**explanation(supervisor), "probes": probes, "warnings": self._warnings_of(supervisor)}
+        return {**explanation(supervisor), **self._signals.of(supervisor)}
 
     async def switchover(self, service: str, *, to: str | None, dry_run: bool, caller: Caller) -> Json:
         supervisor = self._supervisor(service)
@@ -169,18 +147,18 @@ class DaemonControl:
         return await self._incident(incident).close(reason, caller.person)
 
     async def run_probe(self, name: str, type_: str | None) -> Json:
-        return await self._probes().run(name, type_)
+        return await self._signals.runs().run(name, type_)
 
     async def inspect(self, service: str | None, *, actor: str) -> Json:
         if service is not None:
             self._supervisor(service)
-        return await self._inspections.inspect(service, trigger="person", actor=actor)
+        return await self._signals.inspections.inspect(service, trigger="person", actor=actor)
 
     def inspection_progress(self) -> Json:
-        return self._inspections.progress()
+        return self._signals.inspections.progress()
 
     def last_inspection(self) -> Json | None:
-        return self._inspections.last()
+        return self._signals.inspections.last()
 
     async def plan(self, service: str, runbook: str, to: str | None) -> Json:
         supervisor = self._supervisor(service)
@@ -189,14 +167,6 @@ class DaemonControl:
         if runbook.endswith("-rejoin"):
             order = replace(order, candidate=None, member=to or next(iter(supervisor.ledger.retired), None))
         return await Requests(supervisor).plan(order, supervisor.judge_now().decision.gates)
-
-    def _warnings_of(self, supervisor: Supervisor) -> list[Json]:
-        """Those about the service, its members, and the nodes and sites below them."""
-        found = self._warnings.about(*subjects_of(supervisor.service, supervisor.estate))
-        return [*warnings_status(found), *self._alert_warnings(supervisor.service.name)]
-
-    def _alert_warnings(self, service: str | None = None) -> list[Json]:
-        return alert_warnings(self._alerts.firing(service), self._clock.monotonic_s(), self._clock.wall_s())
 
     def _incident(self, incident: str) -> IncidentRequests:
         return IncidentRequests(self._supervisors.values(), incident)

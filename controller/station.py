@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -24,6 +25,7 @@ from controller.inspection.ground import DaemonSide, Ground
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
 from controller.probe_runs import ProbeRuns
+from controller.signals import Signals
 from controller.status import service_health
 from controller.store.hostclock import boot_id
 from controller.store.sqlite import SqliteStore, StoreState
@@ -67,6 +69,7 @@ class Station:
         self.clock = clock
         self.journal = TappedJournal(store)
         self.supervisors: dict[str, Supervisor] = {}
+        self._on_node: dict[str, list[Supervisor]] = {}
         self.scheduler = Scheduler(clock, loaded.estate.daemon.name, self._observed)
         self.pager = Pager(loaded.estate.pager, self.journal, clock)
         self.trouble = Trouble(self.pager.page)
@@ -214,6 +217,8 @@ class Station:
             supervisor = Supervisor(self._world(), self.estate, service)
             supervisor.quiet = self._quiet
             self.supervisors[service.name] = supervisor
+            for node in {member.node: None for member in service.members.values()}:
+                self._on_node.setdefault(node, []).append(supervisor)
             self._watching.watch_service(service)
             self._loops[service.name] = asyncio.create_task(
                 supervisor.run(), name=f"supervisor-{service.name}"
@@ -223,6 +228,9 @@ class Station:
 
     async def _unsupervise(self, name: str) -> None:
         supervisor, loop = self.supervisors.pop(name), self._loops.pop(name, None)
+        for there in self._on_node.values():
+            if supervisor in there:
+                there.remove(supervisor)
         if loop is not None:
             loop.cancel()
             await asyncio.wait({loop})
@@ -308,11 +316,16 @@ class Station:
         if kind == "probe":
             self.declared.observe(seen)
             return
-        for supervisor in self.supervisors.values():
-            on_node = kind == "node" and any(m.node == rest for m in supervisor.service.members.values())
-            if on_node or supervisor.service.name == kind:
-                supervisor.observer(*self.observer.judge(seen.ended_s))
-                supervisor.observe(seen)
+        for supervisor in self._concerned(kind, rest):
+            supervisor.observer(*self.observer.judge(seen.ended_s))
+            supervisor.observe(seen)
+
+    def _concerned(self, kind: str, rest: str) -> Iterable[Supervisor]:
+        """An observation comes a few times a second from each member: nobody is searched for."""
+        if kind == "node":
+            return self._on_node.get(rest, ())
+        supervisor = self.supervisors.get(kind)
+        return () if supervisor is None else (supervisor,)
 
     def _inspected(self, service: str | None) -> Ground:
         """Of the estate in force."""
@@ -331,6 +344,17 @@ class Station:
             state_dir=self.estate.daemon.state_dir,
             daemon=side,
             service=service,
+        )
+
+    def signals(self) -> Signals:
+        """What is seen beside the members, for whoever shows it."""
+        return Signals(
+            clock=self.clock,
+            declared=lambda: self.declared,
+            runs=self.probe_runs,
+            warnings=self.warnings,
+            inspections=self.inspections,
+            alerts=self.inbox.alerts,
         )
 
     def probe_runs(self) -> ProbeRuns:

@@ -18,6 +18,7 @@ from controller.early_warnings.desk import DeskPorts, WarningDesk
 from controller.early_warnings.look import look
 from controller.inspection.desk import InspectionDesk
 from controller.probe_runs import ProbeRuns
+from controller.signals import Signals
 from controller.supervisor.probing import ProbeFactory
 from controller.supervisor.requests import Requests, Wish
 from model import events as ev
@@ -40,27 +41,30 @@ def control(bench: Bench) -> DaemonControl:
         bench.clock,
         about=dict,
         reload=reload,
-        alerts=AlertBox(bench.clock, bench.estate.alerts, bench.estate.services),
-        probes=lambda: ProbeRuns(bench.estate, bench.clock, factory, declared, {}),
-        declared=lambda: declared,
-        warnings=WarningDesk(
-            DeskPorts(
+        signals=Signals(
+            clock=bench.clock,
+            alerts=AlertBox(bench.clock, bench.estate.alerts, bench.estate.services),
+            runs=lambda: ProbeRuns(bench.estate, bench.clock, factory, declared, {}),
+            declared=lambda: declared,
+            warnings=WarningDesk(
+                DeskPorts(
+                    clock=bench.clock,
+                    journal=bench.journal,
+                    page=lambda *_args, **_more: None,
+                    look=lambda: look(bench.clock, {"orders": bench.supervisor}, declared),
+                    limits=lambda: bench.estate.warnings,
+                    leads=lambda: True,
+                    another_leads=lambda: False,
+                )
+            ),
+            inspections=InspectionDesk(
                 clock=bench.clock,
                 journal=bench.journal,
+                estate=lambda: bench.estate,
+                make=lambda _service: None,  # type: ignore[arg-type, return-value]
                 page=lambda *_args, **_more: None,
-                look=lambda: look(bench.clock, {"orders": bench.supervisor}, declared),
-                limits=lambda: bench.estate.warnings,
                 leads=lambda: True,
-                another_leads=lambda: False,
-            )
-        ),
-        inspections=InspectionDesk(
-            clock=bench.clock,
-            journal=bench.journal,
-            estate=lambda: bench.estate,
-            make=lambda _service: None,  # type: ignore[arg-type, return-value]
-            page=lambda *_args, **_more: None,
-            leads=lambda: True,
+            ),
         ),
     )
 
