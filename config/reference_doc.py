@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -23,6 +24,7 @@ _PLAIN: Final[Mapping[Any, str]] = {
     str: "text",
     int: "number",
     float: "number",
+    Decimal: "number",
     bool: "true, false",
     Path: "absolute path",
     Any: "value",
@@ -189,11 +191,20 @@ def default_text(field: FieldInfo) -> str:
         return f"`{value.value}`"
     if value is None or value in ((), {}, "") or isinstance(value, BaseModel):
         return ""
-    if _is_duration(field.metadata):
+    if type_text(field) == "duration":
         return f"`{format_duration(value)}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        # Whole models would fill a page; what is built in is told where they are explained.
+        return "built in" if isinstance(value[0], BaseModel) else f"`[{', '.join(map(_item, value))}]`"
     return f"`{value}`"
+
+
+def _item(value: object) -> str:
+    """One of a list, as YAML has it: text that is no plain word in quotes."""
+    text = str(value)
+    return text if text.replace("-", "").replace("_", "").isalnum() else f'"{text}"'
 
 
 def _profiles() -> str:

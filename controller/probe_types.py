@@ -30,8 +30,14 @@ def describe(name: str) -> Json:
     Raises UsageError.
     """
     kind = load_probe_type(name)
-    options = [option(key, field) for key, field in kind.Options.model_fields.items()]
+    options = [option(key, kind.Options.model_fields[key]) for key in _for_a_reader(kind)]
     return {**_head(kind), "about": _module_text(kind), "options": options, "facts": _facts(kind)}
+
+
+def _for_a_reader(kind: type[Probe]) -> list[str]:
+    """Names of the options: those that must be given, then the type's own, then those that it shares."""
+    fields, own = kind.Options.model_fields, kind.Options.__annotations__
+    return sorted(fields, key=lambda key: (not fields[key].is_required(), key not in own))
 
 
 def _head(kind: type[Probe]) -> Json:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -44,6 +45,8 @@ shows every step of it.
 
 A type of your own: [adding a probe](adding-a-probe.md).
 """
+# In a type's text the facts are one paragraph, from the first to the last, parted by semicolons.
+_FACTS: Final = "Facts: "
 _LAYERS: Final = {"network": "Network", "server": "Server", "application": "Application"}
 
 
@@ -61,9 +64,34 @@ def _entry_options() -> list[Mapping[str, Any]]:
 
 
 def _type(described: Mapping[str, Any]) -> str:
-    head = f"### `{described['type']}`\n\n{described['about']}\n"
-    facts = f"\n{described['facts']}\n" if described["facts"] else ""
-    return head + facts + "\n" + _rows(described["options"])
+    parts = [f"### `{described['type']}`", described["about"], *_of_class(described["facts"])]
+    return "\n\n".join(parts) + "\n\n" + _rows(described["options"])
+
+
+def _of_class(text: str) -> list[str]:
+    """The paragraphs of the class, without its summary (the module's is above), its facts as a list."""
+    paragraphs = [p for p in text.split("\n\n") if p]
+    return [_facts(p) if _FACTS in p else p for p in paragraphs if p is not paragraphs[0] or _FACTS in p]
+
+
+def _facts(paragraph: str) -> str:
+    facts = " ".join(paragraph.partition(_FACTS)[2].split())
+    items = _parted(facts)
+    if len(items) < 2:
+        return _FACTS + facts
+    return _FACTS.strip() + "\n\n" + "\n".join(f"- {item.rstrip('.')}" for item in items)
+
+
+def _parted(text: str) -> list[str]:
+    """At the semicolons that stand in no brackets."""
+    items, depth, begin = [], 0, 0
+    for found in re.finditer(r"[(\[{]|[)\]}]|; ", text):
+        mark = found[0]
+        depth += (mark in "([{") - (mark in ")]}")
+        if mark == "; " and not depth:
+            items.append(text[begin : found.start()])
+            begin = found.end()
+    return [*items, text[begin:]]
 
 
 def _table(title: str, options: list[Mapping[str, Any]]) -> str:
@@ -75,7 +103,8 @@ def _rows(options: list[Mapping[str, Any]]) -> str:
     for item in options:
         default = "required" if item["required"] else item["default"]
         meaning = item["meaning"].replace("|", "\\|")
-        lines.append(f"| `{item['name']}` | {item['type']} | {default} | {meaning} |")
+        kind = item["type"].replace("(#", "(configuration.md#").replace("mapping of value", "mapping")
+        lines.append(f"| `{item['name']}` | {kind} | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
