@@ -1,4 +1,4 @@
-"""Crisis levels (危机等级 Ⅲ/Ⅱ/Ⅰ): what makes an incident graver, and who then commands, confirms and is told."""
+"""Crisis levels (危机等级 Ⅲ/Ⅱ/Ⅰ): what makes an incident graver, and who commands, confirms and is told."""
 
 from __future__ import annotations
 

@@ -29,7 +29,13 @@ def ports(node: NodeAccess | None = None, secrets: Secrets | None = None) -> Pro
 
 
 def options(server: PgServer, **more: Any) -> dict[str, Any]:
-    return {"host": LOOPBACK, "port": server.port, "user": "monitor", "password": {"env": "REFERENCE"}, **more}
+    return {
+        "host": LOOPBACK,
+        "port": server.port,
+        "user": "monitor",
+        "password": {"env": "REFERENCE"},
+        **more,
+    }
 
 
 @asynccontextmanager
