@@ -18,7 +18,7 @@ from pathlib import Path
 from socket import create_server
 from typing import Any
 
-from bench.probes_cpu import cpu_s, loopback
+from bench.probes_cpu import TICK_S, cpu_s, loopback
 
 PROGRAM = "prometheus-blackbox-exporter"
 CONNECTIONS = 32
@@ -86,7 +86,7 @@ async def measure(
     counts.update(succeeded=0, failed=0)
     began_s, began_cpu_s = time.monotonic(), cpu_s(pid)
     await scrape_all(seconds)
-    wall_s, used_s = time.monotonic() - began_s, cpu_s(pid) - began_cpu_s
+    wall_s, used_s = time.monotonic() - began_s, max(TICK_S, cpu_s(pid) - began_cpu_s)
     for _reader, writer in links:
         writer.transport.abort()
     checks = sum(counts.values())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
+# The kernel tells no less.
+TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_s(pid: int) -> float:
     """User and system seconds of all its threads, from /proc/PID/stat."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * _TICK_S
+    return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
 def resident_bytes(pid: int) -> int:

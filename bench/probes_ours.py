@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from bench.probes_cpu import cpu_s, loopback, resident_bytes
+from bench.probes_cpu import TICK_S, cpu_s, loopback, resident_bytes
 from controller.collector import calm_collector
 from controller.detect import fold
 from model.health import PROFILES, ProbeState
@@ -114,7 +114,7 @@ async def measure(order: dict[str, Any]) -> dict[str, Any]:
     judge.succeeded = judge.failed = 0
     began_s, began_cpu_s = time.monotonic(), cpu_s(pid)
     await asyncio.sleep(order["seconds"])
-    wall_s, used_s = time.monotonic() - began_s, cpu_s(pid) - began_cpu_s
+    wall_s, used_s = time.monotonic() - began_s, max(TICK_S, cpu_s(pid) - began_cpu_s)
     checks, succeeded = judge.succeeded + judge.failed, judge.succeeded
     memory = resident_bytes(pid) - before
     await scheduler.aclose()
