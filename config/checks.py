@@ -160,7 +160,8 @@ def _daemon(estate: Estate, document: Document) -> Iterator[Finding]:
             "an open failover could not be resumed, and its evidence would be gone", "/var/lib/bcm-failover",
         )  # fmt: skip
     acting = any(s.mode is ServiceMode.ACT for s in estate.services.values())
-    if acting and not estate.daemon.reference_targets:
+    declared = any(probe.reference for probe in estate.probes.values())
+    if acting and not estate.daemon.reference_targets and not declared:
         yield document.warning(
             ("daemon", "reference_targets"), "no reference targets",
             "this host can't tell its own network's failure from that of everything else (S6)",

@@ -34,6 +34,13 @@ def test_an_rto_below_detection_and_runbook_is_warned_of_with_the_sum() -> None:
     assert warnings(("rto: 30s", "rto: 5s"), ("profile: balanced", "profile: fast")) == []
 
 
+def test_a_declared_probe_that_is_a_reference_is_a_reference_target() -> None:
+    without = spoiled(', reference_targets: ["10.0.0.1:53"]', "", VALID)
+    assert any("no reference targets" in line for line in lines_of(without))
+    gateway = "probes: {gw: {type: icmp, reference: true, options: {host: 10.0.0.1}}}\n"
+    assert not any("no reference targets" in line for line in lines_of(without + gateway))
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
