@@ -259,6 +259,7 @@ class Supervisor:
         self._wake.clear()
 
     async def _turn(self) -> None:
+        seq = self.ledger.seq
         judged = self.judged = self.judge_now()
         if not self._world.lease.held():
             await self._observe_only(judged)
@@ -278,7 +279,8 @@ class Supervisor:
         await self._take_down(judged)
         if await self._primacy.adopt_outside(judged):
             return
-        judged = self.judged = self.judge_now()
+        if self.ledger.seq != seq:  # what was just taken down is part of what is judged
+            judged = self.judged = self.judge_now()
         await self._acting.decide(judged)
         if not self.busy:
             await self._acting.mend(judged)
