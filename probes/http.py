@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import functools
+import socket
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from model.errors import SecretError
 from model.observation import Failure, Layer
 from model.ports import Clock
-from probes.addresses import Addresses
+from probes.addresses import Address, Addresses
 from probes.base import Probe, ProbeOptions, ProbePorts, Reading
+from probes.families import Family, check_by_family, of_family
 from probes.http_hops import Hop, RedirectError, first_hop, next_hop, request_of
 from probes.http_judge import Expectations
 from probes.http_options import HttpOptions
@@ -57,10 +60,23 @@ class HttpProbe(Probe):
         self._foreign_tls = tls_context(anonymous, target) if follows else None
 
     async def check(self) -> Reading:
+        if self._options.family == "any":
+            return await self._check("any")
+        try:
+            addresses = await self._door(self._first).get()
+        except OSError as exc:
+            return reading_of_stream_error(exc)
+        return await check_by_family(addresses, self._options.family, self._check_over)
+
+    async def _check_over(self, addresses: Sequence[Address]) -> Reading:
+        """Over the family of `addresses`, redirects too."""
+        return await self._check("ipv6" if addresses[0].family == socket.AF_INET6 else "ipv4")
+
+    async def _check(self, family: Family) -> Reading:
         facts: dict[str, Any] = {}
         phases = _Phases(self.ports.clock)
         try:
-            response = await self._final_response(facts, phases)
+            response = await self._final_response(family, facts, phases)
         except SecretError as exc:
             return Reading.unknown(Failure.LOCAL, f"{exc.where}: {exc.what}")
         except (BadAnswerError, RedirectError) as exc:
@@ -71,11 +87,11 @@ class HttpProbe(Probe):
             return reading_of_stream_error(exc).adding(facts | phases.facts())
         return self._expectations.judge(response, facts | phases.facts())
 
-    async def _final_response(self, facts: dict[str, Any], phases: _Phases) -> Response:
+    async def _final_response(self, family: Family, facts: dict[str, Any], phases: _Phases) -> Response:
         """Raises SecretError, BadAnswerError, RedirectError, OSError."""
         hop, redirects = self._first, 0
         while True:
-            response = await self._fetch(hop, facts, phases)
+            response = await self._fetch(hop, family, facts, phases)
             if self._options.redirects == "refuse" or self._expectations.is_right(response.status):
                 return response
             following = next_hop(hop, response, self._options)
@@ -90,10 +106,12 @@ class HttpProbe(Probe):
             facts["redirects"] = redirects
             hop = following
 
-    async def _fetch(self, hop: Hop, facts: dict[str, Any], phases: _Phases) -> Response:
+    async def _fetch(self, hop: Hop, family: Family, facts: dict[str, Any], phases: _Phases) -> Response:
         request = self._request(hop)
         phases.begin()
-        addresses = await self._door(hop).get()
+        addresses = of_family(await self._door(hop).get(), family)
+        if not addresses:  # the first hop has some
+            raise RedirectError(f"redirects to {hop.shown}, which has no address of {family}")
         phases.end("resolve")
         stream = Stream(await connect(addresses))
         try:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from config.secrets import SecretRef
+from probes.families import FamilyOptions
 from probes.json_path import parse_path
 from probes.patterns import checked_pattern
 from probes.tls_settings import TlsOptions
@@ -63,7 +64,7 @@ Paths = Annotated[Mapping[str, Scalar], AfterValidator(_checked_paths)]
 Status = Annotated[int, Field(ge=100, le=599)]
 
 
-class HttpOptions(TlsOptions):
+class HttpOptions(TlsOptions, FamilyOptions):
     """The request, then what is right, then redirects; TLS as everywhere."""
 
     url: Url = Field(description="What to ask for: http://HOST[:PORT]/PATH or https://…")

@@ -125,6 +125,74 @@ async def test_what_is_no_http_is_a_bad_answer_at_once(answer: bytes) -> None:
     assert (reading.outcome, reading.failure) == (Outcome.FAILED, Failure.BAD_ANSWER)
 
 
+@pytest.mark.parametrize(
+    ("head", "endless", "said"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 4096, "over 65536 bytes without an end"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2048, "over 10 informational answers"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1" * 65536, "over 1024 bytes"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, "'hello' is not in the body"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n", b"x" * 65536, "is not in the body"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\nx\r\n" * 8192,
+            "is not in the body",
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", b"x" * 65536, "encoded as 'gzip'"),
+    ],
+)
+async def test_a_flood_is_read_no_further_than_needed(head: bytes, endless: bytes, said: str) -> None:
+    async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        while True:
+            writer.write(endless)
+            await writer.drain()
+
+    async with serving(floods) as port:
+        reading = await asyncio.wait_for(http(f"http://{LOOPBACK}:{port}/", body="hello").check(), 20)
+    assert (reading.outcome, reading.failure) == (Outcome.FAILED, Failure.BAD_ANSWER)
+    assert said in reading.detail
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"[" * 200_000, "no JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "no JSON"),
+        (b"\xff\xfe", "no JSON"),
+        (b'{"a": "' + b"x" * 300_000 + b'"}', "too long to read as JSON"),
+        (b'{"a": {"b": 1}}', "a is an object, expected 1"),
+        (b'{"a": "\\u001b[31m"}', "a is "),
+    ],
+)
+async def test_json_of_every_kind_is_a_bad_answer_at_most(body: bytes, said: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    reading = await read(answer, expect_json={"a": 1})
+    assert (reading.outcome, reading.failure) == (Outcome.FAILED, Failure.BAD_ANSWER)
+    assert said in reading.detail
+    assert reading.detail.isprintable()
+
+
+async def test_of_a_header_that_is_repeated_every_value_counts() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nX-Pool: blue\r\nx-pool:  green \r\nContent-Length: 0\r\n\r\n"
+    reading = await read(answer, expect_headers_match={"X-Pool": "^blue, green$"})
+    assert reading.outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["ftp://other/", "http://ops:hunter2@other/", "//", "http://:80/", "https://x:99999/", "http://a\xff b/"],
+)
+async def test_a_redirect_to_what_is_no_url_is_a_bad_answer_and_not_repeated(location: str) -> None:
+    answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\n\r\n".encode("latin-1")
+    reading = await read(answer, redirects="follow")
+    assert reading.outcome is not Outcome.SUCCEEDED
+    assert "hunter2" not in str(reading)
+    lonely = await read(b"HTTP/1.1 302 Found\r\n\r\n", redirects="follow")
+    assert (lonely.failure, lonely.detail) == (Failure.BAD_ANSWER, "status 302 without a Location")
+
+
 async def test_a_connection_that_ends_in_the_middle_has_reset() -> None:
     async def breaks_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,20 @@ PASSWORD = {"env": "PASSWORD"}
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     with running_nginx(tmp_path_factory.mktemp("nginx")) as server:
         yield server
+
+
+@pytest.fixture
+def name_of_both_families(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A host with an IPv6 and an IPv4 address, as no resolver of a test machine need know one."""
+    system = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, **options: Any) -> Any:
+        if host == "both.example" and not options.get("flags"):
+            return [*system("::1", port, **options), *system(LOOPBACK, port, **options)]
+        return system(host, port, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return "both.example"
 
 
 async def read(url: str, **options: Any) -> Reading:
@@ -173,3 +188,32 @@ async def test_a_post_has_its_body_and_type() -> None:
     assert b"Content-Type: application/json\r\n" in heard[0]
     assert b"Content-Length: 9\r\n" in heard[0]
     assert heard[1] == b'{"a": 1}\n'
+
+
+async def test_both_families_must_answer_where_both_are_wanted(
+    nginx: Nginx, name_of_both_families: str
+) -> None:
+    both = await read(f"http://{name_of_both_families}:{nginx.port}/text", family="both", body="all is well")
+    assert both.outcome is Outcome.SUCCEEDED
+    assert {name: said["address"] for name, said in both.facts["families"].items()} == {
+        "ipv4": "127.0.0.1",
+        "ipv6": "::1",
+    }
+    # Nobody listens there over IPv6: half of the clients are out, and something lives.
+    half = await read(f"http://{name_of_both_families}:{nginx.other}/seen", family="both")
+    assert (half.outcome, half.failure) == (Outcome.FAILED, Failure.BAD_ANSWER)
+    assert half.facts["families"]["ipv6"]["failure"] == "refused"
+    assert half.facts["families"]["ipv4"]["status"] == 200
+
+
+async def test_one_family_is_asked_alone_on_redirects_too(nginx: Nginx, name_of_both_families: str) -> None:
+    url = f"http://{name_of_both_families}:{nginx.port}"
+    assert (await read(f"{url}/text", family="ipv6")).facts["address"] == "::1"
+    assert (await read(f"{url}/moved", family="ipv6", redirects="follow")).facts["address"] == "::1"
+    assert (await read(f"{url}/text", family="ipv4")).facts["address"] == "127.0.0.1"
+    refused = await read(f"http://{name_of_both_families}:{nginx.other}/seen", family="ipv6")
+    assert refused.failure is Failure.REFUSED
+    none = await read(nginx.url("/text"), family="ipv6")
+    assert (none.outcome, none.detail) == (Outcome.UNKNOWN, "it has no IPv6 address")
+    detail = await wrong(f"{url}/elsewhere", family="ipv6", redirects="follow")
+    assert detail.endswith("/seen, which has no address of ipv6")
