@@ -115,12 +115,9 @@ class Knowledge:
         at_s = next((at for n, at in reversed(self._acked) if n <= canary_n), None)
         return None if at_s is None else max(0.0, now_s - at_s)
 
-    def states(self, now_s: float | None = None) -> list[ProbeState]:
-        """Of every probe that concerns the service, as last seen; with `now_s` as it is then, when what is
-        stale is unknown."""
-        if now_s is None:
-            return list(self._states.values())
-        return [age(state, now_s, self.service.detection) for state in self._states.values()]
+    def states(self) -> list[ProbeState]:
+        """Of every probe that concerns the service, as last seen: see `detect.age` for what is stale."""
+        return list(self._states.values())
 
     def state(self, member: str, probe: str) -> ProbeState | None:
         return self._states.get((f"{self.service.name}/{member}", probe))
