@@ -20,6 +20,7 @@ from runbooks.actions.postgresql import server
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "operations").glob("*.md"))
+LINKED = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *PAGES]
 # In backticks or in a code block, up to a pipe, a comment or the end of the line.
 _COMMAND = re.compile(r"(?:^|[`/(\s])bcm-failover ([a-z][^`|#>\n]*)", re.MULTILINE)
 
@@ -102,7 +103,12 @@ def test_every_command_of_the_service_manager_is_in_the_table_above() -> None:
     assert used == set(marks[0].args[1])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_the_newcomers_page_leads_to_every_page_for_operators() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [p.name for p in PAGES if f"](docs/operations/{p.name})" not in readme] == []
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda p: p.stem)
 def test_every_link_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)]+)\)", text):
