@@ -36,7 +36,8 @@ class HttpProbe(Probe):
     Facts: `status`; `address` that answered; `resolve_ms`, `connect_ms`, `tls_ms` and `first_byte_ms` (from
     the request to the end of the answer's head), added up over redirects; `redirects` followed;
     `http_version` (as `1.1`) and `content_length_bytes`, as the last answer states them; `tls_version`;
-    `certificate_ends_s`, seconds since 1970, of the certificate that ends first, verified or not.
+    `certificate_ends_s`, seconds since 1970, of the certificate that ends first, verified or not; `families`
+    with `family: both`, what each said.
     """
 
     type: ClassVar[str] = "http"

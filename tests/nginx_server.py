@@ -47,6 +47,7 @@ http {{
     location = /loop {{ return 301 /loop; }}
     location = /elsewhere {{ return 302 http://{host}:{other}/seen; }}
     location = /elsewhere-post {{ return 308 http://{host}:{other}/seen; }}
+    location = /wander {{ return 302 http://{host}:{other}/again; }}
     location = /secure {{ return 302 https://{host}:{tls}/text; }}
     location = /closed {{ return 403; }}
     location = /basic {{ auth_basic "shop"; auth_basic_user_file {root}/users; try_files /no @in; }}
@@ -55,6 +56,7 @@ http {{
   server {{
     listen {host}:{other};
     location = /seen {{ return 200 "authorization=$shown x-probe=$probe"; }}
+    location = /again {{ return 302 /seen; }}
     location = /back {{ return 302 http://{host}:{port}/seen; }}
   }}
   server {{

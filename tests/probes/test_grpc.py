@@ -304,6 +304,16 @@ async def test_garbage_is_a_bad_answer_a_flood_has_an_end_and_a_peer_that_hangs_
         assert (await read(port)).failure is Failure.RESET
 
 
+async def test_a_frame_that_is_too_long_is_a_bad_answer_at_once() -> None:
+    async def announces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\0\0\0\x04\0\0\0\0\0" + b"\xff\xff\xff\0\0\0\0\0\1")
+        await reader.read()
+
+    async with serving(announces) as port:
+        reading = await read(port)
+    assert (reading.outcome, reading.failure) == (Outcome.FAILED, Failure.BAD_ANSWER)
+
+
 def test_the_two_messages_are_those_of_protobuf() -> None:
     for service in ("", "orders", "x" * 200):
         assert health_request(service) == health_pb2.HealthCheckRequest(service=service).SerializeToString()

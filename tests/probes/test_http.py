@@ -174,6 +174,15 @@ async def test_json_of_every_kind_is_a_bad_answer_at_most(body: bytes, said: str
     assert reading.detail.isprintable()
 
 
+async def test_a_body_in_thousands_of_pieces_is_read_no_further() -> None:
+    """They come at once and are taken without a pause: nothing else would run meanwhile."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    end = b"5\r\nhello\r\n0\r\n\r\n"
+    few, many = b"1\r\nx\r\n" * 4000, b"1\r\nx\r\n" * 5000
+    assert (await read(head + few + end, body="hello")).outcome is Outcome.SUCCEEDED
+    assert (await read(head + many + end, body="hello")).detail == "'hello' is not in the body"
+
+
 async def test_of_a_header_that_is_repeated_every_value_counts() -> None:
     answer = b"HTTP/1.1 200 OK\r\nX-Pool: blue\r\nx-pool:  green \r\nContent-Length: 0\r\n\r\n"
     reading = await read(answer, expect_headers_match={"X-Pool": "^blue, green$"})

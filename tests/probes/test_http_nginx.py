@@ -145,6 +145,9 @@ async def test_what_was_given_for_one_place_is_sent_to_no_other(nginx: Nginx) ->
     given: dict[str, Any] = {"redirects": "follow", "bearer": TOKEN, "headers": {"X-Probe": "shop"}}
     there = await read(nginx.url("/elsewhere"), **given, body="authorization=none x-probe=none")
     assert there.outcome is Outcome.SUCCEEDED
+    # Nor within the other place, where it sends us on.
+    there = await read(nginx.url("/wander"), **given, body="authorization=none x-probe=none")
+    assert (there.outcome, there.facts["redirects"]) == (Outcome.SUCCEEDED, 2)
     # Nor when another place sends us back: it may have chosen what is asked for.
     first = nginx.url("/back", nginx.other)
     assert (await read(first, **given, body="authorization=none x-probe=none")).outcome is Outcome.SUCCEEDED
