@@ -103,8 +103,12 @@ class AmqpProbe(Probe):
         finally:
             stream.close()
 
+    @property
+    def keeps_connection(self) -> bool:
+        return self._options.hold
+
     async def hold(self) -> Reading | None:
-        if not self._options.hold:
+        if not self.keeps_connection:
             return None
         try:
             stream = await self._open()

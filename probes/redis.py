@@ -97,9 +97,13 @@ class RedisProbe(Probe):
         finally:
             stream.close()
 
+    @property
+    def keeps_connection(self) -> bool:
+        return self._options.hold
+
     async def hold(self) -> Reading | None:
         """Logged in, so that the server takes us for a client, and lists who we are."""
-        if not self._options.hold:
+        if not self.keeps_connection:
             return None
         try:
             login = self._login()
