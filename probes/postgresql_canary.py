@@ -60,9 +60,9 @@ class CanaryOptions(PgOptions):
 class PostgresqlCanaryProbe(Probe):
     """The canary of one service, on its primary. A success is an acknowledged write.
 
-    Facts: canary_n (the acknowledged number), sync_names (synchronous_standby_names as the write found it),
-    synchronous_commit (of this session, that is the default for its role and database), fsync, in_recovery,
-    current_lsn (bytes, just before the commit), timeline.
+    Facts: `canary_n`, the acknowledged number; `sync_names`, synchronous_standby_names as the write found it;
+    `synchronous_commit` of this session, that is the default for its role and database; `fsync`;
+    `in_recovery`; `current_lsn` in bytes, just before the commit; `timeline`.
 
     One write at a time is under way, and none is ever cancelled at the server, where that would make it
     succeed (P8). A write that is judged blocked goes on, and later attempts wait for the same one: another
