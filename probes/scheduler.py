@@ -23,7 +23,7 @@ from probes.awareness import ROUND_S, Awareness
 from probes.base import Probe, Reading
 from probes.scheduler_tasks import all_end, cancelled_by_us, report_death, spawn
 from probes.scheduler_time import Timekeeper
-from probes.scheduler_timing import Pace, own_lag_spoils
+from probes.scheduler_timing import OVERLAP_LAG_SHARE, Pace, own_lag_spoils
 from probes.scheduler_watch import Attempt, Watch
 
 # A cancelled attempt ends within a turn of the loop; one that does not has a library that waits for the peer.
@@ -142,14 +142,26 @@ class Scheduler:
             text = f"{len(watch.cancelled)} attempts do not end: the probe's library hangs"
             self._deliver(watch, Reading.unknown(Failure.LOCAL, text), now_s, now_s)
             self._plan(watch, now_s)
+        elif watch.waiting and self._was_late_beside(watch, now_s):
+            due_s = now_s + watch.waiting[-1].timeout_s / watch.pace.concurrent
+            watch.start_at(due_s, self._time.at(due_s, partial(self._start_due, watch)))
         else:
             self._begin(watch, now_s)
+
+    def _was_late_beside(self, watch: Watch, now_s: float) -> bool:
+        """Was this process itself late since the last attempt began, or since this was asked last? The answer
+        may be here, unread. To ask again beside it would make an overload several times worse."""
+        since_s, mark_s = watch.postponed or (watch.waiting[-1].started_s, watch.waiting[-1].lag_mark_s)
+        late_s = self._time.late_s(now_s)
+        watch.postponed = (now_s, late_s)
+        return late_s - mark_s > OVERLAP_LAG_SHARE * (now_s - since_s)
 
     def _begin(self, watch: Watch, now_s: float) -> None:
         timeout_s = watch.pace.timeout_s(watch.bursting(now_s), self.awareness.score)
         attempt = Attempt(now_s, timeout_s, self._time.late_s(now_s))
         watch.waiting.append(attempt)
         watch.last_start_s = now_s
+        watch.postponed = None
         self._time.awaited += 1
         attempt.task = asyncio.create_task(self._attempt(watch, attempt), name=watch.name)
         attempt.task.add_done_callback(partial(self._ended, watch, attempt))

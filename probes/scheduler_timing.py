@@ -20,6 +20,8 @@ JITTER = 0.05
 # Of an attempt's time-out. An attempt during which this process itself was late by more is no evidence: what
 # answers within the other half is still heard, and what does not is judged by the next attempt.
 OWN_LAG_SHARE = 0.5
+# Of the time since an attempt began. A process that is late for more of it asks no second time beside it.
+OVERLAP_LAG_SHARE = 0.1
 # The most that an event may put up with, so that many are done in one round: at a thousand checks a second a
 # wake-up for each would cost a third of it. For a start in calm, of an interval: a fifth of the jitter.
 MOST_SLACK_S = 0.005

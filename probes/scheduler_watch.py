@@ -33,7 +33,8 @@ class Watch:
     waiting: attempts without a verdict. overdue: judged, still running, so that a late answer is heard.
     cancelled: let go of, not ended yet. A new attempt needs a place among `waiting` and `cancelled`.
     due_s: start of the next attempt, None while there is no room; start: its timer. burst_since_s: when
-    suspicion began, None without any.
+    suspicion began, None without any. postponed: when an overlapping attempt was put off last, because this
+    process was late, and by how much it had been late in all by then.
     newest_life_s: start of the youngest attempt that something answered.
     """
 
@@ -43,6 +44,7 @@ class Watch:
     last_start_s: float
     due_s: float | None = None
     start: Timer | None = None
+    postponed: tuple[float, float] | None = None
     burst_since_s: float | None = None
     successes: int = 0
     newest_life_s: float = float("-inf")

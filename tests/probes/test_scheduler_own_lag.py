@@ -86,6 +86,30 @@ async def test_a_little_lateness_does_not_hide_a_silent_target() -> None:
         await w.until(lambda: w.seen[-1].failure is Failure.SILENT, within_s=1.2)
 
 
+async def test_a_process_that_is_late_does_not_ask_again_beside_an_attempt_that_may_be_answered() -> None:
+    """It would make an overload of this process several times worse."""
+    async with world() as w:
+        probe = w.watch()
+        await w.clock.advance(2.0)
+        for _ in range(20):
+            probe.answer = probe.after(0.62)  # it came meanwhile, and is read a moment after the wake-up
+            await w.until(lambda: probe.running == 1)
+            await w.clock.freeze(0.6)
+            await w.clock.advance(0.1)
+        assert probe.most_running == 1
+
+
+async def test_an_attempt_is_overlapped_later_when_this_process_was_late() -> None:
+    async with world() as w:
+        probe = w.watch()
+        await w.clock.advance(2.0)
+        probe.answer = probe.never
+        await w.until(lambda: probe.running == 1)
+        await w.clock.freeze(0.4)
+        took = await w.until(lambda: probe.running == 2)
+        assert took <= BALANCED.timeout_s / 4 + 0.01
+
+
 async def test_a_failure_seen_before_a_freeze_is_not_told_as_news_after_it() -> None:
     async with world() as w:
         probe = w.watch()
