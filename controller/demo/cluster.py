@@ -71,6 +71,7 @@ class Cluster:
         self._janitor = Janitor(self.base, self.account.uid)
         self._reaper = Reaper()
         self._nodes: dict[str, Node] = {}
+        self.kept = False
 
     def __enter__(self) -> Self:
         try:
@@ -83,7 +84,8 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop_all()
+        if not self.kept:
+            self.stop_all()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -157,7 +159,9 @@ class Cluster:
             raise BcmError(f"could not remove {self.base}", hint=f"rm -rf {self.base}")
 
     def keep(self) -> None:
-        """Leave the servers and files as they are when this program ends."""
+        """Leave the servers and files as they are when this program ends; `stop_all` still removes them."""
+        self.kept = True
+        self._reaper.stop()
         self._janitor.keep()
 
     def current_primary(self) -> Node | None:

@@ -104,7 +104,7 @@ class Scenario:
             cluster = stack.enter_context(Cluster(self._server, self._cluster_options()))
             self._tell(f"PostgreSQL {self._server.version} runs on {_ports(cluster)}")
             daemon = DaemonProcess(cluster, profile=self._options.profile, mode=self._options.mode)
-            stack.callback(lambda: None if keep else daemon.stop())
+            stack.callback(lambda: None if cluster.kept else daemon.stop())
             daemon.start()
             provable = "" if self._options.asynchronous else " and its failover provable"
             self._tell(f"bcm-failover watches; the service is healthy{provable}")

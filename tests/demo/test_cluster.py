@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from controller.demo import processes
-from controller.demo.client import ClientProcess
-from controller.demo.cluster import Cluster, free_ports
-from controller.demo.settings import CANARY_DATABASE, CONTROL_ROLE, MONITOR_ROLE, REPLICATION_ROLE
+from controller.demo.cluster import Cluster, ClusterOptions, free_ports
+from controller.demo.servers import Server
+from controller.demo.settings import CANARY_DATABASE, CONTROL_ROLE, MONITOR_ROLE, REPLICATION_ROLE, Sizing
 from controller.demo.wire import Host, Wire, WireError
 
 pytestmark = pytest.mark.postgres
@@ -163,7 +163,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from controller.demo.cluster import Cluster
-from controller.demo.client import ClientProcess
+
 from controller.demo.servers import best_server
 with Cluster(best_server()) as cluster:
     client = ClientProcess(cluster, cluster.base / "client.log")
@@ -201,9 +201,11 @@ def test_nothing_is_left_behind_however_the_program_ends(number: signal.Signals)
         program.communicate()
 
 
-def test_keep_leaves_it_running(cluster) -> None:
-    nodes: Cluster = cluster()
-    client = ClientProcess(nodes, nodes.base / "client.log")
-    nodes.keep()
-    client.stop()
-    assert nodes.node("pg1").query("SELECT 1") == [(1,)]
+def test_keep_leaves_it_running(pg_server_18: Server) -> None:
+    with Cluster(pg_server_18, ClusterOptions(sizing=Sizing(fsync=False))) as nodes:
+        nodes.keep()
+    try:
+        assert nodes.node("pg1").query("SELECT 1") == [(1,)]
+    finally:
+        nodes.stop_all()
+    assert not nodes.base.exists()
