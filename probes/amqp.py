@@ -103,10 +103,6 @@ class AmqpProbe(Probe):
         finally:
             stream.close()
 
-    @property
-    def keeps_connection(self) -> bool:
-        return self._options.hold
-
     async def hold(self) -> Reading | None:
         if not self.keeps_connection:
             return None

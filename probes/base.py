@@ -92,8 +92,9 @@ class Probe(abc.ABC):
 
     @property
     def keeps_connection(self) -> bool:
-        """Is there a connection for `hold` to keep? By default: wherever the type has a `hold` of its own."""
-        return type(self).hold is not Probe.hold
+        """Is there a connection for `hold` to keep? Wherever the type has a `hold` of its own, and its option
+        `hold`, if it has one, asks for it."""
+        return type(self).hold is not Probe.hold and bool(getattr(self.options, "hold", True))
 
     @abc.abstractmethod
     async def check(self) -> Reading:

@@ -104,10 +104,6 @@ class GrpcProbe(Probe):
         finally:
             stream.close()
 
-    @property
-    def keeps_connection(self) -> bool:
-        return self._options.hold
-
     async def hold(self) -> Reading | None:
         """A farewell in good order comes before a stop, and at the end of an idle connection's time too."""
         if not self.keeps_connection:

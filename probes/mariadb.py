@@ -107,10 +107,6 @@ class MariadbProbe(Probe):
         finally:
             session.close()
 
-    @property
-    def keeps_connection(self) -> bool:
-        return self._options.hold
-
     async def hold(self) -> Reading | None:
         if not self.keeps_connection:
             return None

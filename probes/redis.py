@@ -97,10 +97,6 @@ class RedisProbe(Probe):
         finally:
             stream.close()
 
-    @property
-    def keeps_connection(self) -> bool:
-        return self._options.hold
-
     async def hold(self) -> Reading | None:
         """Logged in, so that the server takes us for a client, and lists who we are."""
         if not self.keeps_connection:

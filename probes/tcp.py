@@ -74,10 +74,6 @@ class TcpProbe(Probe):
         finally:
             sock.close()
 
-    @property
-    def keeps_connection(self) -> bool:
-        return self._options.hold
-
     async def hold(self) -> Reading | None:
         if not self.keeps_connection:
             return None
