@@ -17,6 +17,9 @@ from controller.demo.processes import PROCESS_NAME, process_name, process_state
 
 INTERVAL_S = 0.02  # a fraction of what a restart takes
 _PR_SET_CHILD_SUBREAPER = 36
+# How many of this process are at work; with the last, orphans are again the business of init.
+_at_work = 0
+_counting = threading.Lock()
 
 
 class Reaper:
@@ -27,7 +30,7 @@ class Reaper:
         self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
 
     def start(self) -> None:
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _adopt(1)
         self._thread.start()
 
     def stop(self) -> None:
@@ -35,6 +38,7 @@ class Reaper:
         self._end.set()
         if self._thread.is_alive():
             self._thread.join()
+            _adopt(-1)
 
     def _run(self) -> None:
         while not self._end.wait(INTERVAL_S):
@@ -43,6 +47,13 @@ class Reaper:
                     # subprocess may have been first; it copes with our being first.
                     with suppress(ChildProcessError):
                         os.waitpid(pid, os.WNOHANG)
+
+
+def _adopt(more: int) -> None:
+    global _at_work  # noqa: PLW0603  # the kernel's flag is one for the whole process
+    with _counting:
+        _at_work += more
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(_at_work > 0), 0, 0, 0)
 
 
 def _children() -> list[int]:

@@ -211,7 +211,7 @@ async def test_a_promotion_that_does_not_end_in_time_is_unknown_and_never_failed
     startup = int(made.sql_of("pg2", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'"))
     os.kill(startup, signal.SIGSTOP)
     promote = Promote(NONE)
-    result = await made.run("promote", promote, timeout_s=0.5)
+    result = await made.run("promote", promote, timeout_s=2.0)
     assert result.outcome is StepState.UNKNOWN
     assert "nobody else" in result.detail
     assert (await made.check(promote)).effect is Effect.NOT_DONE

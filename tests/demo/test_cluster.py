@@ -26,9 +26,15 @@ def app_host(cluster: Cluster, name: str = "pg1") -> Host:
     return Host(cluster.node(name).port, cluster.app_dsn(name) + " sslmode=disable gssencmode=disable")
 
 
-def segments() -> set[str]:
+def segments() -> set[int]:
+    """Of the whole machine: other clusters may come and go beside this one."""
     lines = Path("/proc/sysvipc/shm").read_text(encoding="ascii").splitlines()[1:]
-    return {line.split()[1] for line in lines}
+    return {int(line.split()[1]) for line in lines}
+
+
+def segments_of(nodes: Cluster) -> set[int]:
+    found = (processes.shared_memory_id(node.data_dir) for node in nodes.nodes)
+    return {segment for segment in found if segment is not None}
 
 
 @pytest.mark.parametrize("version", [18, 15])
@@ -52,20 +58,22 @@ def test_three_nodes_replicate_and_an_acknowledged_row_is_on_a_standby(cluster, 
 
 
 def test_a_stop_leaves_nothing(cluster) -> None:
-    before = segments()
     nodes: Cluster = cluster()
-    assert segments() - before
+    own = segments_of(nodes)
+    assert own <= segments()
+    assert len(own) == 3
     nodes.node("pg1").kill_tree()
     nodes.node("pg1").start()
     nodes.node("pg2").restart()  # not our child any more
     nodes.node("pg3").kill_tree()
     everyone = [pid for node in nodes.nodes for pid in node.pids()]
+    own |= segments_of(nodes)
     nodes.stop_all()
     assert not nodes.base.exists()
     assert processes.wait_until(
         lambda: not any(Path(f"/proc/{pid}/cwd").exists() for pid in everyone), timeout_s=5
     )
-    assert not segments() - before
+    assert not segments() & own
     nodes.stop_all()  # idempotent
 
 
@@ -162,13 +170,15 @@ def test_ports_are_no_ephemeral_ones() -> None:
 PROGRAM = """
 import sys, time
 from pathlib import Path
+from controller.demo.processes import shared_memory_id
+from controller.demo.client import ClientProcess
 from controller.demo.cluster import Cluster
-
 from controller.demo.servers import best_server
 with Cluster(best_server()) as cluster:
     client = ClientProcess(cluster, cluster.base / "client.log")
     client.wait_writes(5)
     cluster.node("pg2").restart()
+    print(*(shared_memory_id(node.data_dir) for node in cluster.nodes))
     print(cluster.base, client.pid, *(pid for node in cluster.nodes for pid in node.pids()), flush=True)
     time.sleep(60)
 """
@@ -176,7 +186,6 @@ with Cluster(best_server()) as cluster:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
 def test_nothing_is_left_behind_however_the_program_ends(number: signal.Signals) -> None:
-    before = segments()
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         stdout=subprocess.PIPE,
@@ -186,6 +195,8 @@ def test_nothing_is_left_behind_however_the_program_ends(number: signal.Signals)
     )
     try:
         assert program.stdout is not None
+        own = {int(segment) for segment in program.stdout.readline().split()}
+        assert own <= segments()
         base, *pids = program.stdout.readline().split()
         assert len(pids) > 10
         os.killpg(program.pid, number)  # as a terminal does
@@ -195,7 +206,7 @@ def test_nothing_is_left_behind_however_the_program_ends(number: signal.Signals)
             timeout_s=10,
         )
         assert gone
-        assert processes.wait_until(lambda: not segments() - before, timeout_s=5)
+        assert processes.wait_until(lambda: not segments() & own, timeout_s=5)
     finally:
         program.kill()
         program.communicate()

@@ -124,11 +124,7 @@ async def test_early_warnings_of_real_servers_reach_status_and_journal(station: 
         station.clock,
         about=dict,
         reload=reload,
-        probes=station.probe_runs,
-        declared=lambda: station.declared,
-        warnings=station.warnings,
-        inspections=station.inspections,
-        alerts=station.inbox.alerts,
+        signals=station.signals(),
     )
     status = control.status()
     assert {w["about"] for w in status["warnings"]} >= abouts

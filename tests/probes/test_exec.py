@@ -215,7 +215,7 @@ async def test_a_hundred_runs_leave_no_file_thread_or_zombie(program: Callable[[
         readings = await asyncio.gather(*(run(file) for _ in range(10)))
         assert {reading.outcome for reading in readings} == {Outcome.SUCCEEDED}
     await until(lambda: not _threads(), "no thread is left")
-    assert _open_files() == before
+    await until(lambda: _open_files() == before, "no file is left open")
     assert _children() <= children
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from typing import Any
 
+import psycopg
 import pytest
 
 from model.errors import SecretError
@@ -105,11 +107,19 @@ async def test_a_member_without_the_canary_is_read_all_the_same(pg_pair: PgPair)
                 assert "init --grants" in reading.detail
 
 
+def copied(server: PgServer) -> bool:
+    """Sessions of the tests before this one end in their own time."""
+    with contextlib.suppress(psycopg.errors.ObjectInUse):
+        server.sql("create database later template bcm_canary")
+        return True
+    return False
+
+
 async def test_a_canary_that_comes_later_is_found(pg_pair: PgPair) -> None:
     server = pg_pair.primary
     async with watching(PostgresqlProbe, server, database="later") as probe:
         assert (await probe.check()).facts["canary_n"] is None
-        server.sql("create database later template bcm_canary")
+        wait_for(lambda: copied(server), "nobody uses the canary's database, so that it can be copied")
         try:
             readings = [await probe.check() for _ in range(SLOW_FACTS_EVERY)]
             assert readings[-1].facts["canary_n"] is not None

@@ -29,6 +29,8 @@ from runbooks.actions.postgresql.state import read_state
 from runbooks.actions.postgresql.together import explain
 
 _POLL_S: Final = 0.002
+# A look with less time than this may end with the deadline, and its session and its lock with it (P7).
+_ANSWER_S: Final = 0.25
 # Not pg_promote(true): that looks only every 100 ms whether it is done.
 _PROMOTE: Final = "SELECT pg_promote(false)"
 _ALREADY: Final = "55000"  # "recovery is not in progress"
@@ -110,7 +112,7 @@ async def _wait(locked: Locked, ctx: StepContext) -> StepResult:
         [(recovery,)] = await locked.query("SELECT pg_is_in_recovery()")
         if not recovery:
             break
-        if locked.clock.monotonic_s() + _POLL_S >= locked.deadline_s:
+        if locked.clock.monotonic_s() + _POLL_S + _ANSWER_S >= locked.deadline_s:
             return StepResult.unknown(
                 f"issued to {locked.member}, which is still in recovery: nobody else may be promoted",
                 member=locked.member,
