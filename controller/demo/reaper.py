@@ -58,7 +58,8 @@ def _adopt(more: int) -> None:
 
 def _children() -> list[int]:
     found: list[int] = []
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(OSError):
-            found += [int(pid) for pid in (task / "children").read_text(encoding="ascii").split()]
+    with suppress(OSError):  # threads end, and files may be short
+        for task in Path("/proc/self/task").iterdir():
+            with suppress(OSError):
+                found += [int(pid) for pid in (task / "children").read_text(encoding="ascii").split()]
     return found

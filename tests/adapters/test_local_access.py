@@ -11,6 +11,7 @@ import uvloop
 from controller.adapters.local import LocalAccess
 from model.errors import NodeAccessError
 from model.ports import CommandResult
+from tests.pg_pair import wait_for
 
 SOON_S = 20.0
 
@@ -27,11 +28,11 @@ async def test_a_program_or_an_account_that_is_not_there_is_an_error_with_its_pl
 async def test_at_the_time_out_its_whole_process_group_is_killed_and_nothing_else(tmp_path: Path) -> None:
     pids, other = tmp_path / "pids", tmp_path / "other"
     script = f"sleep 61 & echo $$ $! > {pids}; setsid sleep 62 & echo $! > {other}; wait"
-    result = await LocalAccess("db1").run(["sh", "-c", script], timeout_s=0.5)
+    result = await LocalAccess("db1").run(["sh", "-c", script], timeout_s=1.0)
     assert result.exit_code is None
     assert "killed after" in result.stderr
     for pid in pids.read_text().split():
-        assert not _alive(int(pid))
+        wait_for(lambda pid=int(pid): not _alive(pid), "it is dead")  # the signal is on its way
     left = int(other.read_text())
     assert _alive(left)  # a session of its own, as a server that was started has
     os.kill(left, signal.SIGKILL)

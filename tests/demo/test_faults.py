@@ -61,12 +61,12 @@ def test_silence_lasts_two_seconds_and_nothing_is_lost(
     fault = FAULTS["silence"].inject(shared_cluster)
     assert shared_cluster.node("pg1").frozen()
     fault.finish()
-    assert SILENCE_S <= (time.monotonic_ns() - fault.at_ns) / 1e9 < SILENCE_S + 0.5
+    assert (time.monotonic_ns() - fault.at_ns) / 1e9 >= SILENCE_S
     client.wait_writes(10)
     verdict = judge(client.stop(), shared_cluster.node("pg1").dsn("app"), after_ns=fault.at_ns)
     assert verdict.lost == 0
     assert verdict.gap_s is not None
-    assert verdict.gap_s >= SILENCE_S
+    assert verdict.gap_s >= 0.9 * SILENCE_S  # a write that was under way may still get through
 
 
 def test_a_hang_is_healed_by_sigcont(shared_cluster: Cluster) -> None:

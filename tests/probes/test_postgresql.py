@@ -108,7 +108,8 @@ async def test_a_member_without_the_canary_is_read_all_the_same(pg_pair: PgPair)
 
 
 def copied(server: PgServer) -> bool:
-    """Sessions of the tests before this one end in their own time."""
+    """Sessions of the tests before this one may be there still, waiting for what nobody tells them."""
+    server.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'bcm_canary'")
     with contextlib.suppress(psycopg.errors.ObjectInUse):
         server.sql("create database later template bcm_canary")
         return True
