@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,13 +11,18 @@ from pathlib import Path
 import pytest
 from pg_servers import server_or_skip
 
-from controller.demo.cluster import Cluster, ClusterOptions
+from controller.demo.cluster import PART, Cluster, ClusterOptions
 from controller.demo.servers import Server
 from tests.pg_pair import BIN_DIRS, PgPair, running_pair
 
 # A shell that starts the tests in its background ignores Ctrl-C for them, and their children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+# `gw0`, `gw1`, … where several processes run the tests: each has its own part of the demo's ports.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if _WORKER.startswith("gw"):
+    os.environ[PART] = f"{int(_WORKER[2:]) % 8 + 1}/8"
 
 ClusterFactory = Callable[..., Cluster]
 

@@ -40,6 +40,9 @@ from model.errors import BcmError
 # Below the ephemeral range: while a server is down no outgoing connection may be given its port, not even
 # the client's own (a connection to a free ephemeral port can connect to itself).
 PORTS = range(20000, 32000)
+# `N/M`: only the Nth of M parts of them. Whoever starts several demos at once gives each its own, or a server
+# that is down for a moment may find its port taken.
+PART = "BCM_DEMO_PORTS"
 STREAMING_TIMEOUT_S = 15.0
 SYNCHRONOUS = "ANY 1 (pg2, pg3)"
 
@@ -210,7 +213,8 @@ class Cluster:
 def free_ports(count: int) -> list[int]:
     """Distinct ports on loopback that nobody listens on now, from PORTS."""
     found: list[int] = []
-    for port in random.sample(PORTS, len(PORTS)):
+    ports = _own_part()
+    for port in random.sample(ports, len(ports)):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((LOOPBACK, port))
@@ -218,6 +222,11 @@ def free_ports(count: int) -> list[int]:
         if len(found) == count:
             return found
     raise BcmError(f"fewer than {count} free ports between {PORTS.start} and {PORTS.stop}")
+
+
+def _own_part() -> range:
+    number, _, of = os.environ.get(PART, "1/1").partition("/")
+    return PORTS[int(number) - 1 :: int(of)]
 
 
 def _timeline_as_primary(node: Node) -> int | None:

@@ -318,10 +318,14 @@ def test_a_rule_fires_and_explain_shows_it_and_prometheus_sees_the_estate(stage:
     stage.shop.down = 0
     wait_for(lambda: not evidence(), "the end of the alert", WITHIN_S)
     # It says so to people who look later, and whatever it said moved nothing by itself.
-    exported = stage.bcm("journal", "export")
-    records = [json.loads(line) for line in exported.splitlines()]
-    about = [(r["type"], r["data"]["name"]) for r in records if r["type"].startswith("alert.")]
-    assert ("alert.received", "ShopDown") in about
-    assert ("alert.resolved", "ShopDown") in about
-    assert not any(name == "Watchdog" for _type, name in about)
-    assert not any(r["type"] == "execution.opened" for r in records)
+
+    def records() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in stage.bcm("journal", "export").splitlines()]
+
+    def about() -> set[tuple[str, str]]:
+        return {(r["type"], r["data"]["name"]) for r in records() if r["type"].startswith("alert.")}
+
+    wait_for(lambda: ("alert.resolved", "ShopDown") in about(), "the record of its end", WITHIN_S)
+    assert ("alert.received", "ShopDown") in about()
+    assert not any(name == "Watchdog" for _type, name in about())
+    assert not any(r["type"] == "execution.opened" for r in records())

@@ -64,7 +64,8 @@ def test_the_default_gateway_of_each_family_is_found_and_asked(runner: Any) -> N
         for options, gateway in (({}, ROUTER), ({"family": "ipv6"}, ROUTER_6), ({"interface": LINK}, ROUTER)):
             reading = await checked(**options)
             assert reading.outcome is Outcome.SUCCEEDED, reading
-            assert reading.facts["answered_by"] in ("ping", "tcp")
+            # On a busy machine its answer may come late; that it is there is known all the same.
+            assert reading.facts["answered_by"] in ("ping", "tcp", "neighbour")
             assert (reading.facts["gateway"], reading.facts["interface"]) == (gateway, LINK)
             assert reading.facts["neighbour"] in ("reachable", "delay")
         both = await checked(family="both")
