@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -16,13 +17,25 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """One gate. `passed` None: not judged (its inputs are unknown), which never lets an action through."""
+    """One gate. `passed` None: not judged (its inputs are unknown), which never lets an action through.
+    inputs: what it looked at, as JSON without floats; ages among them make no other result."""
 
     name: str
     passed: bool | None
     reason: str
     rule: str = ""
     asks: bool = False  # a gate that does not stop, but asks a person
+    inputs: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "reason": self.reason,
+            "rule": self.rule,
+            "asks": self.asks,
+            "inputs": dict(self.inputs),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +62,5 @@ class Decision:
             "would": self.would,
             "reason": self.reason,
             "stopped_by": self.stopped_by,
-            "gates": [
-                {"name": g.name, "passed": g.passed, "reason": g.reason, "rule": g.rule, "asks": g.asks}
-                for g in self.gates
-            ],
+            "gates": [gate.to_json() for gate in self.gates],
         }

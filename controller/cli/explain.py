@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -121,7 +122,14 @@ def _advice(gate: Mapping[str, Any], code: str) -> str:
 
 
 def print_gate(line: Any, gate: Mapping[str, Any]) -> None:
-    """line: prints a text in a style."""
+    """line: prints a text in a style. Records of earlier versions have no inputs."""
     word = {True: "pass", False: "fail"}.get(gate.get("passed"), "unknown")  # type: ignore[arg-type]
     rule = f" [{gate['rule']}]" if gate.get("rule") else ""
     line(f"  {mark_of(word)} {gate.get('name')}{rule}: {gate.get('reason', '')}", style_of(word))
+    if gate.get("inputs"):
+        line("      " + ", ".join(f"{k} = {_input(v)}" for k, v in gate["inputs"].items()), "dim")
+
+
+def _input(value: object) -> str:
+    """One value that a gate looked at, as it stands in JSON, a text without its quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -9,9 +9,10 @@ from config.schema import Estate, Service, ServiceMode
 from controller.alert_evidence import with_alerts
 from controller.alerts import Firing
 from controller.candidates import positions
-from controller.decide import DecisionInput, decide
+from controller.decide import decide
 from controller.diagnose import diagnose
 from controller.flapping import described
+from controller.gates import DecisionInput
 from controller.supervisor.knowledge import Knowledge
 from controller.supervisor.ledger import Approval, Ledger
 from controller.views import ServiceView
@@ -132,6 +133,10 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
         ),
         fenceable=primary is not None and estate.nodes[primary.node].access != "none",
         flapping=described(seen.pg) if seen is not None else None,
+        pause_left_ms=ledger.pause_left_ms(around.wall_ns),
+        budget_of=estate.daemon.failover_budget.count,
+        budget_window_ms=int(estate.daemon.failover_budget.per * 1000),
+        at_s=now_s,
     )
 
 

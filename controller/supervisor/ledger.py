@@ -92,9 +92,14 @@ class Ledger:
 
     def paused(self, wall_ns: int) -> str | None:
         """Why it is paused now, or None."""
+        left_ms = self.pause_left_ms(wall_ns)
+        return None if left_ms is None else f"paused for {left_ms // 1000} s more: {self.paused_reason}"
+
+    def pause_left_ms(self, wall_ns: int) -> int | None:
+        """How long its pause lasts yet; None: it is not paused."""
         if self.paused_until_ns is None or wall_ns >= self.paused_until_ns:
             return None
-        return f"paused for {(self.paused_until_ns - wall_ns) // 1_000_000_000} s more: {self.paused_reason}"
+        return (self.paused_until_ns - wall_ns) // 1_000_000
 
     def seen_lately(self, wall_ns: int) -> bool:
         """Did a controller on this journal see the primary up within the last SEEN_LATELY_NS?"""

@@ -99,19 +99,31 @@ def switchover_gates(
             around.leader,
             f"leads with epoch {around.epoch}" if around.leader else "does not hold the state lock",
             "S4",
+            inputs={"leader": around.leader, "epoch": around.epoch},
         ),
-        GateResult("execution", open_ is None, f"{open_} is open" if open_ else "none is open", "S1"),
+        GateResult(
+            "execution",
+            open_ is None,
+            f"{open_} is open" if open_ else "none is open",
+            "S1",
+            inputs={"open": open_},
+        ),
         GateResult(
             "diagnosis",
             diagnosis.code not in _NOT_AS_PLANNED,
             f"{diagnosis.code}: {diagnosis.info.sentence}",
             "S6",
+            inputs={"code": diagnosis.code},
         ),
         GateResult(
             "primary",
             writes,
             f"{ledger.primary} answers" if writes else f"{ledger.primary} does not answer: use failover",
             "S6",
+            inputs={
+                "primary": ledger.primary,
+                "health": None if primary is None else primary.pg.health.value,
+            },
         ),
         GateResult(
             "candidate",
@@ -120,6 +132,7 @@ def switchover_gates(
             if streams
             else (missing[0] if missing else judged.outlook.choice.reason or f"{wish.to} can't be promoted"),
             "P4",
+            inputs={"candidate": target, "streams": streams},
         ),
     ]
 
@@ -202,9 +215,7 @@ class Requests:
         described = await self._supervisor.executor.describe(order, Mode.DRY_RUN)
         return {
             **described,
-            "gates": [
-                {"name": g.name, "passed": g.passed, "reason": g.reason, "rule": g.rule} for g in gates
-            ],
+            "gates": [gate.to_json() for gate in gates],
             "stopped_by": None if stopped is None else stopped.name,
         }
 

@@ -168,7 +168,10 @@ def test_explain_prints_every_gate_and_the_evidence_on_both_sides(daemon: FakeDa
             "verb": "hold", "reason": "the RPO can't be proven",
             "gates": [
                 {"name": "mode", "passed": True, "reason": "act", "rule": "S7"},
-                {"name": "leadership", "passed": False, "reason": "held by 7", "rule": "S4"},
+                {
+                    "name": "leadership", "passed": False, "reason": "held by 7", "rule": "S4",
+                    "inputs": {"leader": False, "epoch": 6, "readable": ["pg2"], "why": "held by 7"},
+                },
                 {"name": "rpo_provable", "passed": False, "reason": "1 of 2 readable", "rule": "S3"},
                 {"name": "approval", "passed": None, "reason": "not judged", "rule": ""},
             ],
@@ -183,6 +186,7 @@ def test_explain_prints_every_gate_and_the_evidence_on_both_sides(daemon: FakeDa
         "decision: hold: the RPO can't be proven",
         "  pass mode [S7]: act",
         "  FAIL leadership [S4]: held by 7",
+        '      leader = false, epoch = 6, readable = ["pg2"], why = held by 7',
         "  FAIL rpo_provable [S3]: 1 of 2 readable",
         "  unknown approval: not judged",
     ):

@@ -32,10 +32,11 @@ from typing import Any
 import yaml
 
 from controller.candidates import positions
-from controller.decide import DecisionInput, decide
+from controller.decide import decide
 from controller.detect import age, fold
 from controller.diagnose import diagnose
 from controller.flapping import described
+from controller.gates import DecisionInput
 from controller.views import CANARY, PG, MemberView, ServiceView
 from model.decision import Decision
 from model.diagnosis import Diagnosis

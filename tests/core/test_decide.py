@@ -10,14 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.codes import CODES
-from controller.decide import (
-    DecisionInput,
-    decide,
-    decision_key,
-    evaluate_gates,
-    granted_overrides,
-    would_text,
-)
+from controller.decide import decide, decision_key, granted_overrides, would_text
+from controller.gates import DecisionInput, evaluate_gates
+from model.canonical import canonical_json
 from model.decision import Verb
 from model.diagnosis import Diagnosis, Stance
 from model.quorum import Choice, Proof
@@ -210,9 +205,8 @@ def test_a_member_is_brought_back_though_the_primary_flaps() -> None:
 def test_json_has_every_gate_with_its_rule() -> None:
     data = decide(replace(GOOD, paused="patching")).to_json()
     assert data["stopped_by"] == "pause"
-    assert {"name": "pause", "passed": False, "reason": "patching", "rule": "S7", "asks": False} in data[
-        "gates"
-    ]
+    told = {"name": "pause", "passed": False, "reason": "patching", "rule": "S7", "asks": False}
+    assert {**told, "inputs": {"paused": True, "left_ms": None}} in data["gates"]
 
 
 INPUTS = st.fixed_dictionaries(
@@ -255,3 +249,33 @@ def test_it_acts_only_where_every_gate_passed(change: dict[str, Any]) -> None:
     if decision.verb is Verb.HOLD:
         assert any(not g.passed and not g.asks for g in decision.gates)
     assert would_text(decision)
+
+
+# --- what each gate looked at
+
+EVERY_CHANGE = [change for _gate, change in [*STOPS, *ASKS]]
+
+
+@pytest.mark.parametrize("change", EVERY_CHANGE)
+def test_what_a_gate_looked_at_is_journal_data_with_the_same_keys_whatever_it_says(
+    change: dict[str, Any],
+) -> None:
+    passed, changed = evaluate_gates(GOOD), evaluate_gates(replace(GOOD, **change))
+    for before, after in zip(passed, changed, strict=True):
+        assert list(before.inputs) == list(after.inputs), before.name
+        assert before.inputs, before.name
+        canonical_json(after.to_json())  # raises on a float
+
+
+@pytest.mark.parametrize(("gate", "change"), [*STOPS, *ASKS])
+def test_the_gate_that_stops_shows_an_input_that_differs(gate: str, change: dict[str, Any]) -> None:
+    inputs = {g.name: g.inputs for g in evaluate_gates(GOOD)}
+    changed = {g.name: g.inputs for g in evaluate_gates(replace(GOOD, **change))}
+    assert changed[gate] != inputs[gate]
+
+
+def test_ages_are_inputs_and_make_no_new_decision() -> None:
+    earlier, later = decide(replace(GOOD, at_s=10.5)), decide(replace(GOOD, at_s=12.0, canary_age_ms=7))
+    ages = [{g.name: g.inputs for g in d.gates}["confirmed"]["last_good_age_ms"] for d in (earlier, later)]
+    assert ages == [1500, 3000]
+    assert decision_key(earlier) == decision_key(later)

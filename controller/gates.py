@@ -1,0 +1,230 @@
+"""The gates of a decision, in the design's order: each says whether it lets an action through, why, and what
+it looked at. Pure.
+
+What a gate looked at (`inputs`) is on record with the decision: journal data, so no floats; ages are
+integers with their unit in the key. A key is always there, whatever its value: two decisions can be compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.decision import GateResult
+from model.diagnosis import Diagnosis, Stance
+from model.quorum import Choice, Proof
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionInput:
+    """All that a decision depends on. `mode`: observe, ask or act.
+
+    paused, blocked: why, or None; pause_left_ms: how long the pause lasts yet. proof: what could be proven
+    from the last readings, before anything is detached; the proof that counts is made by the runbook after
+    detaching. canary_age_ms: age of the newest canary seen on the candidate, for a service with RPO > 0.
+    candidate_site_role: primary, standby or dr. auto_refusals: reasons why `act` is refused for this service
+    as configured (P1, P10). approved: a person has answered what was asked. fenceable: the old primary can be
+    fenced by other means than its standbys. flapping: what its probe saw of the primary changes too often to
+    be believed: how often; None otherwise. budget_of, budget_window_ms: how many automatic failovers the
+    estate allows within which span. at_s: monotonic, for the ages in the gates' inputs.
+    """
+
+    service: str
+    diagnosis: Diagnosis
+    mode: str
+    paused: str | None
+    leader: bool
+    epoch: int
+    observer_sane: bool | None
+    observer_why: str
+    blocked: str | None
+    budget_left: int
+    open_execution: str | None
+    choice: Choice
+    proof: Proof
+    rpo_s: float
+    canary_age_ms: int | None
+    candidate_site_role: str | None
+    third_observer: bool
+    auto_refusals: tuple[str, ...] = ()
+    approved: bool = False
+    primary_was_seen: bool = True
+    fenceable: bool = False
+    flapping: str | None = None
+    pause_left_ms: int | None = None
+    budget_of: int | None = None
+    budget_window_ms: int | None = None
+    at_s: float | None = None
+
+
+def evaluate_gates(given: DecisionInput) -> tuple[GateResult, ...]:
+    """All of them, in order, whatever the others say."""
+    return (
+        _mode(given),
+        _pause(given),
+        _leadership(given),
+        _observer(given),
+        _quorum(given),
+        _diagnosis(given),
+        _confirmed(given),
+        _flapping(given),
+        _blocked(given),
+        _budget(given),
+        _execution(given),
+        _candidate(given),
+        _rpo(given),
+        _dr(given),
+        _approval(given),
+    )
+
+
+def _mode(given: DecisionInput) -> GateResult:
+    inputs = {"mode": given.mode, "auto_refusals": list(given.auto_refusals)}
+    if given.mode == "act" and given.auto_refusals:
+        text = "mode act is refused: " + "; ".join(given.auto_refusals)
+        return GateResult("mode", False, text, "S7", inputs=inputs)
+    if given.mode in ("act", "ask"):
+        return GateResult("mode", True, f"mode is {given.mode}", "S7", inputs=inputs)
+    text = "mode is observe: says what it would do, and does nothing"
+    return GateResult("mode", False, text, "S7", inputs=inputs)
+
+
+def _pause(given: DecisionInput) -> GateResult:
+    inputs = {"paused": given.paused is not None, "left_ms": given.pause_left_ms}
+    return GateResult("pause", given.paused is None, given.paused or "not paused", "S7", inputs=inputs)
+
+
+def _leadership(given: DecisionInput) -> GateResult:
+    reason = f"leads with epoch {given.epoch}" if given.leader else "does not hold the state lock"
+    inputs = {"leader": given.leader, "epoch": given.epoch}
+    return GateResult("leadership", given.leader, reason, "S4", inputs=inputs)
+
+
+def _observer(given: DecisionInput) -> GateResult:
+    inputs = {"sane": given.observer_sane}
+    if given.observer_sane is None:
+        text = "no reference targets are configured: own network not judged"
+        return GateResult("observer", True, text, "S6", inputs=inputs)
+    text = given.observer_why or "own network works"
+    return GateResult("observer", given.observer_sane, text, "S6", inputs=inputs)
+
+
+def _quorum(given: DecisionInput) -> GateResult:
+    vetoed = given.diagnosis.code == "PrimaryPartitioned"
+    inputs = {"vetoed_by_replica": vetoed}
+    if vetoed:
+        text = "a replica still hears the primary: it vetoes (P14)"
+        return GateResult("observers", False, text, "S6", inputs=inputs)
+    return GateResult("observers", True, "one controller; no replica contradicts it", "S6", inputs=inputs)
+
+
+def _diagnosis(given: DecisionInput) -> GateResult:
+    info = given.diagnosis.info
+    inputs = {"code": info.code, "stance": info.stance.value, "approved": given.approved}
+    text = f"{info.code}: {info.sentence}"
+    if info.stance is Stance.CONFIRM and not given.approved:
+        return GateResult("diagnosis", False, text, "S6", asks=True, inputs=inputs)
+    passed = info.stance in (Stance.ACT, Stance.CONFIRM)
+    return GateResult("diagnosis", passed, text, "S6", inputs=inputs)
+
+
+def _confirmed(given: DecisionInput) -> GateResult:
+    found = given.diagnosis
+    inputs = {
+        "code": found.code,
+        "confirmed": found.confirmed,
+        "primary_was_seen": given.primary_was_seen,
+        "last_good_age_ms": _age_ms(given, found.last_good_s),
+        "first_bad_age_ms": _age_ms(given, found.first_bad_s),
+    }
+    if not given.primary_was_seen:
+        text = "the primary was never seen up by this controller"
+        return GateResult("confirmed", False, text, "S6", inputs=inputs)
+    text = f"{found.code} is confirmed" if found.confirmed else f"{found.code} is not confirmed yet"
+    return GateResult("confirmed", found.confirmed, text, "S6", inputs=inputs)
+
+
+def _flapping(given: DecisionInput) -> GateResult:
+    """What comes and goes is being lost on the way as likely as not. It holds for no longer than the primary
+    comes back: once it stays away the changes are forgotten within seconds. A full disk is told by the disk
+    itself, and makes a server panic as often as it is started."""
+    code = given.diagnosis.code
+    inputs = {"flapping": given.flapping is not None, "code": code}
+    if given.flapping is None:
+        return GateResult("flapping", True, "the primary does not come and go", "S6", inputs=inputs)
+    return GateResult("flapping", code == "PrimaryDiskFull", given.flapping, "S6", inputs=inputs)
+
+
+def _blocked(given: DecisionInput) -> GateResult:
+    inputs = {"blocked": given.blocked is not None}
+    return GateResult("blocked", given.blocked is None, given.blocked or "not blocked", "S8", inputs=inputs)
+
+
+def _budget(given: DecisionInput) -> GateResult:
+    left = given.budget_left
+    inputs = {"left": left, "of": given.budget_of, "window_ms": given.budget_window_ms}
+    text = f"{left} automatic failovers left in this window"
+    return GateResult("budget", left > 0, text, "S1", inputs=inputs)
+
+
+def _execution(given: DecisionInput) -> GateResult:
+    open_ = given.open_execution
+    text = f"{open_} is open" if open_ else "none is open"
+    return GateResult("execution", open_ is None, text, "S1", inputs={"open": open_})
+
+
+def _candidate(given: DecisionInput) -> GateResult:
+    choice = given.choice
+    text = f"{choice.candidate}: {choice.reason}" if choice.candidate else choice.reason
+    inputs = {"candidate": choice.candidate, "streams_from": choice.source}
+    return GateResult("candidate", choice.candidate is not None, text, "P4", inputs=inputs)
+
+
+def _rpo(given: DecisionInput) -> GateResult:
+    proof = given.proof
+    inputs = {
+        "rpo_ms": int(given.rpo_s * 1000),
+        "proven": proof.complete,
+        "needed": proof.needed,
+        "readable": list(proof.readable),
+        "canary_age_ms": given.canary_age_ms,
+        "fenceable": given.fenceable,
+    }
+    if given.rpo_s == 0 or proof.complete:
+        return GateResult("rpo", proof.complete, proof.reason, "S3", inputs=inputs)
+    if not given.fenceable:
+        text = f"no proof, and the old primary can't be fenced: no node access to its host ({proof.reason})"
+        return GateResult("rpo", False, text, "S3", inputs=inputs)
+    if given.canary_age_ms is None:
+        return GateResult("rpo", False, "no canary was seen on the candidate", "S3", inputs=inputs)
+    within = given.canary_age_ms <= given.rpo_s * 1000
+    text = f"newest canary on the candidate is {given.canary_age_ms} ms old, RPO {given.rpo_s:g} s"
+    return GateResult("rpo", within, text, "S3", inputs=inputs)
+
+
+def _dr(given: DecisionInput) -> GateResult:
+    inputs = {
+        "candidate_site_role": given.candidate_site_role,
+        "third_observer": given.third_observer,
+        "approved": given.approved,
+    }
+    if given.candidate_site_role != "dr":
+        return GateResult("dr", True, "the candidate is not at the DR site", "S9", inputs=inputs)
+    if given.third_observer:
+        return GateResult("dr", True, "observed from a third place", "S9", inputs=inputs)
+    if given.approved:
+        return GateResult("dr", True, "a person approved the DR site", "S9", inputs=inputs)
+    text = "DR site without an observer in a third place: a person decides"
+    return GateResult("dr", False, text, "S9", asks=True, inputs=inputs)
+
+
+def _approval(given: DecisionInput) -> GateResult:
+    inputs = {"mode": given.mode, "approved": given.approved}
+    if given.mode == "ask" and not given.approved:
+        text = "mode is ask: waits for approval"
+        return GateResult("approval", False, text, "S7", asks=True, inputs=inputs)
+    text = "approved" if given.approved else "no approval needed"
+    return GateResult("approval", True, text, "S7", inputs=inputs)
+
+
+def _age_ms(given: DecisionInput, then_s: float | None) -> int | None:
+    return None if given.at_s is None or then_s is None else int((given.at_s - then_s) * 1000)
