@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from controller.findings import Finding, supports
@@ -98,20 +99,23 @@ def drift(view: ServiceView, _now: float) -> Finding | None:
     if view.intended_setting is None or len(view.settings) != 1 or member is None:
         return None
     actual = view.settings[0]
-    try:
-        intended = without(parse_synchronous_standby_names(view.intended_setting), member.application_name)
-    except ValueError:
-        return None
-    why = _looser(actual, intended, frozenset(m.application_name.lower() for m in view.members))
+    names = tuple(m.application_name.lower() for m in view.members)
+    why = _looser(actual, view.intended_setting, member.application_name, names)
     if why is None:
         return None
     text = f"in force: {actual.text!r}; the estate states {view.intended_setting!r}: {why}"
     return Finding("ConfigDrift", view.primary, True, (supports(text),))
 
 
-def _looser(actual: SyncSetting, intended: SyncSetting, known: frozenset[str]) -> str | None:
+# In every judgement of a service it is the same question.
+@lru_cache(maxsize=4096)
+def _looser(actual: SyncSetting, stated: str, own_name: str, known: tuple[str, ...]) -> str | None:
     """known: application names of the members, in lower case: after a switch the old primary takes the new
     one's place among the names."""
+    try:
+        intended = without(parse_synchronous_standby_names(stated), own_name)
+    except ValueError:
+        return None
     if not intended.synchronous:
         return None
     if not actual.synchronous:

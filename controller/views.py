@@ -37,11 +37,13 @@ class MemberView:
     mendable: bool = True
     pg: ProbeState = field(init=False, repr=False, compare=False)
     facts: Mapping[str, object] = field(init=False, repr=False, compare=False)
+    _room: Mapping[str, tuple[int, int] | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         pg = self.probes.get(PG) or ProbeState(self.name, PG)
         object.__setattr__(self, "pg", pg)
         object.__setattr__(self, "facts", pg.last_good.facts if pg.last_good else {})
+        object.__setattr__(self, "_room", {what: self._read_room(what) for what in ("wal", "data")})
 
     @property
     def canary(self) -> ProbeState | None:
@@ -64,9 +66,13 @@ class MemberView:
     def free_bytes(self, what: str) -> tuple[int, int] | None:
         """Free and whole size of the file system of `data` or `wal`, in bytes. A failed attempt knows it too:
         it is read through the node, not through the server (P16)."""
+        return self._room[what]
+
+    def _read_room(self, what: str) -> tuple[int, int] | None:
         newest = self.pg.last.facts if self.pg.last else {}
+        free_key, size_key = f"{what}_free_bytes", f"{what}_size_bytes"
         for facts in (newest, self.facts):
-            free, size = facts.get(f"{what}_free_bytes"), facts.get(f"{what}_size_bytes")
+            free, size = facts.get(free_key), facts.get(size_key)
             if isinstance(free, int) and isinstance(size, int):
                 return free, size
         return None
@@ -86,6 +92,8 @@ class ServiceView:
     news. system_identifier: of the service's data, None while not known. recorded_timeline: of the primary,
     as it was journaled, for as long as it has not been read. high_water: member → furthest (timeline,
     position in bytes) that it ever showed (P3). disk_free_percent: less free space than this is a warning.
+    standbys: every member but the primary. identity: the system identifier, the recorded one, else the
+    primary's last. timeline: the primary's, as it was last seen.
     """
 
     name: str
@@ -105,25 +113,24 @@ class ServiceView:
     recorded_timeline: int | None = None
     high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     disk_free_percent: int = 10
+    standbys: Sequence[MemberView] = field(init=False, repr=False, compare=False)
+    identity: str | None = field(init=False, repr=False, compare=False)
+    timeline: int | None = field(init=False, repr=False, compare=False)
+    _by_name: Mapping[str | None, MemberView] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_name = {m.name: m for m in self.members}
+        primary = by_name.get(self.primary or "")
+        object.__setattr__(self, "_by_name", by_name)
+        object.__setattr__(self, "standbys", [m for m in self.members if m is not primary])
+        object.__setattr__(self, "identity", self._identity(primary))
+        object.__setattr__(self, "timeline", primary.fact_int("timeline") if primary else None)
 
     def member(self, name: str | None) -> MemberView | None:
-        return next((m for m in self.members if m.name == name), None)
+        return self._by_name.get(name)
 
-    @property
-    def standbys(self) -> list[MemberView]:
-        return [m for m in self.members if m.name != self.primary]
-
-    @property
-    def identity(self) -> str | None:
-        """The system identifier: the recorded one, else the primary's last."""
+    def _identity(self, primary: MemberView | None) -> str | None:
         if self.system_identifier is not None:
             return self.system_identifier
-        primary = self.member(self.primary)
         value = primary.facts.get("system_identifier") if primary else None
         return value if isinstance(value, str) else None
-
-    @property
-    def timeline(self) -> int | None:
-        """The primary's, as it was last seen."""
-        primary = self.member(self.primary)
-        return primary.fact_int("timeline") if primary else None

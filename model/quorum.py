@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from model.lsn import Position
 
@@ -47,6 +48,8 @@ class SyncSetting:
 ASYNCHRONOUS = SyncSetting("ANY", 0, ())
 
 
+# The same few texts are read several times in every judgement.
+@lru_cache(maxsize=4096)
 def parse_synchronous_standby_names(text: str) -> SyncSetting:
     """PostgreSQL's grammar: `''`, `a, b`, `2 (a, b)`, `FIRST 2 (a, b)`, `ANY 2 (a, b)`; names may be quoted.
 

@@ -91,8 +91,9 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
     choice = choose(members)
     outlook = Outlook(view, diagnosis, members, choice, proof)
     decision = decide(decision_input(case, around, outlook, now_s))
-    told = replace(outlook, diagnosis=with_alerts(diagnosis, around.alerts, now_s))
-    return Judged(now_s, told, decision)
+    if around.alerts:
+        outlook = replace(outlook, diagnosis=with_alerts(diagnosis, around.alerts, now_s))
+    return Judged(now_s, outlook, decision)
 
 
 def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: float) -> DecisionInput:
@@ -155,6 +156,7 @@ def refusals_of_act(service: Service, view: ServiceView, impostors: Collection[s
     if service.mode is not ServiceMode.ACT:
         return []
     reasons = []
+    known = {m.application_name.lower() for m in service.members.values()}
     for setting in view.settings:
         ambiguous = setting.ambiguous()
         if ambiguous:
@@ -162,7 +164,7 @@ def refusals_of_act(service: Service, view: ServiceView, impostors: Collection[s
         reasons += [
             f"synchronous_standby_names names {name!r}, which is no member of this service"
             for name in setting.names
-            if name != "*" and service.member_by_application_name(name) is None
+            if name != "*" and name.lower() not in known
         ]
     primary = view.member(view.primary)
     standbys = primary.facts.get("standbys") if primary is not None else None

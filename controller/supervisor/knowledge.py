@@ -6,14 +6,16 @@ Holds no opinion: health is made by `detect`, the view is judged by `diagnose` a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from config.schema import Estate, Member, Service
 from controller.candidates import unsettled
-from controller.detect import age, fold
+from controller.detect import fold
 from controller.supervisor.impostors import Impostors
 from controller.supervisor.settings_history import SettingsHistory
+from controller.supervisor.states import States
 from controller.views import CANARY, PG, MemberView, ServiceView
 from model.health import Health, ProbeState
 from model.observation import Observation, Outcome
@@ -46,13 +48,19 @@ class Knowledge:
     synchronous_commit: str | None = None
     observer_sane: bool | None = None
     observer_why: str = ""
-    _states: dict[tuple[str, str], ProbeState] = field(default_factory=dict)
+    _states: States = field(init=False)
     _kept: deque[Observation] = field(default_factory=deque)
     _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
     _replicas: dict[str, Replica] = field(default_factory=dict)
     impostors: Impostors = field(default_factory=Impostors)
     _expected: str | None = None
     _forgotten_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    _targets: dict[str, Member] = field(init=False)
+    _views: dict[str, MemberView] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._states = States(self.service.detection)
+        self._targets = {f"{self.service.name}/{m.name}": m for m in self.service.members.values()}
 
     # --- seeing
 
@@ -61,8 +69,8 @@ class Knowledge:
         key = (seen.target, seen.probe)
         if seen.started_s < self._forgotten_s.get(key, seen.started_s):
             return
-        state = self._states.get(key, ProbeState(seen.target, seen.probe))
-        self._states[key] = fold(state, seen, self.service.detection)
+        state = self._states.get(seen.target, seen.probe) or ProbeState(seen.target, seen.probe)
+        self._states.put(fold(state, seen, self.service.detection))
         self._kept.append(seen)
         while self._kept and seen.ended_s - self._kept[0].ended_s > KEPT_S:
             self._kept.popleft()
@@ -78,7 +86,7 @@ class Knowledge:
         """What began before `at_s` says nothing any more: the probe was ended, or the member is another thing
         than it was, as one that was promoted since."""
         key = (f"{self.service.name}/{member}", probe)
-        self._states.pop(key, None)
+        self._states.drop(*key)
         self._forgotten_s[key] = at_s
         if probe == PG:
             self._replicas.pop(member, None)
@@ -87,7 +95,7 @@ class Knowledge:
         """The end of its connections was seen before this process was there. Any sign of life clears it."""
         target = f"{self.service.name}/{member}"
         why = "its end was seen before this controller began"
-        self._states[(target, PG)] = ProbeState(target, PG, closed_s=at_s, why=why)
+        self._states.put(ProbeState(target, PG, closed_s=at_s, why=why))
 
     def expect(self, text: str | None, at_s: float) -> None:
         """A setting that may come into force at any moment counts as if it were, until it is known to be or
@@ -100,8 +108,7 @@ class Knowledge:
             self.settings = self.settings.read(self._expected, int(at_s * 1e9))
 
     def member_of(self, target: str) -> Member | None:
-        service, _, member = target.partition("/")
-        return self.service.members.get(member) if service == self.service.name else None
+        return self._targets.get(target)
 
     def kept(self) -> list[Observation]:
         """The raw observations of the last minutes, oldest first."""
@@ -117,10 +124,10 @@ class Knowledge:
 
     def states(self) -> list[ProbeState]:
         """Of every probe that concerns the service, as last seen: see `detect.age` for what is stale."""
-        return list(self._states.values())
+        return list(self._states.all())
 
     def state(self, member: str, probe: str) -> ProbeState | None:
-        return self._states.get((f"{self.service.name}/{member}", probe))
+        return self._states.get(f"{self.service.name}/{member}", probe)
 
     # --- the view
 
@@ -142,7 +149,7 @@ class Knowledge:
             profile=self.service.detection,
             rpo_s=self.service.objectives.rpo,
             primary=primary,
-            members=[self._member_view(m, primary, now_s) for m in self.service.members.values()],
+            members=[self._member_view(t, m, primary, now_s) for t, m in self._targets.items()],
             settings=self.counted_settings(primary),
             intended_setting=postgresql.synchronous_standby_names,
             observer_sane=self.observer_sane,
@@ -160,33 +167,41 @@ class Knowledge:
     def counted_settings(self, primary: str | None) -> tuple[SyncSetting, ...]:
         """Without the primary's own name, which can never be its own standby (P1)."""
         member = self.service.members.get(primary) if primary else None
-        if member is None:
-            return self.settings.settings
-        return tuple(without(s, member.application_name) for s in self.settings.settings)
+        return _counted(self.settings.texts, None if member is None else member.application_name)
 
-    def _member_view(self, member: Member, primary: str | None, now_s: float) -> MemberView:
-        profile = self.service.detection
-        target = f"{self.service.name}/{member.name}"
-        node = f"node/{member.node}"
-        return MemberView(
+    def _member_view(self, target: str, member: Member, primary: str | None, now_s: float) -> MemberView:
+        """The one of the turn before, if nothing in it has changed."""
+        probes = self._states.aged(target, now_s)
+        node_probes = self._states.aged(f"node/{member.node}", now_s)
+        received = bool(
+            self._replicas
+            and member.name != primary
+            and self._still_receives(member.name, now_s, self.service.detection.interval_s)
+        )
+        before = self._views.get(member.name)
+        if (
+            before is not None
+            and before.probes is probes
+            and before.node_probes is node_probes
+            and before.received_after_suspicion is received
+        ):
+            return before
+        node = self.estate.nodes[member.node]
+        view = self._views[member.name] = MemberView(
             name=member.name,
             application_name=member.application_name,
             role=member.role.value,
             node=member.node,
-            site=self.estate.nodes[member.node].site,
+            site=node.site,
             preference=member.preference,
             excluded=member.excluded,
-            probes=self._aged(target, now_s),
-            node_probes=self._aged(node, now_s),
-            received_after_suspicion=member.name != primary
-            and self._still_receives(member.name, now_s, profile.interval_s),
-            site_role=self.estate.site_of(member).role.value,
-            mendable=self.estate.nodes[member.node].access != "none",
+            probes=probes,
+            node_probes=node_probes,
+            received_after_suspicion=received,
+            site_role=self.estate.sites[node.site].role.value,
+            mendable=node.access != "none",
         )
-
-    def _aged(self, target: str, now_s: float) -> Mapping[str, ProbeState]:
-        profile = self.service.detection
-        return {p: age(s, now_s, profile) for (t, p), s in self._states.items() if t == target}
+        return view
 
     # --- folding
 
@@ -251,3 +266,9 @@ class Knowledge:
             and replica.advanced_s is not None
             and (now_s - replica.advanced_s < 2 * interval_s)
         )
+
+
+@lru_cache(maxsize=4096)
+def _counted(texts: tuple[str, ...], own_name: str | None) -> tuple[SyncSetting, ...]:
+    settings = SettingsHistory(pending=texts).settings
+    return settings if own_name is None else tuple(without(s, own_name) for s in settings)

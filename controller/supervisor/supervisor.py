@@ -47,6 +47,8 @@ log = structlog.get_logger(__name__)
 
 # A turn at least this often: ageing, expiries and the clock on the wall need no observation.
 TICK_S = 0.25
+# What is left of a sleep by rounding.
+_INSTANT_S = 1e-6
 # After a turn that failed: the same would fail again at once.
 PAUSE_S = 1.0
 # An observer reads what the one that leads has written this often; it costs a look at the disk.
@@ -78,6 +80,7 @@ class Supervisor:
         self.telling = Telling(self._page)
         self.mending = Mending(estate, service)
         self._wake = asyncio.Event()
+        self._turned_s = world.clock.monotonic_s()
         self._background = Background(lambda text: self._page(Told("page", text)), self.wake)
         self.runs = Runs(
             world,
@@ -206,11 +209,15 @@ class Supervisor:
 
     async def run(self) -> None:
         """Until cancelled. An error in one turn is logged and paged; the next turn is taken all the same."""
+        ticks = asyncio.create_task(self._ticks(), name=f"ticks-{self.service.name}")
         try:
             while True:
                 await self._guarded_turn()
-                await self._next_turn()
+                self._turned_s = self._world.clock.monotonic_s()
+                await self._wake.wait()
+                self._wake.clear()
         finally:
+            ticks.cancel()
             self.close()
 
     @property
@@ -245,18 +252,16 @@ class Supervisor:
         self.telling.seldom(("turn failed", what), self._world.clock.monotonic_s(), told)
         await self._world.clock.sleep(PAUSE_S)
 
-    async def _next_turn(self) -> None:
-        waiter = asyncio.ensure_future(self._wake.wait())
-        tick = asyncio.ensure_future(self._world.clock.sleep(TICK_S))
-        try:
-            await asyncio.wait({waiter, tick}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiter.cancel()
-            tick.cancel()
-            # Not awaited one by one with CancelledError suppressed: that would swallow our own cancellation,
-            # and a daemon that is told to stop would go on for ever.
-            await asyncio.wait({waiter, tick})
-        self._wake.clear()
+    async def _ticks(self) -> None:
+        """A turn TICK_S after the last one at the latest. One task for all of them: a timer that is made and
+        cancelled around every turn costs more than the turn."""
+        clock = self._world.clock
+        while True:
+            left_s = self._turned_s + TICK_S - clock.monotonic_s()
+            if left_s < _INSTANT_S:
+                self._wake.set()
+                left_s = TICK_S
+            await clock.sleep(left_s)
 
     async def _turn(self) -> None:
         seq = self.ledger.seq

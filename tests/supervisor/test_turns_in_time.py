@@ -1,0 +1,40 @@
+"""When a supervisor takes its turns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from supervisor_bench import Bench, running
+
+from controller.supervisor.supervisor import TICK_S
+
+
+async def _turns(bench: Bench, seconds: float, *, look_every_s: float | None = None) -> list[float]:
+    """The moments at which it judged."""
+    at: list[float] = []
+    step_s, looked_s = 0.01, bench.clock.monotonic_s()
+    for _ in range(round(seconds / step_s)):
+        now_s = bench.clock.monotonic_s()
+        if look_every_s is not None and now_s - looked_s >= look_every_s - 1e-9:
+            bench.look()
+            looked_s = now_s
+        await bench.clock.advance(step_s)
+        judged = bench.supervisor.judged
+        if judged is not None and (not at or judged.at_s > at[-1]):
+            at.append(judged.at_s)
+    return at
+
+
+async def test_a_turn_is_taken_though_nothing_is_seen(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        turns = await _turns(bench, 3.0)
+        gaps = [later - earlier for earlier, later in zip(turns, turns[1:], strict=False)]
+        assert gaps == pytest.approx([TICK_S] * len(gaps))
+        assert len(gaps) >= 10
+
+
+async def test_what_is_seen_is_judged_at_once_and_needs_no_tick_beside_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        turns = await _turns(bench, 3.0, look_every_s=0.1)
+        assert len(turns) == pytest.approx(30, abs=2)
