@@ -46,6 +46,11 @@ class DaemonSettings(EstateModel):
     """Where the daemon keeps its state and how it is reached."""
 
     name: Name = Field("bcm-failover", description="Of this controller, in records and in pages.")
+    site: Name | None = Field(
+        None,
+        description="Where this controller stands: one of `sites`. Where `observers` are declared it stands "
+        "there instead.",
+    )
     state_dir: AbsolutePath = Field(
         Path("/var/lib/bcm-failover"),
         description="The journal and its anchor: on a disk that outlives a reboot.",

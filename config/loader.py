@@ -19,7 +19,18 @@ from config.member_checks import member_findings
 from config.positions import load_yaml
 from config.references import reference_findings
 from config.replication_checks import replication_findings
-from config.schema import KEYED_SECTIONS, Estate, Member, Node, Person, ProbeEntry, Service, Site
+from config.schema import (
+    KEYED_SECTIONS,
+    Estate,
+    Member,
+    Node,
+    Observer,
+    Person,
+    ProbeEntry,
+    ProbeModule,
+    Service,
+    Site,
+)
 from config.validation import findings_of, public_fields, unknown_key
 from model.errors import EstateError
 
@@ -30,8 +41,10 @@ _MODELS: dict[str, type[BaseModel]] = {
     "sites": Site,
     "nodes": Node,
     "people": Person,
+    "observers": Observer,
     "services": Service,
     "probes": ProbeEntry,
+    "probe_modules": ProbeModule,
 }
 
 

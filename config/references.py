@@ -34,12 +34,35 @@ def reference_findings(document: Document) -> Iterator[Finding]:
         yield from _list_of(document, ("services", service, "depends_on"), "service", services)
         yield from _list_of(document, ("services", service, "endpoint", "order"), "member", members)
         yield from _objectives(document, service)
+    yield from _observers(document)
     yield from _probes(document)
     yield from _alert_rules(document)
     yield from _offices(document)
     yield from _cycles(document)
     yield from _one_person_per_account(document)
     yield from _one_server_per_address(document)
+
+
+def _observers(document: Document) -> Iterator[Finding]:
+    """One file serves all of them but for `daemon.name`, so each is told apart by that alone."""
+    sites, observers = _declared(document, "sites"), _declared(document, "observers")
+    for observer in observers or ():
+        yield from _exists(document, ("observers", observer, "site"), "site", sites)
+    yield from _exists(document, ("daemon", "site"), "site", sites)
+    if not observers:
+        return
+    name = document.mapping("daemon").get("name", "bcm-failover")
+    if isinstance(name, str) and name not in observers:
+        yield document.error(
+            ("daemon", "name"), f"this controller, {name!r}, is none of the observers",
+            "it observes too, and it counts where it stands", one_of(observers),
+        )  # fmt: skip
+    here, there = (document.at(path) for path in (("daemon", "site"), ("observers", name, "site")))
+    if isinstance(here, str) and isinstance(there, str) and here != there:
+        yield document.error(
+            ("daemon", "site"), f"observers.{name} says that this controller stands at {there!r}",
+            "it can't be at both", "one of the two, or neither here",
+        )  # fmt: skip
 
 
 def _probes(document: Document) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from config.inspection import Inspection
 from config.levels import LevelDuties, LevelRule, Levels
 from config.members import Control, Member, MemberRole
 from config.modules import ProbeModule
+from config.observers import Observer
 from config.people import AlertmanagerPager, ExecPager, Pager, Person
 from config.places import Node, Site, SiteRole, SshAccess
 from config.probes import ProbeEntry
@@ -55,6 +56,7 @@ __all__ = [
     "Name",
     "Node",
     "Objectives",
+    "Observer",
     "Pager",
     "Person",
     "Port",
@@ -75,6 +77,7 @@ KEYED_SECTIONS = {
     "sites": "name",
     "nodes": "name",
     "people": "id",
+    "observers": "name",
     "services": "name",
     "probes": "name",
     "probe_modules": "name",
@@ -89,6 +92,11 @@ class Estate(EstateModel):
     sites: Mapping[Name, Site] = Field(min_length=1, description="Places, by name.")
     nodes: Mapping[Name, Node] = Field(min_length=1, description="Hosts, by name.")
     people: Mapping[Name, Person] = Field({}, description="Who may request and approve, by id.")
+    observers: Mapping[Name, Observer] = Field(
+        {},
+        description="The controllers that observe, by the name that each runs under, this one among them. "
+        "Without any, this one observes alone.",
+    )
     levels: Levels = Field(Levels(), description="How grave an incident is, and what follows for people.")
     pager: Pager = Field(Pager(), description="How someone is told.")
     services: Mapping[Name, Service] = Field(min_length=1, description="Services, by name.")
@@ -131,6 +139,17 @@ class Estate(EstateModel):
 
     def site_of(self, member: Member) -> Site:
         return self.sites[self.nodes[member.node].site]
+
+    @property
+    def other_observers(self) -> dict[str, Observer]:
+        """All but this controller, by name."""
+        return {name: o for name, o in self.observers.items() if name != self.daemon.name}
+
+    @property
+    def own_site(self) -> str | None:
+        """Where this controller stands; None where nobody has said."""
+        own = self.observers.get(self.daemon.name)
+        return own.site if own is not None else self.daemon.site
 
     def person_of(self, os_user: str) -> Person | None:
         return next((p for p in self.people.values() if os_user in p.os_users), None)

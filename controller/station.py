@@ -16,6 +16,7 @@ from controller.adapters.clock import SystemClock
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
+from controller.arrivals import Batch
 from controller.declared import DeclaredProbes
 from controller.early_warnings.desk import DeskPorts, WarningDesk
 from controller.early_warnings.look import look
@@ -24,6 +25,7 @@ from controller.inspection.desk import InspectionDesk
 from controller.inspection.ground import DaemonSide, Ground
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
+from controller.observers_inbox import ObserversInbox
 from controller.probe_runs import ProbeRuns
 from controller.signals import Signals
 from controller.status import service_health
@@ -70,6 +72,7 @@ class Station:
         self.journal = TappedJournal(store)
         self.supervisors: dict[str, Supervisor] = {}
         self._on_node: dict[str, list[Supervisor]] = {}
+        self._elsewhere = ObserversInbox(clock, self.supervisors, self._concerned)
         self.scheduler = Scheduler(clock, loaded.estate.daemon.name, self._observed)
         self.pager = Pager(loaded.estate.pager, self.journal, clock)
         self.trouble = Trouble(self.pager.page)
@@ -186,6 +189,8 @@ class Station:
     def _bind(self, loaded: LoadedEstate) -> None:
         self.loaded = loaded
         estate = loaded.estate
+        self.scheduler.observer = estate.daemon.name
+        self._elsewhere.configure(estate)
         self._nodes = NodeAccesses(estate, self._secrets)
         ports = ActionPorts(
             clock=self.clock,
@@ -319,6 +324,10 @@ class Station:
         for supervisor in self._concerned(kind, rest):
             supervisor.observer(*self.observer.judge(seen.ended_s))
             supervisor.observe(seen)
+
+    def observed_elsewhere(self, batch: Batch) -> None:
+        """From another observer: see `ObserversInbox.take`."""
+        self._elsewhere.take(batch)
 
     def _concerned(self, kind: str, rest: str) -> Iterable[Supervisor]:
         """An observation comes a few times a second from each member: nobody is searched for."""

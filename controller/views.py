@@ -83,6 +83,22 @@ class MemberView:
 
 
 @dataclass(frozen=True, slots=True)
+class ObserverView:
+    """What another observer sees of the service, on our clock, aged as our own is.
+
+    sane: what it said of its own network and of itself last; None: nothing lately. members: by name, the
+    state of the engine's probe; hosts: by member, those of its node, by probe.
+    """
+
+    name: str
+    site: str
+    sane: bool | None
+    why: str
+    members: Mapping[str, ProbeState]
+    hosts: Mapping[str, Mapping[str, ProbeState]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceView:
     """One service. `primary` is the member that the journal says is primary, None before it was found.
 
@@ -93,7 +109,9 @@ class ServiceView:
     as it was journaled, for as long as it has not been read. high_water: member → furthest (timeline,
     position in bytes) that it ever showed (P3). disk_free_percent: less free space than this is a warning.
     standbys: every member but the primary. identity: the system identifier, the recorded one, else the
-    primary's last. timeline: the primary's, as it was last seen.
+    primary's last. timeline: the primary's, as it was last seen. observer, observer_site: who looks, and from
+    where; None while nobody has said. elsewhere: the other observers that are declared, whether they say
+    anything or not.
     """
 
     name: str
@@ -113,6 +131,9 @@ class ServiceView:
     recorded_timeline: int | None = None
     high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     disk_free_percent: int = 10
+    observer: str = "this observer"
+    observer_site: str | None = None
+    elsewhere: Sequence[ObserverView] = ()
     standbys: Sequence[MemberView] = field(init=False, repr=False, compare=False)
     identity: str | None = field(init=False, repr=False, compare=False)
     timeline: int | None = field(init=False, repr=False, compare=False)

@@ -37,14 +37,15 @@ log = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """All probes of one observer. awareness: how well this process is itself.
+    """All probes of one observer, which is named in each observation. awareness: how well this process is
+    itself.
 
     `on_observation` is called on the loop, once for each reading, and must not block.
     """
 
     def __init__(self, clock: Clock, observer: str, on_observation: Callable[[Observation], None]) -> None:
         self._clock = clock
-        self._observer = observer
+        self.observer = observer
         self._on_observation = on_observation
         self._watches: dict[tuple[str, str], Watch] = {}
         self._time = Timekeeper(clock)
@@ -304,7 +305,7 @@ class Scheduler:
         seen = Observation(
             target=watch.target,
             probe=watch.type,
-            observer=self._observer,
+            observer=self.observer,
             outcome=reading.outcome,
             started_s=started_s,
             ended_s=ended_s,

@@ -13,6 +13,7 @@ from functools import lru_cache
 from config.schema import Estate, Member, Service
 from controller.candidates import unsettled
 from controller.detect import fold
+from controller.supervisor.elsewhere import Elsewhere
 from controller.supervisor.impostors import Impostors
 from controller.supervisor.settings_history import SettingsHistory
 from controller.supervisor.states import States
@@ -53,6 +54,7 @@ class Knowledge:
     _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
     _replicas: dict[str, Replica] = field(default_factory=dict)
     impostors: Impostors = field(default_factory=Impostors)
+    elsewhere: Elsewhere = field(init=False)
     _expected: str | None = None
     _forgotten_s: dict[tuple[str, str], float] = field(default_factory=dict)
     _targets: dict[str, Member] = field(init=False)
@@ -60,20 +62,25 @@ class Knowledge:
 
     def __post_init__(self) -> None:
         self._states = States(self.service.detection)
+        self.elsewhere = Elsewhere(self.estate, self.service)
         self._targets = {f"{self.service.name}/{m.name}": m for m in self.service.members.values()}
 
     # --- seeing
 
     def observe(self, seen: Observation, primary: str | None) -> None:
-        """One more observation of a member, of its node or of the canary."""
+        """One more observation of a member, of its node or of the canary, by whichever observer."""
+        if self.elsewhere.is_own(seen.observer):
+            self._observe(seen, primary)
+        elif self.elsewhere.observe(seen):
+            self._keep(seen)
+
+    def _observe(self, seen: Observation, primary: str | None) -> None:
         key = (seen.target, seen.probe)
         if seen.started_s < self._forgotten_s.get(key, seen.started_s):
             return
         state = self._states.get(seen.target, seen.probe) or ProbeState(seen.target, seen.probe)
         self._states.put(fold(state, seen, self.service.detection))
-        self._kept.append(seen)
-        while self._kept and seen.ended_s - self._kept[0].ended_s > KEPT_S:
-            self._kept.popleft()
+        self._keep(seen)
         member = self.member_of(seen.target)
         if member is None or seen.outcome is not Outcome.SUCCEEDED:
             return
@@ -81,6 +88,11 @@ class Knowledge:
             self._canary_acknowledged(seen)
         elif seen.probe == PG:
             self._member_read(member.name, seen, primary)
+
+    def _keep(self, seen: Observation) -> None:
+        self._kept.append(seen)
+        while self._kept and seen.ended_s - self._kept[0].ended_s > KEPT_S:
+            self._kept.popleft()
 
     def forget(self, member: str, probe: str, at_s: float) -> None:
         """What began before `at_s` says nothing any more: the probe was ended, or the member is another thing
@@ -162,6 +174,9 @@ class Knowledge:
             recorded_timeline=recorded_timeline,
             high_water=dict(self.high_water),
             disk_free_percent=self.estate.warnings.disk_free_percent,
+            observer=self.estate.daemon.name,
+            observer_site=self.elsewhere.own_site,
+            elsewhere=self.elsewhere.views(now_s),
         )
 
     def counted_settings(self, primary: str | None) -> tuple[SyncSetting, ...]:

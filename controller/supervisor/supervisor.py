@@ -102,12 +102,18 @@ class Supervisor:
     # --- seeing
 
     def observe(self, seen: Observation) -> None:
+        """By this observer or another one that is declared (`seen.observer`), on our monotonic clock."""
         self.knowledge.observe(seen, self.ledger.primary)
         self._wake.set()
 
     def observer(self, sane: bool | None, why: str) -> None:
         """What the reference targets say of this host's own network (S6)."""
         self.knowledge.observer_sane, self.knowledge.observer_why = sane, why
+
+    def observer_elsewhere(self, name: str, sane: bool | None, why: str, at_s: float) -> None:
+        """What another observer says of its own network and of itself. at_s: when, on our monotonic clock."""
+        self.knowledge.elsewhere.health(name, sane, why, at_s)
+        self._wake.set()
 
     def wake(self) -> None:
         """Take a turn now."""

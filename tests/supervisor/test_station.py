@@ -16,10 +16,12 @@ import yaml
 
 from config.loader import LoadedEstate, load_estate
 from controller.adapters.clock import SystemClock
+from controller.arrivals import Batch
 from controller.station import Station
 from controller.store.sqlite import SqliteStore, StoreState
 from model import events as ev
 from model.errors import EstateError, HeldError
+from model.health import Health
 from model.observation import Observation, Outcome
 from probes.awareness import MOST, UNFIT_FROM
 
@@ -287,3 +289,20 @@ async def test_a_declared_reference_vouches_for_the_own_network(tmp_path: Path) 
         made._observed(Observation("probe/gw", "tcp", "me", Outcome.SUCCEEDED, 1.0, 1.1, 1.1))
         assert made.observer.judge(1.2)[0] is True
         assert made.declared.states()["gw"].last is not None
+
+
+async def test_what_another_observer_saw_reaches_its_service_and_a_reload_renames_this_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "estate.yaml"
+    loaded = write(path, orders=service("a", "b"))
+    estate = yaml.safe_load(path.read_text(encoding="utf-8"))
+    estate["observers"] = {"ops1": {"site": "dc1"}, "ops2": {"site": "dc1"}}
+    path.write_text(yaml.safe_dump({**estate, "daemon": {**estate["daemon"], "name": "ops1"}}))
+    async with station(loaded) as made:
+        await made.apply(load_estate(path))
+        assert made.scheduler.observer == "ops1"
+        seen = Observation("orders/m0", "postgresql", "ops2", Outcome.SUCCEEDED, 1.0, 1.1, 1.1)
+        made.observed_elsewhere(Batch("ops2", "boot", 1, 1.2, True, seen=(seen,)))
+        [other] = made.supervisors["orders"].judge_now().view.elsewhere
+        assert (other.name, other.sane, other.members["m0"].health) == ("ops2", True, Health.UP)
