@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from config.approval_checks import approval_warnings
 from config.document import Document, Path
 from config.durations import format_duration
 from config.findings import Finding
@@ -30,6 +31,7 @@ def estate_warnings(estate: Estate, document: Document) -> Iterator[Finding]:
     yield from http_warnings(estate, document)
     yield from _daemon(estate, document)
     yield from _people(estate, document)
+    yield from approval_warnings(estate, document)
     for node in estate.nodes.values():
         yield from _node(node, document)
     for service in estate.services.values():

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
 
 from pydantic import Field
 
+from config.approvals import ApprovalRule, Office, ServiceApproval
 from config.base import EstateModel, Name
 from config.durations import PositiveSeconds, Seconds
 from config.services import Importance
+from model.level import LEVELS
 
 Level = Literal["III", "II", "I"]
-Office = Annotated[str, Field(min_length=1, max_length=100)]
 # Procedures of business continuity set two hours for both.
 _WITHIN_S: Final = 7200.0
 
@@ -67,6 +68,26 @@ class Levels(EstateModel):
     offices: Mapping[Office, tuple[Name, ...]] = Field(
         {}, description="Office → ids of the people who hold it. An office that nobody holds binds nobody."
     )
+
+    approvals: Mapping[Level, ApprovalRule] = Field(
+        {}, description="Level → what an approval needs from this level upwards. Without one: one person."
+    )
+
+    def approval(self, level: str) -> ApprovalRule:
+        """The rule of the level, or of the nearest below it that has one."""
+        upto = LEVELS[: LEVELS.index(level) + 1] if level in LEVELS else LEVELS[:1]
+        rules = {str(named): rule for named, rule in self.approvals.items()}
+        return next((rules[named] for named in reversed(upto) if named in rules), ApprovalRule())
+
+    def approving_offices(self, level: str, own: ServiceApproval) -> tuple[str, ...]:
+        """Whose holders may approve at a level, for a service with this rule of its own."""
+        duties = self.duties(level)
+        offices = own.offices or self.approval(level).offices or (duties.commander, duties.confirmed_by)
+        return tuple(dict.fromkeys(offices))
+
+    def holders(self, offices: Iterable[str]) -> tuple[str, ...]:
+        """Ids of the people who hold any of them; each once."""
+        return tuple(dict.fromkeys(p for office in offices for p in self.offices.get(office, ())))
 
     def duties(self, level: str) -> LevelDuties:
         """Of III, II or I; a level that is not known counts as general."""

@@ -75,7 +75,8 @@ Warnings:
 - worst-case detection and the expected time of the runbook exceed the RTO; the sum is printed;
 - RPO 0 with asynchronous replication; an asynchronous service (always holds on host loss);
 - mode `act` without node access, without reference targets, or with nobody to page;
-- mode `ask` with an RTO below ten minutes; nobody who may approve;
+- mode `ask` with an RTO below ten minutes; nobody who may approve, or fewer than must agree; an approval's
+  office that nobody holds;
 - `/metrics` on an address that is not loopback; a `probe_endpoint` for whoever reaches the port; rules of
   alerts or heartbeats without a `push_token`; a state directory that does not outlive a reboot;
 - two members on one node; every standby excluded; a member that the endpoint leaves out; a `primary` or

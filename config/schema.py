@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from config.alerts import AlertRule, Alerts
+from config.approvals import ApprovalRule, ServiceApproval
 from config.base import Address, EstateModel, Name, Port
 from config.daemon import DaemonSettings, FailoverBudget
 from config.inspection import Inspection
@@ -39,6 +40,7 @@ __all__ = [
     "AlertRule",
     "AlertmanagerPager",
     "Alerts",
+    "ApprovalRule",
     "Control",
     "Credential",
     "DaemonSettings",
@@ -65,6 +67,7 @@ __all__ = [
     "ProbeEntry",
     "ProbeModule",
     "Service",
+    "ServiceApproval",
     "ServiceMode",
     "Site",
     "SiteRole",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from config.approvals import ServiceApproval
 from config.base import AbsolutePath, EstateModel, KeyedName, Name
 from config.durations import PositiveSeconds, Seconds
 from config.members import Member
@@ -111,6 +112,9 @@ class Service(EstateModel):
     mode: ServiceMode = Field(
         ServiceMode.OBSERVE,
         description="observe (says what it would do), ask (prepares, a person approves) or act.",
+    )
+    approval: ServiceApproval = Field(
+        ServiceApproval(), description="What an approval needs, beside what the level asks."
     )
     importance: Importance = Field(
         Importance.NORMAL, description="To the business: low, normal, high, critical."

@@ -135,10 +135,15 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
     ),
     "approval": GateAdvice(
         guards=(
-            "Mode `ask`: everything is prepared and waits for a person. An approval that is not given in "
-            "15 minutes means no; the situation is then judged anew."
+            "Everything is prepared and waits for a person, or for two: mode `ask`, or a rule that asks also "
+            "in mode `act`; a switch that a person asks for where two must agree. Or somebody said no. An "
+            "approval that is not given in time means no; the situation is then judged anew."
         ),
-        todo="`bcm-failover approve APR-…` (`status` lists what waits). Whoever asked can't approve.",
+        todo=(
+            "`bcm-failover approve APR-…`, or `reject APR-… --reason …` (`status` lists what waits and who "
+            "may answer). Whoever asked can't approve. After a no: `failover SERVICE` by hand, or see "
+            "[approvals](approvals.md)."
+        ),
     ),
     "primary": GateAdvice(
         guards="Switchover only: the primary does not answer, so this is no planned move.",

@@ -17,8 +17,9 @@ from controller.executions import fold_executions
 from controller.logs import configure_logging
 from controller.station import Station
 from controller.store.sqlite import SqliteStore
-from controller.supervisor.requests import Requests, Wish
+from controller.supervisor.requests import Requests
 from controller.supervisor.supervisor import Supervisor
+from controller.supervisor.switch_gates import Wish
 from model.diagnosis import Stance
 from model.errors import HeldError, UsageError
 from model.execution import ExecutionState
@@ -89,7 +90,7 @@ async def _act(station: Station, supervisor: Supervisor, wish: Wish, show: ShowP
             f"{left_open[0]} was open and has been resumed; {supervisor.ledger.primary} is primary\n"
         )
         return _told(station, left_open[0])
-    answer = await Requests(supervisor).failover(wish, dry_run=show is not None)
+    answer = await Requests(supervisor, alone=True).failover(wish, dry_run=show is not None)
     if show is not None:
         return show(answer)
     while supervisor.busy:

@@ -9,9 +9,10 @@ from typing import Any
 from controller.api.control import Caller
 from controller.incident_requests import IncidentRequests
 from controller.signals import Signals
-from controller.status import explanation, incident_status, service_status
-from controller.supervisor.requests import Requests, Wish, check_member
+from controller.status import approval_status, explanation, incident_status, service_status
+from controller.supervisor.requests import Requests, check_member
 from controller.supervisor.supervisor import Supervisor
+from controller.supervisor.switch_gates import Wish
 from model import events as ev
 from model.errors import UsageError
 from model.ports import Clock
@@ -50,11 +51,10 @@ class DaemonControl:
             if s.ledger.incident is not None
         ]
         approvals = [
-            {"id": a.id, "service": s.service.name, "what": a.what, "runbook": a.runbook, "to": a.to,
-             "requester": a.requester, "expires_in_s": max(0, (a.expires_ns - wall_ns) // 1_000_000_000)}
+            approval_status(s, approval, state)
             for s in self._supervisors.values()
-            for a in s.ledger.approvals.values() if a.open and a.expires_ns > wall_ns
-        ]  # fmt: skip
+            for approval, state in s.approvals.waiting()
+        ]
         return {
             "daemon": self._about(),
             "services": services,
@@ -107,21 +107,10 @@ class DaemonControl:
         return {"service": service, "blocked": None}
 
     async def approve(self, approval: str, *, caller: Caller) -> Json:
-        for supervisor in self._supervisors.values():
-            if approval in supervisor.ledger.approvals:
-                given = await supervisor.approvals.give(supervisor.ledger, approval, caller.person)
-                supervisor.wake()
-                return {
-                    "service": supervisor.service.name,
-                    "approval": given.id,
-                    "incident": given.incident,
-                    "execution": None,
-                    "state": "approved",
-                }
-        waiting = [a.id for s in self._supervisors.values() for a in s.ledger.approvals.values() if a.open]
-        raise UsageError(
-            f"no approval {approval!r}", hint=f"waiting: {', '.join(waiting) or 'none'}; see `status`"
-        )
+        return await self._asked(approval).approve(approval, caller.person)
+
+    async def reject(self, approval: str, *, reason: str, caller: Caller) -> Json:
+        return await self._asked(approval).reject(approval, caller.person, reason)
 
     async def resume_execution(self, execution: str, *, caller: Caller) -> Json:
         supervisor = self._of_execution(execution)
@@ -167,6 +156,15 @@ class DaemonControl:
         if runbook.endswith("-rejoin"):
             order = replace(order, candidate=None, member=to or next(iter(supervisor.ledger.retired), None))
         return await Requests(supervisor).plan(order, supervisor.judge_now().decision.gates)
+
+    def _asked(self, approval: str) -> Requests:
+        for supervisor in self._supervisors.values():
+            if approval in supervisor.ledger.approvals:
+                return Requests(supervisor)
+        waiting = [a.id for s in self._supervisors.values() for a, _state in s.approvals.waiting()]
+        raise UsageError(
+            f"no approval {approval!r}", hint=f"waiting: {', '.join(waiting) or 'none'}; see `status`"
+        )
 
     def _incident(self, incident: str) -> IncidentRequests:
         return IncidentRequests(self._supervisors.values(), incident)

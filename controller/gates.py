@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.approval_rules import ApprovalState, Standing
 from model.decision import GateResult
 from model.diagnosis import Diagnosis, Stance
 from model.quorum import Choice, Proof
@@ -22,10 +23,11 @@ class DecisionInput:
     from the last readings, before anything is detached; the proof that counts is made by the runbook after
     detaching. canary_age_ms: age of the newest canary seen on the candidate, for a service with RPO > 0.
     candidate_site_role: primary, standby or dr. auto_refusals: reasons why `act` is refused for this service
-    as configured (P1, P10). approved: a person has answered what was asked. fenceable: the old primary can be
-    fenced by other means than its standbys. flapping: what its probe saw of the primary changes too often to
-    be believed: how often; None otherwise. budget_of, budget_window_ms: how many automatic failovers the
-    estate allows within which span. at_s: monotonic, for the ages in the gates' inputs.
+    as configured (P1, P10). approved: as many as must have agreed to just this; approval: how the request
+    stands, if there is one; approval_in_mode_act: also what is done automatically needs one. fenceable: the
+    old primary can be fenced by other means than its standbys. flapping: what its probe saw of the primary
+    changes too often to be believed: how often; None otherwise. budget_of, budget_window_ms: how many
+    automatic failovers the estate allows within which span. at_s: monotonic, for the ages among the inputs.
     """
 
     service: str
@@ -47,6 +49,8 @@ class DecisionInput:
     third_observer: bool
     auto_refusals: tuple[str, ...] = ()
     approved: bool = False
+    approval: ApprovalState | None = None
+    approval_in_mode_act: bool = False
     primary_was_seen: bool = True
     fenceable: bool = False
     flapping: str | None = None
@@ -218,12 +222,28 @@ def _dr(given: DecisionInput) -> GateResult:
 
 
 def _approval(given: DecisionInput) -> GateResult:
-    inputs = {"mode": given.mode, "approved": given.approved}
-    if given.mode == "ask" and not given.approved:
-        text = "mode is ask: waits for approval"
-        return GateResult("approval", False, text, "S7", asks=True, inputs=inputs)
-    text = "approved" if given.approved else "no approval needed"
-    return GateResult("approval", True, text, "S7", inputs=inputs)
+    """A no holds; a yes that is still to come asks. What was asked for another gate's sake (a diagnosis to be
+    confirmed, the DR site) waits here too: this is where it stands who must answer."""
+    state = given.approval
+    inputs = {
+        "mode": given.mode,
+        "in_mode_act": given.approval_in_mode_act,
+        "approved": given.approved,
+        "request": None if state is None else state.to_json(),
+    }
+    if given.approved:
+        text = "approved" if state is None else state.reason
+        return GateResult("approval", True, text, "S7", inputs=inputs)
+    if state is not None and state.standing is Standing.REFUSED:
+        text = f"{state.reason}; asked again when the member, the level or the diagnosis is another"
+        return GateResult("approval", False, text, "S7", inputs=inputs)
+    mends = given.diagnosis.info.stance is Stance.MEND
+    needed = given.mode == "ask" or (given.approval_in_mode_act and not mends)
+    if not needed and state is None:
+        return GateResult("approval", True, "no approval needed", "S7", inputs=inputs)
+    why = "mode is ask" if given.mode == "ask" else "the rule asks also in mode act" if needed else ""
+    text = ": ".join(t for t in (why, "waits for approval" if state is None else state.reason) if t)
+    return GateResult("approval", False, text, "S7", asks=True, inputs=inputs)
 
 
 def _age_ms(given: DecisionInput, then_s: float | None) -> int | None:

@@ -32,6 +32,7 @@ PHASES: Final = (
     ("verify", "T7", "T8"),
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ANSWERS: Final = frozenset({ev.APPROVAL_GIVEN, ev.APPROVAL_REJECTED, ev.APPROVAL_EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,7 @@ def _human_waits(events: Sequence[Event]) -> list[tuple[Instant, Instant]]:
         mends = fields.text(event.data, "runbook").endswith("-rejoin")
         if event.type == ev.APPROVAL_REQUESTED and not mends:
             asked.setdefault(approval, Instant.of(event))
-        elif event.type in (ev.APPROVAL_GIVEN, ev.APPROVAL_EXPIRED) and approval in asked:
+        elif event.type in _ANSWERS and approval in asked:
             answered[approval] = Instant.of(event)
     return [(asked[key], end) for key, end in answered.items()]
 

@@ -8,12 +8,13 @@ from typing import Any
 from config.schema import ProbeEntry, Service
 from controller.alert_evidence import SOURCE
 from controller.alerts import Firing
+from controller.approval_rules import ApprovalState
 from controller.decide import would_text
 from controller.early_warnings.desk import OpenWarning
 from controller.readiness import Ready, readiness
 from controller.store.hostclock import wall_utc
 from controller.supervisor.judgement import Judged
-from controller.supervisor.ledger import Ledger
+from controller.supervisor.ledger import Approval, Ledger
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.supervisor import Supervisor
 from controller.views import MemberView, ServiceView
@@ -116,6 +117,21 @@ def incident_status(supervisor: Supervisor, incident: OpenIncident, now_s: float
         "acknowledged": incident.acknowledged,
         "reported": incident.reported,
         "missed": [what for what, level in incident.missed if level == incident.level],
+    }
+
+
+def approval_status(supervisor: Supervisor, approval: Approval, state: ApprovalState) -> Json:
+    """A request that waits, and for whom."""
+    return {
+        **state.to_json(),
+        "id": approval.id,
+        "service": supervisor.service.name,
+        "incident": approval.incident,
+        "what": approval.what,
+        "runbook": approval.runbook,
+        "to": approval.to,
+        "needs": state.reason,
+        "expires_in_s": state.left_ms // 1000,
     }
 
 

@@ -71,9 +71,13 @@ SERVICE_PAUSED: Final = "service.paused"  # {until_wall_ns, reason}
 SERVICE_RESUMED: Final = "service.resumed"  # {reason}
 SERVICE_BLOCKED: Final = "service.blocked"  # {reason}: no automatic failover until unblocked (S8)
 SERVICE_UNBLOCKED: Final = "service.unblocked"  # {reason}
-APPROVAL_REQUESTED: Final = "approval.requested"  # {approval, what, runbook, to, requester, expires_wall_ns}
+# {approval, what, runbook, to, requester, expires_wall_ns, code, level, needed, wish: {overrides, reason}}
+APPROVAL_REQUESTED: Final = "approval.requested"
 APPROVAL_GIVEN: Final = "approval.given"  # {approval, person}
-APPROVAL_EXPIRED: Final = "approval.expired"  # {approval}
+# {approval, person, reason, level, code}: a no, and the circumstances in which it was said
+APPROVAL_REJECTED: Final = "approval.rejected"
+APPROVAL_EXPIRED: Final = "approval.expired"  # {approval, reason}
+APPROVAL_USED: Final = "approval.used"  # {approval, what, requester, given_by}: it is launched
 PAGE_QUEUED: Final = "page.queued"  # {page, severity, summary, detail}
 PAGE_DELIVERED: Final = "page.delivered"  # {page, channel}
 PAGE_FAILED: Final = "page.failed"  # {page, channel, error}: given up

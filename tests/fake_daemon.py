@@ -140,6 +140,9 @@ class FakeControl:
     async def approve(self, approval: str, *, caller: Caller) -> Any:
         return self._answer("approve", approval=approval, caller=caller)
 
+    async def reject(self, approval: str, *, reason: str, caller: Caller) -> Any:
+        return self._answer("reject", approval=approval, reason=reason, caller=caller)
+
     async def resume_execution(self, execution: str, *, caller: Caller) -> Any:
         return self._answer("resume_execution", execution=execution, caller=caller)
 

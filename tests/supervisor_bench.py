@@ -39,7 +39,15 @@ AT = 16 << 20  # where everybody is
 _FAILURES_UNKNOWN = {Failure.CREDENTIALS, Failure.LOCAL, Failure.LOCK_BLOCKED}
 
 
-def estate(state_dir: Path, *, mode: str = "act", access: str = "local", **service: Any) -> Estate:
+def estate(
+    state_dir: Path,
+    *,
+    mode: str = "act",
+    access: str = "local",
+    levels: dict[str, Any] | None = None,
+    people: tuple[str, ...] = ("wang", "ada"),
+    **service: Any,
+) -> Estate:
     """Three members: pg1 (primary), pg2 (standby), pg3 (at the DR site). service: keys that differ."""
     roles = {role: {"user": role} for role in ("monitor", "control", "replication")}
     postgresql = {"roles": roles, "synchronous_standby_names": NAMES, **service.pop("postgresql", {})}
@@ -55,7 +63,8 @@ def estate(state_dir: Path, *, mode: str = "act", access: str = "local", **servi
                 f"db-{m}": {"site": site, "address": "127.0.0.1", "access": access}
                 for m, site in places.items()
             },
-            "people": {p: {"name": p, "os_users": [p]} for p in ("wang", "ada")},
+            "people": {p: {"name": p, "os_users": [p]} for p in people},
+            "levels": levels or {},
             "services": {
                 SERVICE: {
                     "engine": "postgresql",

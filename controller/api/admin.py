@@ -52,6 +52,7 @@ class AdminApi:
             web.post(f"{service}/resume", self.resume),
             web.post(f"{service}/acknowledge", self.acknowledge),
             web.post("/v1/approvals/{approval}", self.approve),
+            web.post("/v1/approvals/{approval}/reject", self.reject),
             web.post("/v1/executions/{execution}/resume", self.resume_execution),
             web.post("/v1/executions/{execution}/abort", self.abort_execution),
             web.post("/v1/plan", self.plan),
@@ -118,6 +119,12 @@ class AdminApi:
         caller = self._caller(request)
         await read_body(request, bodies.EmptyBody)
         return answer("Started", await self._control.approve(request.match_info["approval"], caller=caller))
+
+    async def reject(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        body = await read_body(request, bodies.RejectBody)
+        approval = request.match_info["approval"]
+        return answer("Done", await self._control.reject(approval, reason=body.reason, caller=caller))
 
     async def resume_execution(self, request: web.Request) -> web.Response:
         caller = self._caller(request)

@@ -46,6 +46,12 @@ class AcknowledgeBody(Body):
     comment: Text
 
 
+class RejectBody(Body):
+    """A no is a record, and a record has a reason."""
+
+    reason: Text
+
+
 class AbortBody(Body):
     reason: Text
 

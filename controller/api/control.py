@@ -36,7 +36,8 @@ class Control(Protocol):
         source: alertmanager, of an alert}],
         "incidents_open": [{id, service, code, level, recovered, elapsed_s, commander, acknowledged, reported,
         missed}],
-        "approvals": [{id, service, what, runbook, to, requester, expires_in_s}]}
+        "approvals": [{id, service, incident, what, runbook, to, requester, level, needed, given, missing,
+        may_approve: None for everybody, needs: in words, expires_in_s}]}
 
         paused and blocked: why, or None. Each service has the `warnings` that concern it."""
         ...
@@ -78,8 +79,14 @@ class Control(Protocol):
         ...
 
     async def approve(self, approval: str, *, caller: Caller) -> Json:
-        """{"service", "approval", "incident", "execution", "state": "approved" | "running"}: with
-        `approved` the execution opens a moment later. Raises HeldError if it is the requester who asks."""
+        """{"service", "approval", "incident", "execution", "needs",
+        "state": "approved" | "running" | "waiting_for_approval"}: with `approved` the execution opens a
+        moment later; with `waiting_for_approval` another person is needed, too. Raises HeldError where this
+        person can't approve it, or nobody any more."""
+        ...
+
+    async def reject(self, approval: str, *, reason: str, caller: Caller) -> Json:
+        """As `approve`, with "state": "rejected"."""
         ...
 
     async def resume_execution(self, execution: str, *, caller: Caller) -> Json: ...

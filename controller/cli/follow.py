@@ -145,7 +145,8 @@ def follow_started(settings: Settings, client: Client, started: Mapping[str, Any
     if started.get("state") == "waiting_for_approval":
         if settings.structured:
             click.echo(structured(settings, started))
-        say(f"waiting for approval by another person: bcm-failover approve {approval}")
+        needs = f" ({started['needs']})" if started.get("needs") else ""
+        say(f"waiting for approval by another person{needs}: bcm-failover approve {approval}")
         return ExitCode.WAITING
     execution = started.get("execution")
     if not execution or not wait:

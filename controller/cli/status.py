@@ -229,9 +229,10 @@ def _warning(warning: Mapping[str, Any]) -> Text:
 def _approval(approval: Mapping[str, Any]) -> Text:
     left = seconds(approval.get("expires_in_s"))
     what = approval.get("what") or approval.get("runbook") or ""
+    needs = f"; {approval['needs']}" if approval.get("needs") else ""
     return _text(
         f"{approval.get('service')} waits for approval: {what}, asked for by {approval.get('requester')}, "
-        f"{left} left: bcm-failover approve {approval.get('id')}",
+        f"{left} left{needs}: bcm-failover approve {approval.get('id')}",
         "bold yellow",
     )
 

@@ -1,11 +1,10 @@
-"""`switchover`, `failover` and `approve`: asks the daemon, then follows what it does."""
+"""`switchover` and `failover`: asks the daemon, then follows what it does."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -17,10 +16,7 @@ from controller.cli.settings import Settings, current_settings
 from controller.cli.terminal import emit
 from model.errors import UsageError
 
-# An approved execution opens at the service's next judgement, a fraction of a second away.
-_BEGINS_WITHIN_S: Final = 5.0
-
-_WAIT = click.option(
+WAIT = click.option(
     "--wait/--no-wait",
     default=True,
     show_default=True,
@@ -45,7 +41,7 @@ _SERVICE = click.argument("service", shell_complete=completing.services)
 @_SERVICE
 @click.option("--to", "to", metavar="MEMBER", shell_complete=completing.members, help="Who becomes primary.")
 @_DRY_RUN
-@_WAIT
+@WAIT
 def switchover(service: str, to: str | None, dry_run: bool, wait: bool) -> int:
     """Move SERVICE's primary to another member, with both sides alive.
 
@@ -78,7 +74,7 @@ def switchover(service: str, to: str | None, dry_run: bool, wait: bool) -> int:
 )
 @click.option("--reason", default="", help="Why; lands in the evidence.")
 @_DRY_RUN
-@_WAIT
+@WAIT
 @click.option(
     "--no-daemon",
     is_flag=True,
@@ -122,34 +118,6 @@ def failover(
     client = Client.of(settings)
     body = {"to": to, "override": list(override), "reason": reason, "dry_run": dry_run}
     return _answer(settings, client, client.post("services", service, "failover", body=body), dry_run, wait)
-
-
-@command("approve", examples=("bcm-failover approve APR-41", "bcm-failover status  # lists what waits"))
-@click.argument("approval", shell_complete=completing.approvals)
-@_WAIT
-def approve(approval: str, wait: bool) -> int:
-    """Approve what somebody else has asked for.
-
-    Requester and approver must be two persons. An approval that was not given in time means no.
-    """
-    settings = current_settings()
-    client = Client.of(settings)
-    known = {e["id"] for e in client.get("executions")["items"]}
-    given = client.post("approvals", approval)
-    if wait and not given.get("execution"):
-        given["execution"] = _opened_since(client, known, given.get("service"))
-    return follow_started(settings, client, given, wait)
-
-
-def _opened_since(client: Client, known: set[str], service: object) -> str | None:
-    """The execution that the approval let begin; None if none does: the gates are judged again first."""
-    until = time.monotonic() + _BEGINS_WITHIN_S
-    while time.monotonic() < until:
-        for execution in client.get("executions")["items"]:
-            if execution["id"] not in known and execution["service"] == service:
-                return str(execution["id"])
-        time.sleep(0.1)
-    return None
 
 
 def _answer(settings: Settings, client: Client, result: Mapping[str, Any], dry_run: bool, wait: bool) -> int:

@@ -133,11 +133,24 @@ def _approvals(incident: Incident) -> list[Json]:
                 "requested_utc": Instant.of(event).wall_utc,
                 "given_by": [],
                 "expired": False,
+                "rejected": None,
             }
         elif event.type == ev.APPROVAL_GIVEN and key in found:
             found[key]["given_by"].append(fields.text(event.data, "person") or event.actor)
         elif event.type == ev.APPROVAL_EXPIRED and key in found:
             found[key]["expired"] = True
+        elif event.type == ev.APPROVAL_REJECTED and key in found:
+            found[key]["rejected"] = {k: fields.text(event.data, k) for k in ("person", "reason")}
+        elif event.type == ev.APPROVAL_USED and key not in found:  # asked for before there was an incident
+            found[key] = {
+                "approval": key,
+                "what": fields.text(event.data, "what"),
+                "requester": fields.text(event.data, "requester"),
+                "requested_utc": None,
+                "given_by": fields.texts(event.data, "given_by"),
+                "expired": False,
+                "rejected": None,
+            }
     return list(found.values())
 
 

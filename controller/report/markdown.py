@@ -257,6 +257,11 @@ def _step(step: Json, words: Words) -> list[str]:
     return lines
 
 
+def _no(approval: Json, words: Words) -> str:
+    said = fields.mapping(approval, "rejected")
+    return f"; {words('no')}: {escaped(said.get('person'))}: {escaped(said.get('reason'))}" if said else ""
+
+
 def _people(report: Json, words: Words) -> list[str]:
     people = [escaped(p) for p in fields.texts(report, "people")]
     lines = [f"## {words('people')}", "", ", ".join(people) or words("none")]
@@ -264,7 +269,7 @@ def _people(report: Json, words: Words) -> list[str]:
     lines += ["", f"## {words('approvals')}", ""]
     lines += [
         f"- {code(a.get('approval'))} {escaped(a.get('what'))}: {escaped(a.get('requester'))} → "
-        f"{', '.join(escaped(p) for p in fields.items(a, 'given_by')) or words('no')}"
+        f"{', '.join(escaped(p) for p in fields.items(a, 'given_by')) or words('no')}" + _no(a, words)
         for a in approvals
     ] or [words("none")]
     lines += ["", f"## {words('pages')}", ""]

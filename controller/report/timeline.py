@@ -91,6 +91,12 @@ _LINES: Final[dict[str, Callable[[Data], str]]] = {
     ev.SERVICE_RESUMED: lambda d: f"pause ended: {d.get('reason')}",
     ev.APPROVAL_REQUESTED: lambda d: f"approval {d.get('approval')} requested: {d.get('what')}",
     ev.APPROVAL_GIVEN: lambda d: f"approval {d.get('approval')} given by {d.get('person')}",
+    ev.APPROVAL_REJECTED: lambda d: (
+        f"approval {d.get('approval')} refused by {d.get('person')}: {d.get('reason')}"
+    ),
+    ev.APPROVAL_USED: lambda d: (
+        f"{d.get('what')}, asked for by {d.get('requester')}, begins with approval {d.get('approval')}"
+    ),
     ev.APPROVAL_EXPIRED: lambda d: f"approval {d.get('approval')} expired, which means no",
     ev.PAGE_QUEUED: lambda d: f"page {d.get('page')} ({d.get('severity')}): {d.get('summary')}",
     ev.PAGE_DELIVERED: lambda d: f"page {d.get('page')} delivered by {d.get('channel')}",

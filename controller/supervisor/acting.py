@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from config.schema import ServiceMode
+from controller.approval_rules import Standing
 from controller.decide import decision_key, granted_overrides
-from controller.supervisor.approvals import Question
-from controller.supervisor.judgement import Judged, approval_of
+from controller.supervisor.consent import Question, consent
+from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import APPROVED
 from controller.supervisor.mending import Outcome
-from controller.supervisor.pages import Told
+from controller.supervisor.pages import Told, to_answer
 from controller.supervisor.recovery import may_mend
 from controller.supervisor.world import World
 from model import events as ev
@@ -67,7 +68,7 @@ class Acting:
             self._decided = key
         asked = None
         if decision.verb is Verb.ASK and decision.runbook is not None and not supervisor.quiet:
-            asked = await self._ask(Question(incident, decision.runbook, decision.candidate, decision.reason))
+            asked = await supervisor.approvals.ask(_question(incident, judged))
         if decision.verb is not Verb.ACT:
             supervisor.telling.held(judged, incident, asked)
         elif decision.runbook is not None and incident is not None:
@@ -113,13 +114,15 @@ class Acting:
             return
         self._again_s = judged.at_s + self._wait_s
         self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
-        approval = approval_of(supervisor.ledger, judged.outlook, supervisor.wall_ns())
+        approval = judged.approval
+        if approval is not None and approval.standing is not Standing.GRANTED:
+            approval = None
         order = supervisor.order(
             runbook,
-            # A person has approved this member and no other; by itself the proof chooses.
-            candidate=None if approval is None else approval.to,
+            # People have approved this member and no other; by itself the proof chooses.
+            candidate=None if approval is None else judged.decision.candidate,
             trigger="automatic" if approval is None else APPROVED,
-            actor="daemon" if approval is None else approval.given_by[-1],
+            actor="daemon" if approval is None else approval.given[-1],
             overrides=granted_overrides(judged.diagnosis),
         )
         # The gate looked at one candidate; by the time of the proof it may be another.
@@ -130,23 +133,25 @@ class Acting:
     async def _bring_back_if_approved(self, member: str, now_s: float) -> None:
         supervisor = self._supervisor
         incident = supervisor.ledger.incident_id
-        approval = supervisor.ledger.approved(incident, REJOIN_RUNBOOK, member, supervisor.wall_ns())
-        if approval is not None:
-            await self._bring_back(member, now_s, APPROVED, approval.given_by[-1])
-            return
         what = f"bring {member} back as a standby of {supervisor.ledger.primary}"
-        asked = await self._ask(Question(incident, REJOIN_RUNBOOK, member, what))
-        told = Told("warning", f"waits for approval: {what}", f"`bcm-failover approve {asked}` lets it go on")
-        supervisor.telling.seldom(("asks", asked), now_s, told)
+        question = Question(incident, REJOIN_RUNBOOK, member, "", what)
+        state = consent(supervisor.ledger, supervisor.case.rule, question, supervisor.wall_ns())
+        if state is not None and state.standing is Standing.GRANTED:
+            await self._bring_back(member, now_s, APPROVED, state.given[-1])
+        elif state is None or state.standing is Standing.WAITS:
+            state = await supervisor.approvals.ask(question)
+            told = Told("warning", f"waits for approval: {what}", to_answer(state))
+            supervisor.telling.seldom(("asks", state.id), now_s, told)
 
     async def _bring_back(self, member: str, now_s: float, trigger: str, actor: str) -> None:
         self._supervisor.mending.began(member, now_s)
         order = self._supervisor.order(REJOIN_RUNBOOK, candidate=None, trigger=trigger, actor=actor)
         await self._supervisor.launch(replace(order, member=member))
 
-    async def _ask(self, question: Question) -> str | None:
-        """The id of the request that waits for an answer."""
-        supervisor = self._supervisor
-        asked = await supervisor.approvals.ask(supervisor.ledger, question)
-        waiting = supervisor.ledger.waiting()
-        return asked or (waiting.id if waiting is not None else None)
+
+def _question(incident: str | None, judged: Judged) -> Question:
+    """May what is decided be done?"""
+    decision, code = judged.decision, judged.diagnosis.code
+    to = f" to {decision.candidate}" if decision.candidate else ""
+    what = f"{decision.runbook}{to} ({code})"
+    return Question(incident, decision.runbook or "", decision.candidate, code, what)

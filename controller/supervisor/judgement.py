@@ -8,17 +8,20 @@ from dataclasses import dataclass, replace
 from config.schema import Estate, Service, ServiceMode
 from controller.alert_evidence import with_alerts
 from controller.alerts import Firing
+from controller.approval_rules import ApprovalState, Rule, Standing, rule_for
 from controller.candidates import positions
 from controller.decide import decide
 from controller.diagnose import diagnose
 from controller.flapping import described
 from controller.gates import DecisionInput
+from controller.supervisor.consent import Question, consent
 from controller.supervisor.knowledge import Knowledge
-from controller.supervisor.ledger import Approval, Ledger
+from controller.supervisor.ledger import Ledger
 from controller.views import ServiceView
 from model.decision import Decision
 from model.diagnosis import Diagnosis
 from model.health import Health
+from model.level import LEVELS
 from model.quorum import Choice, MemberPosition, Proof, choose, prove
 
 
@@ -46,6 +49,12 @@ class Case:
     knowledge: Knowledge
     ledger: Ledger
 
+    @property
+    def rule(self) -> Rule:
+        """What an approval needs at the level of now; without an incident, at the lowest."""
+        incident = self.ledger.incident
+        return rule_for(self.estate.levels, self.service, incident.level if incident else LEVELS[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
@@ -60,11 +69,13 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One judgement, whole: what `explain` prints and what the supervisor acts on. `at_s`: monotonic."""
+    """One judgement, whole: what `explain` prints and what the supervisor acts on. `at_s`: monotonic.
+    approval: the request that the decision looked at."""
 
     at_s: float
     outlook: Outlook
     decision: Decision
+    approval: ApprovalState | None = None
 
     @property
     def view(self) -> ServiceView:
@@ -90,10 +101,10 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
     proof = prove(view.settings, members)
     choice = choose(members)
     outlook = Outlook(view, diagnosis, members, choice, proof)
-    decision = decide(decision_input(case, around, outlook, now_s))
+    given = decision_input(case, around, outlook, now_s)
     if around.alerts:
         outlook = replace(outlook, diagnosis=with_alerts(diagnosis, around.alerts, now_s))
-    return Judged(now_s, outlook, decision)
+    return Judged(now_s, outlook, decide(given), given.approval)
 
 
 def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: float) -> DecisionInput:
@@ -103,7 +114,8 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
     candidate = view.member(choice.candidate)
     age_s = knowledge.canary_age_s(candidate.fact_int("canary_n"), now_s) if candidate else None
     primary = service.members.get(ledger.primary or "")
-    incident = ledger.incident.id if ledger.incident else None
+    rule = case.rule
+    approval = approval_of(ledger, rule, outlook, around.wall_ns)
     seen = view.member(ledger.primary)
     return DecisionInput(
         service=service.name,
@@ -126,10 +138,12 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
         ),
         third_observer=False,
         auto_refusals=tuple(refusals_of_act(service, view, knowledge.impostors.members)),
-        approved=approval_of(ledger, outlook, around.wall_ns) is not None,
+        approved=approval is not None and approval.standing is Standing.GRANTED,
+        approval=approval,
+        approval_in_mode_act=rule.in_mode_act,
         primary_was_seen=(
             (seen is not None and seen.pg.last_good_s is not None)
-            or incident is not None
+            or ledger.incident is not None
             or ledger.seen_lately(around.wall_ns)
         ),
         fenceable=primary is not None and estate.nodes[primary.node].access != "none",
@@ -141,13 +155,13 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
     )
 
 
-def approval_of(ledger: Ledger, outlook: Outlook, wall_ns: int) -> Approval | None:
+def approval_of(ledger: Ledger, rule: Rule, outlook: Outlook, wall_ns: int) -> ApprovalState | None:
     """Of just what would be done now: this incident's remedy, towards the present candidate."""
-    if ledger.incident is None:
+    info = outlook.diagnosis.info
+    if ledger.incident is None or info.runbook is None:
         return None
-    return ledger.approved(
-        ledger.incident.id, outlook.diagnosis.info.runbook, outlook.choice.candidate, wall_ns
-    )
+    question = Question(ledger.incident.id, info.runbook, outlook.choice.candidate, info.code)
+    return consent(ledger, rule, question, wall_ns)
 
 
 def refusals_of_act(service: Service, view: ServiceView, impostors: Collection[str] = ()) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from controller import fields
 from controller.phases import parse_wall_ns
@@ -30,9 +31,24 @@ _LEFT_SOMETHING = frozenset({ExecutionState.FAILED.value, ExecutionState.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """Somebody said no, in which circumstances."""
+
+    person: str
+    reason: str
+    level: str
+    code: str
+
+    @property
+    def said(self) -> str:
+        return f"{self.person} said no: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class Approval:
-    """A request for approval. `given_by`: the persons who approved, never the requester. expired: nobody
-    answered in time, or what it was asked for is over. used: an execution was launched with it."""
+    """A request for approval. `given_by`: the persons who said yes; whether they suffice is said by
+    `controller.approval_rules`. expired: nobody answered in time, or what it was asked for is over. used: an
+    execution was launched with it. wish: what a person asked for, beside the member."""
 
     id: str
     incident: str | None
@@ -44,14 +60,14 @@ class Approval:
     given_by: tuple[str, ...] = ()
     expired: bool = False
     used: bool = False
+    rejected: Rejection | None = None
+    code: str = ""
+    wish: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
-        return not self.given_by and not self.expired
-
-    def holds(self, wall_ns: int) -> bool:
-        """Given, and still worth something: for one execution, and not for ever."""
-        return bool(self.given_by) and not self.expired and not self.used and wall_ns < self.expires_ns
+        """An answer would still count, or does."""
+        return not self.expired and not self.used and self.rejected is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +130,11 @@ class Ledger:
         """An execution that changes who is primary is open. One of a kind that is not known counts."""
         return any(kind != REJOIN for kind in self.kinds.values())
 
-    def approved(
-        self, incident: str | None, runbook: str | None, to: str | None, wall_ns: int
-    ) -> Approval | None:
-        """The approval that somebody gave for exactly this, if it still holds."""
-        return next(
-            (
-                a
-                for a in self.approvals.values()
-                if a.holds(wall_ns) and (a.incident, a.runbook, a.to) == (incident, runbook, to)
-            ),
-            None,
-        )
-
     def crash_seen_s(self, boot_id: str, now_s: float) -> float | None:
         """Monotonic seconds at which a controller on this journal confirmed that the primary's process had
         died: it saw the connections end, so a successor need not wait to tell a crash from a restart. None:
         none did lately, or the service works again."""
         return None if self.incident is None else self.incident.crash_seen_s(boot_id, now_s)
-
-    def waiting(self) -> Approval | None:
-        return next((a for a in self.approvals.values() if a.open), None)
 
     def history(self, boot_id: str) -> SettingsHistory:
         """The last journaled setting. Of another boot its age is not known."""
@@ -264,6 +264,8 @@ def _approval_requested(ledger: Ledger, event: Event) -> Ledger:
         to=fields.optional_text(data, "to"),
         requester=fields.text(data, "requester"),
         expires_ns=fields.integer(data, "expires_wall_ns") or 0,
+        code=fields.text(data, "code"),
+        wish=fields.mapping(data, "wish"),
     )
     return replace(ledger, approvals={**ledger.approvals, approval.id: approval})
 
@@ -276,16 +278,30 @@ def _approval_given(ledger: Ledger, event: Event) -> Ledger:
     return replace(ledger, approvals={**ledger.approvals, found.id: given})
 
 
-def _approval_expired(ledger: Ledger, event: Event) -> Ledger:
+def _approval_ended(ledger: Ledger, event: Event) -> Ledger:
     found = ledger.approvals.get(fields.text(event.data, "approval"))
     if found is None:
         return ledger
-    return replace(ledger, approvals={**ledger.approvals, found.id: replace(found, expired=True)})
+    match event.type:
+        case ev.APPROVAL_EXPIRED:
+            ended = replace(found, expired=True)
+        case ev.APPROVAL_USED:
+            ended = replace(found, used=True)
+        case _:
+            said = [fields.text(event.data, key) for key in ("person", "reason", "level", "code")]
+            ended = replace(found, rejected=Rejection(*said))
+    return replace(ledger, approvals={**ledger.approvals, found.id: ended})
 
 
 def _retired(ledger: Ledger, event: Event) -> Ledger:
+    """A no to bringing it back was said of the last time."""
     member = fields.text(event.data, "member")
-    return replace(ledger, retired=tuple(dict.fromkeys((*ledger.retired, member))))
+    approvals = {
+        k: replace(a, expired=True) if a.to == member and a.runbook.endswith(REJOIN) else a
+        for k, a in ledger.approvals.items()
+    }
+    retired = tuple(dict.fromkeys((*ledger.retired, member)))
+    return replace(ledger, retired=retired, approvals=approvals)
 
 
 def _rejoined(ledger: Ledger, event: Event) -> Ledger:
@@ -314,7 +330,9 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     ev.STEP_RESULT: _step_ended,
     ev.APPROVAL_REQUESTED: _approval_requested,
     ev.APPROVAL_GIVEN: _approval_given,
-    ev.APPROVAL_EXPIRED: _approval_expired,
+    ev.APPROVAL_EXPIRED: _approval_ended,
+    ev.APPROVAL_REJECTED: _approval_ended,
+    ev.APPROVAL_USED: _approval_ended,
     ev.MEMBER_RETIRED: _retired,
     ev.MEMBER_REJOINED: _rejoined,
     ev.DIAGNOSIS_CHANGED: _diagnosed,

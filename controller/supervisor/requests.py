@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from controller.decide import decide
+from controller import fields
+from controller.approval_rules import DAEMON, ApprovalState, Standing
+from controller.supervisor.consent import Question
 from controller.supervisor.executor import FAILOVER, SWITCHOVER, Order
-from controller.supervisor.judgement import Case, Judged, Surroundings, decision_input, redundancy_missing
+from controller.supervisor.judgement import Judged
+from controller.supervisor.ledger import Approval
+from controller.supervisor.pages import Told, to_answer
 from controller.supervisor.supervisor import Supervisor
+from controller.supervisor.switch_gates import RULES, Wish, failover_decision, held_by, switchover_gates
 from model import events as ev
-from model.decision import Decision, GateResult
-from model.errors import HeldError, UsageError
+from model.decision import GateResult
+from model.errors import BcmError, HeldError, UsageError
 from model.execution import Mode
-from model.health import Health
-from model.quorum import choose
-
-# Gates that no override opens: two executions at once, or a controller that does not lead, are two masters.
-_NEVER_OVERRIDDEN = frozenset({"leadership", "execution"})
-_RULES = ("S2", "S3", "S6", "S9")
-# Nothing may be moved as planned while it is not clear whose data is right, or who runs the service.
-_NOT_AS_PLANNED = frozenset({"SplitBrain", "PrimaryWentBack", "SwitchedOutside", "OtherManagerPresent"})
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A request for a switch: where to, by whom, and which rules are overridden for which reason."""
-
-    to: str | None
-    person: str
-    overrides: tuple[str, ...] = ()
-    reason: str = ""
 
 
 def check_member(supervisor: Supervisor, to: str | None) -> None:
@@ -45,103 +32,13 @@ def check_member(supervisor: Supervisor, to: str | None) -> None:
         raise UsageError(f"{to} is the primary already")
 
 
-def failover_decision(supervisor: Supervisor, wish: Wish, around: Surroundings) -> Decision:
-    """The decision with a person in the place of mode, approval, block and budget."""
-    judged = supervisor.judge_now()
-    case = Case(supervisor.estate, supervisor.service, supervisor.knowledge, supervisor.ledger)
-    outlook = replace(judged.outlook, choice=choose(judged.outlook.members, wanted=wish.to))
-    given = replace(
-        decision_input(case, around, outlook, judged.at_s),
-        mode="act",
-        auto_refusals=(),
-        paused=None,
-        blocked=None,
-        budget_left=1,
-        approved=True,
-        primary_was_seen=True,
-    )
-    return decide(given)
-
-
-def held_by(decision: Decision, overrides: Sequence[str]) -> GateResult | None:
-    """The first gate that neither passes nor was overridden by its rule."""
-    wanted = {o.upper() for o in overrides}
-    for gate in decision.gates:
-        if gate.passed or gate.asks:
-            continue
-        if gate.name in _NEVER_OVERRIDDEN or gate.rule not in wanted:
-            return gate
-    return None
-
-
-def switchover_gates(
-    supervisor: Supervisor, wish: Wish, around: Surroundings, judged: Judged
-) -> list[GateResult]:
-    """What a planned switchover needs: both sides alive, in step, and nobody else at work."""
-    ledger, view = supervisor.ledger, judged.view
-    primary = view.member(ledger.primary)
-    target = choose(judged.outlook.members, wanted=wish.to).candidate
-    standby = view.member(target)
-    open_ = ledger.open_executions[0] if ledger.open_executions else None
-    writes = primary is not None and primary.pg.health is Health.UP
-    streams = (
-        standby is not None
-        and standby.pg.health is Health.UP
-        and bool(standby.facts.get("walreceiver"))
-        and primary is not None
-        and standby.fact_int("timeline") == primary.fact_int("timeline")
-    )
-    missing = [m for m in redundancy_missing(supervisor.service, ledger, view) if target and target in m]
-    diagnosis = judged.diagnosis
-    return [
-        GateResult(
-            "leadership",
-            around.leader,
-            f"leads with epoch {around.epoch}" if around.leader else "does not hold the state lock",
-            "S4",
-            inputs={"leader": around.leader, "epoch": around.epoch},
-        ),
-        GateResult(
-            "execution",
-            open_ is None,
-            f"{open_} is open" if open_ else "none is open",
-            "S1",
-            inputs={"open": open_},
-        ),
-        GateResult(
-            "diagnosis",
-            diagnosis.code not in _NOT_AS_PLANNED,
-            f"{diagnosis.code}: {diagnosis.info.sentence}",
-            "S6",
-            inputs={"code": diagnosis.code},
-        ),
-        GateResult(
-            "primary",
-            writes,
-            f"{ledger.primary} answers" if writes else f"{ledger.primary} does not answer: use failover",
-            "S6",
-            inputs={
-                "primary": ledger.primary,
-                "health": None if primary is None else primary.pg.health.value,
-            },
-        ),
-        GateResult(
-            "candidate",
-            target is not None and streams,
-            f"{target} streams"
-            if streams
-            else (missing[0] if missing else judged.outlook.choice.reason or f"{wish.to} can't be promoted"),
-            "P4",
-            inputs={"candidate": target, "streams": streams},
-        ),
-    ]
-
-
 class Requests:
-    """Carries out what a person asks of one supervisor."""
+    """Carries out what a person asks of one supervisor. alone: nobody else is asked (break-glass), and that
+    stands in the evidence as an override."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, *, alone: bool = False) -> None:
         self._supervisor = supervisor
+        self._alone = alone
 
     async def switchover(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
         """Raises UsageError, HeldError, RunbookError, JournalError and LeadershipLostError."""
@@ -151,11 +48,16 @@ class Requests:
             order, gates = self._planned(wish)
             return await self.plan(order, gates)
         async with supervisor.turn:
-            order, gates = self._planned(wish)
-            _refuse(next((g for g in gates if not g.passed), None))
-            self._check(order)
-            await self._open_incident(SWITCHOVER, wish, supervisor.judge_now())
-            return await self._launch(replace(order, incident=self._incident))
+            return await self._switchover(wish)
+
+    async def _switchover(self, wish: Wish) -> dict[str, Any]:
+        order, gates = self._planned(wish)
+        _refuse(next((g for g in gates if not g.passed and not g.asks), None))
+        self._check(order)
+        if self._must_ask(gates):
+            return await self._ask(SWITCHOVER, order, wish)
+        await self._open_incident(SWITCHOVER, wish, self._supervisor.judge_now())
+        return await self._launch(replace(order, incident=self._incident), wish)
 
     def _planned(self, wish: Wish) -> tuple[Order, list[GateResult]]:
         supervisor = self._supervisor
@@ -168,9 +70,9 @@ class Requests:
         """Raises UsageError, HeldError, RunbookError, JournalError and LeadershipLostError."""
         supervisor = self._supervisor
         check_member(supervisor, wish.to)
-        unknown = [o for o in wish.overrides if o.upper() not in _RULES]
+        unknown = [o for o in wish.overrides if o.upper() not in RULES]
         if unknown:
-            raise UsageError(f"rule {unknown[0]!r} can't be overridden", hint=f"one of {', '.join(_RULES)}")
+            raise UsageError(f"rule {unknown[0]!r} can't be overridden", hint=f"one of {', '.join(RULES)}")
         if wish.overrides and not wish.reason.strip():
             raise UsageError("an override needs a reason: it stands in the evidence", hint="--reason '…'")
         if dry_run:
@@ -185,17 +87,89 @@ class Requests:
         order = self._order("postgresql-failover", wish)
         _refuse(held_by(decision, wish.overrides))
         self._check(order)
+        must_ask = self._must_ask(decision.gates)
+        if must_ask and not self._alone:
+            return await self._ask(FAILOVER, order, wish)
         judged = supervisor.judge_now()
         await self._open_incident(FAILOVER, wish, judged)
         await supervisor.desk.decided(self._incident, decision)
         await supervisor.desk.mark(self._incident or "", "T3", judged.at_s, note=f"by {wish.person}")
-        for rule in wish.overrides:
-            await supervisor.append(
-                ev.OVERRIDE_RECORDED,
-                {"rule": rule.upper(), "reason": wish.reason, "person": wish.person},
-                actor=wish.person,
-            )
-        return await self._launch(replace(order, incident=self._incident))
+        overridden = [(rule.upper(), wish.reason) for rule in wish.overrides]
+        if must_ask:
+            overridden.append(("S7", "break-glass: the approval by another person was not waited for"))
+        for rule, reason in overridden:
+            data = {"rule": rule, "reason": reason, "person": wish.person}
+            await supervisor.append(ev.OVERRIDE_RECORDED, data, actor=wish.person)
+        return await self._launch(replace(order, incident=self._incident), wish)
+
+    # --- four eyes
+
+    async def approve(self, approval_id: str, person: str) -> dict[str, Any]:
+        """One person says yes. What the daemon asked for begins with its next turn; what a person asked for
+        begins now, if the gates still let it: a yes is not kept for later. Raises UsageError, HeldError and
+        what a launch raises."""
+        supervisor = self._supervisor
+        async with supervisor.turn:
+            state = await supervisor.approvals.give(approval_id, person)
+            approval = supervisor.ledger.approvals[approval_id]
+            if state.standing is not Standing.GRANTED:
+                return self._waits(state, approval.incident)
+            if approval.requester != DAEMON:
+                return await self._granted(approval, state)
+        supervisor.wake()
+        return {**self._waits(state, approval.incident), "state": "approved"}
+
+    async def reject(self, approval_id: str, person: str, reason: str) -> dict[str, Any]:
+        """One person says no. Raises UsageError, HeldError."""
+        supervisor = self._supervisor
+        async with supervisor.turn:
+            code = supervisor.judge_now().diagnosis.code
+            state = await supervisor.approvals.reject(approval_id, person, reason, code)
+        supervisor.wake()
+        incident = supervisor.ledger.approvals[approval_id].incident
+        return {**self._waits(state, incident), "state": "rejected"}
+
+    def _must_ask(self, gates: Sequence[GateResult]) -> bool:
+        return any(g.name == "approval" and not g.passed for g in gates)
+
+    async def _ask(self, kind: str, order: Order, wish: Wish) -> dict[str, Any]:
+        supervisor = self._supervisor
+        incident, code = self._incident, supervisor.judge_now().diagnosis.code
+        to = f" to {wish.to}" if wish.to else ""
+        against = f", overriding {', '.join(order.overrides)}" if order.overrides else ""
+        why = f": {wish.reason}" if wish.reason else ""
+        question = Question(incident, order.runbook, wish.to, code, f"{kind}{to}{against}{why}")
+        asked = {"kind": kind, "overrides": list(order.overrides), "reason": wish.reason}
+        state, new = await supervisor.approvals.ask_for(question, wish.person, asked)
+        if new:
+            summary = f"{wish.person} asks for approval: {question.what}"
+            supervisor.telling.tell(Told("page", summary, to_answer(state)))
+        return self._waits(state, incident)
+
+    async def _granted(self, approval: Approval, state: ApprovalState) -> dict[str, Any]:
+        wish = Wish(
+            approval.to,
+            approval.requester,
+            tuple(fields.texts(approval.wish, "overrides")),
+            fields.text(approval.wish, "reason"),
+            state,
+        )
+        begin = self._switchover if approval.wish.get("kind") == SWITCHOVER else self._failover
+        try:
+            return await begin(wish)
+        except BcmError as error:
+            await self._supervisor.approvals.expire(approval, f"it could not begin: {error.what}")
+            raise
+
+    def _waits(self, state: ApprovalState, incident: str | None) -> dict[str, Any]:
+        return {
+            "service": self._supervisor.service.name,
+            "execution": None,
+            "incident": incident,
+            "state": "waiting_for_approval",
+            "approval": state.id,
+            "needs": state.reason,
+        }
 
     def _check(self, order: Order) -> None:
         """What can't be launched opens no incident either. Raises HeldError, RunbookError."""
@@ -251,15 +225,18 @@ class Requests:
             actor=wish.person,
         )
 
-    async def _launch(self, order: Order) -> dict[str, Any]:
+    async def _launch(self, order: Order, wish: Wish) -> dict[str, Any]:
         """Answers as soon as the execution is open: from then on the journal tells of it."""
-        execution = await self._supervisor.launch(order)
+        supervisor, state = self._supervisor, wish.approved
+        if state is not None:
+            await supervisor.approvals.use(supervisor.ledger.approvals[state.id], order.incident, state)
+        execution = await supervisor.launch(order)
         return {
             "service": self._supervisor.service.name,
             "execution": execution,
             "incident": order.incident,
             "state": "running",
-            "approval": None,
+            "approval": None if state is None else state.id,
         }
 
 

@@ -73,7 +73,9 @@ class Supervisor:
         self._expect_looser()
         self._recall_crash()
         self.desk = IncidentDesk(service.name, world.journal, world.state_dir / "facts", world.sign)
-        self.approvals = ApprovalDesk(service.name, world.journal, world.clock)
+        self.approvals = ApprovalDesk(
+            service.name, world.journal, world.clock, ledger=lambda: self.ledger, rule=lambda: self.case.rule
+        )
         self.judged: Judged | None = None
         self.turn = asyncio.Lock()
         self.quiet = False
@@ -136,8 +138,11 @@ class Supervisor:
 
     def judge_now(self) -> Judged:
         """A fresh judgement; changes nothing."""
-        case = Case(self.estate, self.service, self.knowledge, self.ledger)
-        return judge(case, self.surroundings(), self._world.clock.monotonic_s())
+        return judge(self.case, self.surroundings(), self._world.clock.monotonic_s())
+
+    @property
+    def case(self) -> Case:
+        return Case(self.estate, self.service, self.knowledge, self.ledger)
 
     def surroundings(self) -> Surroundings:
         world = self._world

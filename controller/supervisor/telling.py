@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable
 
+from controller.approval_rules import ApprovalState
 from controller.early_warnings.words import CODES as EARLY_WARNINGS
 from controller.supervisor.judgement import Judged
 from controller.supervisor.pages import Told, held, outage, warning
@@ -37,14 +38,15 @@ class Telling:
         if seen_s is None or now_s - seen_s >= QUIET_S:
             self._page(told)
 
-    def held(self, judged: Judged, incident: str | None, approval: str | None) -> None:
+    def held(self, judged: Judged, incident: str | None, approval: ApprovalState | None) -> None:
         """The decision is not to act. Once in an incident for each diagnosis and gate, and again for each new
         request for approval: the one before has expired."""
         if incident != self._incident:
             self._incident = incident
             self._held.clear()
         decision = judged.decision
-        key = (judged.diagnosis.code, decision.verb, decision.would, decision.stopped_by, approval)
+        asked = None if approval is None else approval.id
+        key = (judged.diagnosis.code, decision.verb, decision.would, decision.stopped_by, asked)
         if key not in self._held:
             self._held.add(key)
             self._page(held(judged, approval))

@@ -93,6 +93,7 @@ async def test_a_pause_without_a_sane_end_and_a_reason_is_refused(
         ("/v1/services/orders/resume", {}, "resume"),
         ("/v1/services/orders/acknowledge", {"comment": "mended"}, "acknowledge"),
         ("/v1/approvals/APR-7", None, "approve"),
+        ("/v1/approvals/APR-7/reject", {"reason": "not now"}, "reject"),
         ("/v1/reload", None, "reload"),
         ("/v1/plan", {"service": "orders", "runbook": "postgresql-failover", "to": "pg2"}, "plan"),
     ],

@@ -97,6 +97,30 @@ def test_what_is_approved_is_followed_although_it_opens_later(daemon: FakeDaemon
     assert "EXE-1 succeeded" in said.out
 
 
+def test_a_yes_that_waits_for_a_second_says_for_whom(daemon: FakeDaemon, bcm: Shell) -> None:
+    needs = "APR-5 waits for 1 more person of ada, bo (level II); li.wei agreed"
+    daemon.control.answers["approve"] = {
+        "service": "orders", "approval": "APR-5", "execution": None, "state": "waiting_for_approval",
+        "needs": needs,
+    }  # fmt: skip
+    said = bcm("approve", "APR-5")
+    assert said.code == 6
+    assert needs in said.err
+
+
+def test_a_no_needs_a_reason_and_is_said_back(daemon: FakeDaemon, bcm: Shell) -> None:
+    assert bcm("reject", "APR-5").code == 2
+    daemon.control.answers["reject"] = {
+        "approval": "APR-5",
+        "state": "rejected",
+        "needs": "APR-5 was refused",
+    }
+    said = bcm("reject", "APR-5", "--reason", "wait")
+    assert (said.code, said.out) == (0, "APR-5 was refused\n")
+    arguments = daemon.control.calls[-1][1]
+    assert (arguments["reason"], arguments["caller"].person) == ("wait", "li.wei")
+
+
 def test_a_daemon_that_goes_away_leaves_the_outcome_unknown(
     daemon: FakeDaemon, bcm: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

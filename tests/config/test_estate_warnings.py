@@ -100,6 +100,27 @@ def test_pushes_that_nobody_takes_are_warned_of(more: str, expected: str) -> Non
     assert int(line.partition(":")[0]) > len(VALID.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("levels: {approvals: {II: {persons: 2}}}\n", []),
+        (
+            "levels: {approvals: {II: {persons: 2}}, offices: {deputy: [ada]}}\n",
+            ["orders: at level II 2 persons must agree, and only ada may", "billing: at level II 2 persons"],
+        ),
+        (
+            "levels: {approvals: {II: {offices: [guards]}}}\n",
+            ["nobody holds the office 'guards'"],
+        ),
+    ],
+)
+def test_an_approval_that_too_few_can_give_is_warned_of(more: str, expected: list[str]) -> None:
+    lines = [line for line in lines_of(VALID + more) if not line.startswith(ALWAYS)]
+    assert len(lines) == len(expected), lines
+    for text in expected:
+        assert any(text in line for line in lines), lines
+
+
 def test_without_node_access_the_asynchronous_warning_says_so() -> None:
     text = spoiled("db1: {site: dc1, address: 10.0.1.1, access: ssh, ssh: {user: bcm, port: 22}}",
                    "db1: {site: dc1, address: 10.0.1.1}")  # fmt: skip

@@ -7,7 +7,8 @@ A situation is written for people who run databases: what each probe saw when, a
     calm: true                     # the default: all answer for 3 s before 0.0; false: nothing was seen
     service: {profile: fast, …}    # fields of ServiceView, where they are not the default
     members: {pg3: {site_role: dr, facts: {…}}}   # fields of MemberView; facts of every good reading
-    around: {mode: observe, …}     # fields of DecisionInput
+    around: {mode: observe, …}     # fields of DecisionInput; of them
+      approval: {level: II, persons: 2, approvers: [wang, ada], given: [wang], refused: …, left_s: 60}
     seen:
       - 0.00 pg1 closed
       - 0.02..0.08/0.02 pg1 refused            # several: first..last/step
@@ -31,6 +32,7 @@ from typing import Any
 
 import yaml
 
+from controller.approval_rules import DAEMON, ApprovalState, Rule, Standing, judge_approval
 from controller.candidates import positions
 from controller.decide import decide
 from controller.detect import age, fold
@@ -233,4 +235,32 @@ def _decision_input(
         **around,
     }
     given["auto_refusals"] = tuple(given.get("auto_refusals", ()))
+    if "approval" in given:
+        state = _approval(given["approval"])
+        given |= {
+            "approval": state,
+            "approved": state is not None and state.standing is Standing.GRANTED,
+        }
     return DecisionInput(**given)
+
+
+def _approval(told: Mapping[str, Any]) -> ApprovalState | None:
+    """How a request of the daemon stands. One that has expired is none: it is asked anew."""
+    people = told.get("approvers")
+    rule = Rule(
+        told.get("level", "III"),
+        told.get("persons", 1),
+        tuple(told.get("offices", ["deputy"])),
+        None if people is None else tuple(people),
+    )
+    state = judge_approval(
+        rule,
+        approval="APR-orders-1",
+        requester=DAEMON,
+        given=told.get("given", []),
+        expires_ns=int(told.get("left_s", 900) * 1e9),
+        wall_ns=0,
+        rejected=told.get("refused"),
+    )
+    expired = state.standing is Standing.REFUSED and told.get("refused") is None
+    return None if expired else state

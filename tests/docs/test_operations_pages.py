@@ -44,7 +44,7 @@ def test_the_page_of_holds_is_current() -> None:
 def test_every_code_and_every_gate_has_advice() -> None:
     assert set(CODE_ADVICE) == set(CODES)
     source = (ROOT / "controller" / "gates.py").read_text(encoding="utf-8")
-    source += (ROOT / "controller" / "supervisor" / "requests.py").read_text(encoding="utf-8")
+    source += (ROOT / "controller" / "supervisor" / "switch_gates.py").read_text(encoding="utf-8")
     gates = set(re.findall(r'GateResult\(\s*"([a-z]+)"', source))
     assert gates
     assert gates == set(GATE_ADVICE)

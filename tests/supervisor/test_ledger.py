@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from supervisor_events import SERVICE, event
 
+from controller.approval_rules import Rule
+from controller.supervisor.consent import Question, consent
 from controller.supervisor.ledger import SEEN_LATELY_NS, Ledger, automatic_failovers
 from controller.supervisor.open_incident import CRASH_SEEN_S
 from model import events as ev
@@ -101,37 +103,65 @@ GIVEN = event(ev.APPROVAL_GIVEN, {"approval": "APR-1", "person": "wang"})
 FOR = ("INC-1", "postgresql-failover", "pg2")
 
 
+RULE = Rule("III")
+
+
+def stands(
+    known: Ledger, about: tuple[str, str, str] = FOR, wall_ns: int = 0, code: str = "PrimaryHung"
+) -> str:
+    state = consent(known, RULE, Question(*about, code), wall_ns)
+    return "not asked" if state is None else state.standing.value
+
+
 def test_an_approval_is_given_once_and_expires() -> None:
     asked = ledger(ASKED)
-    assert asked.waiting() is not None
-    assert asked.approved(*FOR, FIRST_NS - 1) is None
+    assert stands(asked) == "waits"
     given = asked.apply(GIVEN)
-    approval = given.approved(*FOR, FIRST_NS - 1)
-    assert approval is not None
-    assert approval.given_by == ("wang",)
-    assert given.approved(*FOR, FIRST_NS) is None
-    expired = asked.apply(event(ev.APPROVAL_EXPIRED, {"approval": "APR-1"}))
-    assert expired.waiting() is None
+    assert stands(given, wall_ns=FIRST_NS - 1) == "granted"
+    assert stands(given, wall_ns=FIRST_NS) == "not asked"
+    assert stands(asked.apply(event(ev.APPROVAL_EXPIRED, {"approval": "APR-1"}))) == "not asked"
 
 
 def test_an_approval_is_for_one_incident_one_runbook_and_one_member() -> None:
     given = ledger(ASKED, GIVEN)
-    assert given.approved("INC-2", "postgresql-failover", "pg2", 0) is None
-    assert given.approved("INC-1", "postgresql-switchover", "pg2", 0) is None
-    assert given.approved("INC-1", "postgresql-failover", "pg3", 0) is None
+    assert stands(given, ("INC-2", "postgresql-failover", "pg2")) == "not asked"
+    assert stands(given, ("INC-1", "postgresql-switchover", "pg2")) == "not asked"
+    assert stands(given, ("INC-1", "postgresql-failover", "pg3")) == "not asked"
 
 
 def test_an_approval_is_used_up_by_the_execution_that_was_launched_with_it() -> None:
     opened = {"trigger": "approved", "kind": "failover", "runbook": "postgresql-failover"}
     used = ledger(ASKED, GIVEN, event(ev.EXECUTION_OPENED, opened, execution="EXE-1", incident="INC-1"))
-    assert used.approved(*FOR, 0) is None
+    assert stands(used) == "not asked"
 
 
 def test_an_approval_is_void_once_what_it_was_for_is_over() -> None:
     opened = event(ev.INCIDENT_OPENED, {"diagnosis": {"code": "PrimaryHung"}}, incident="INC-1")
     for over in (ev.INCIDENT_RECOVERED, ev.INCIDENT_CLOSED):
-        assert ledger(opened, ASKED, GIVEN, event(over, incident="INC-1")).approved(*FOR, 0) is None
-        assert ledger(opened, ASKED, event(over, incident="INC-1")).waiting() is None
+        assert stands(ledger(opened, ASKED, GIVEN, event(over, incident="INC-1"))) == "not asked"
+        assert stands(ledger(opened, ASKED, event(over, incident="INC-1"))) == "not asked"
+
+
+NO = {"approval": "APR-1", "person": "wang", "reason": "wait", "level": "III", "code": "PrimaryHung"}
+
+
+def test_a_no_counts_in_the_circumstances_in_which_it_was_said() -> None:
+    refused = ledger(ASKED, event(ev.APPROVAL_REJECTED, NO))
+    assert stands(refused) == "refused"
+    assert stands(refused, code="PrimaryProcessDown") == "not asked"
+    assert stands(refused, ("INC-1", "postgresql-failover", "pg3")) == "not asked"
+    assert consent(refused, Rule("II"), Question(*FOR, "PrimaryHung"), 0) is None
+    assert stands(refused.apply(GIVEN)) == "refused", "a yes after the no"
+
+
+def test_a_no_to_bringing_a_member_back_ends_when_it_is_lost_again() -> None:
+    about = {"approval": "APR-1", "runbook": "postgresql-rejoin", "to": "pg2", "requester": "daemon"}
+    asked = event(ev.APPROVAL_REQUESTED, {**about, "expires_wall_ns": FIRST_NS}, incident="INC-1")
+    refused = ledger(asked, event(ev.APPROVAL_REJECTED, {**NO, "code": ""}))
+    rejoin = ("INC-1", "postgresql-rejoin", "pg2")
+    assert stands(refused, rejoin, code="") == "refused"
+    assert stands(refused.apply(event(ev.MEMBER_RETIRED, {"member": "pg3"})), rejoin, code="") == "refused"
+    assert stands(refused.apply(event(ev.MEMBER_RETIRED, {"member": "pg2"})), rejoin, code="") == "not asked"
 
 
 def failed_over(kind: str, state: str) -> Ledger:

@@ -9,7 +9,8 @@ import pytest
 from supervisor_bench import Bench, ends, running
 
 from controller.published import health_report, routing
-from controller.supervisor.requests import Requests, Wish
+from controller.supervisor.requests import Requests
+from controller.supervisor.switch_gates import Wish
 from model import events as ev
 from model.execution import ExecutionState
 

@@ -20,7 +20,8 @@ from controller.inspection.desk import InspectionDesk
 from controller.probe_runs import ProbeRuns
 from controller.signals import Signals
 from controller.supervisor.probing import ProbeFactory
-from controller.supervisor.requests import Requests, Wish
+from controller.supervisor.requests import Requests
+from controller.supervisor.switch_gates import Wish
 from model import events as ev
 from model.errors import HeldError, UsageError
 from model.execution import ExecutionState
@@ -258,7 +259,7 @@ async def test_only_a_person_who_did_not_ask_can_approve_and_only_in_time(tmp_pa
         bench.script = ends(ExecutionState.UNDONE)
         answer = await door.approve(waiting["id"], caller=WANG)
         assert answer["state"] == "approved"
-        with pytest.raises(HeldError, match="was given by wang"):
+        with pytest.raises(HeldError, match="is approved by wang already"):
             await door.approve(waiting["id"], caller=Caller("ada", "ada"))
 
 

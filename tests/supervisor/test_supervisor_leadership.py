@@ -229,7 +229,8 @@ def test_a_verdict_that_is_missing_does_not_bring_an_older_primary_back(tmp_path
 
 
 async def test_a_planned_switch_leaves_nobody_retired_who_streams_already(tmp_path: Path) -> None:
-    from controller.supervisor.requests import Requests, Wish
+    from controller.supervisor.requests import Requests
+    from controller.supervisor.switch_gates import Wish
 
     async with running(tmp_path, mode="observe") as bench:
         answer = await Requests(bench.supervisor).switchover(Wish("pg2", "wang"), dry_run=False)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from supervisor_bench import Bench, ends, running
 
+from controller.supervisor.requests import Requests
 from model import events as ev
 from model.execution import ExecutionState
 from model.observation import Failure
@@ -109,8 +110,7 @@ async def test_mode_ask_asks_and_acts_once_a_person_has_approved(tmp_path: Path)
         [asked] = bench.of(ev.APPROVAL_REQUESTED)
         assert (asked.data["to"], asked.data["runbook"]) == ("pg2", "postgresql-failover")
         assert len([p for p in bench.paged() if "Waits for approval" in p]) == 1
-        supervisor = bench.supervisor
-        await supervisor.approvals.give(supervisor.ledger, asked.data["approval"], "wang")
+        await Requests(bench.supervisor).approve(asked.data["approval"], "wang")
         await bench.live(0.5)
         assert bench.opened() == [("failover", "approved")]
         assert bench.of(ev.EXECUTION_OPENED)[0].actor == "wang"
@@ -122,10 +122,8 @@ async def test_an_approval_is_good_for_one_try(tmp_path: Path) -> None:
         bench.script = ends(ExecutionState.UNDONE)
         await bench.crash()
         await bench.live(0.5)
-        supervisor = bench.supervisor
-        await supervisor.approvals.give(
-            supervisor.ledger, bench.of(ev.APPROVAL_REQUESTED)[0].data["approval"], "wang"
-        )
+        [asked] = bench.of(ev.APPROVAL_REQUESTED)
+        await Requests(bench.supervisor).approve(asked.data["approval"], "wang")
         await bench.live(10.0)
         assert bench.opened() == [("failover", "approved")]
         assert len(bench.of(ev.APPROVAL_REQUESTED)) == 2
@@ -377,8 +375,7 @@ async def test_rejoin_ask_waits_for_a_person(tmp_path: Path) -> None:
         assert bench.opened() == []
         [asked] = bench.of(ev.APPROVAL_REQUESTED)
         assert (asked.data["runbook"], asked.data["to"]) == ("postgresql-rejoin", "pg3")
-        supervisor = bench.supervisor
-        await supervisor.approvals.give(supervisor.ledger, asked.data["approval"], "wang")
+        await Requests(bench.supervisor).approve(asked.data["approval"], "wang")
         await bench.live(0.5)
         assert bench.opened() == [("rejoin", "approved")]
 
@@ -446,8 +443,7 @@ async def test_a_person_who_approves_the_dr_site_has_been_asked(tmp_path: Path) 
         await bench.live(0.5)
         [asked] = bench.of(ev.APPROVAL_REQUESTED)
         assert asked.data["to"] == "pg3"
-        supervisor = bench.supervisor
-        await supervisor.approvals.give(supervisor.ledger, asked.data["approval"], "wang")
+        await Requests(bench.supervisor).approve(asked.data["approval"], "wang")
         await bench.live(0.3)
         variables = bench.of(ev.EXECUTION_OPENED)[0].data["vars"]
         assert (variables["candidate"], variables["not_asked"]) == ("pg3", [])

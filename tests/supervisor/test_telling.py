@@ -10,6 +10,7 @@ import pytest
 from memory_journal import MemoryStore
 from supervisor_bench import SERVICE, estate
 
+from controller.approval_rules import DAEMON, ApprovalState, Rule, judge_approval
 from controller.codes import CODES
 from controller.supervisor.desk import IncidentDesk
 from controller.supervisor.frozen import frozen_facts
@@ -53,6 +54,11 @@ def judged(tmp_path: Path) -> Judged:
     return judge(case, Surroundings(leader=True, epoch=1, budget_left=3, wall_ns=0), 10.0)
 
 
+def waits(approval: str) -> ApprovalState:
+    rule = Rule("III", persons=2)
+    return judge_approval(rule, approval=approval, requester=DAEMON, given=(), expires_ns=1, wall_ns=0)
+
+
 def held_at(judged: Judged, code: str, gate: str, verb: Verb = Verb.HOLD) -> Judged:
     decision = Decision(SERVICE, verb, "postgresql-failover", "pg2", (GateResult(gate, False, "why"),), "why")
     outlook = replace(judged.outlook, diagnosis=diagnosis(code))
@@ -76,11 +82,12 @@ def test_each_request_for_approval_is_paged_with_what_to_type(
 ) -> None:
     asks = held_at(judged, "PrimaryProcessDown", "approval", Verb.ASK)
     for approval in ("APR-1", "APR-1", "APR-2"):
-        telling.held(asks, "INC-1", approval)
-    assert [t.detail.split("`")[1] for t in told] == [
-        "bcm-failover approve APR-1",
-        "bcm-failover approve APR-2",
+        telling.held(asks, "INC-1", waits(approval))
+    assert [t.detail.split("`")[1::2][:2] for t in told] == [
+        ["bcm-failover approve APR-1", "reject APR-1 --reason …"],
+        ["bcm-failover approve APR-2", "reject APR-2 --reason …"],
     ]
+    assert told[0].detail.startswith("APR-1 waits for 2 persons (level III); ")
 
 
 def test_a_warning_that_comes_and_goes_is_one_warning(telling: Telling, told: list[Told]) -> None:
