@@ -31,6 +31,7 @@ from controller.signals import Signals
 from controller.status import service_health
 from controller.store.hostclock import boot_id
 from controller.store.sqlite import SqliteStore, StoreState
+from controller.supervisor.desk import facts_in
 from controller.supervisor.executor import Executor
 from controller.supervisor.ledger import automatic_failovers
 from controller.supervisor.probing import ProbeFactory
@@ -253,7 +254,7 @@ class Station:
             boot_id=boot_id(),
             version=VERSION,
             digest=self.loaded.digest,
-            state_dir=self.estate.daemon.state_dir,
+            keep_facts=facts_in(self.estate.daemon.state_dir / "facts"),
             budget_left=self._budget_left,
             broken_dependencies=self._broken_dependencies,
             watch_primary=self._watch_primary,

@@ -18,6 +18,7 @@ from virtual_clock import VirtualClock, settle
 
 from config.schema import Estate, Service
 from controller.alerts import Firing
+from controller.supervisor.desk import facts_in
 from controller.supervisor.executor import Executor
 from controller.supervisor.judgement import Judged
 from controller.supervisor.supervisor import Supervisor
@@ -242,7 +243,7 @@ class Bench:
             boot_id="boot-1",
             version="1",
             digest="sha256:estate",
-            state_dir=self.state_dir,
+            keep_facts=facts_in(self.state_dir / "facts"),
             budget_left=lambda: self.budget,
             broken_dependencies=lambda _service: self.broken,
             watch_primary=self._watch,

@@ -19,15 +19,17 @@ from model.ports import Journal
 
 # (seq, hash) of the journal's head → signature with the host's key.
 Signer = Callable[[int, str], str]
+# Keeps the raw observations of an incident: (its file's name, SHA-256 of what is in it). May block.
+FactsKeeper = Callable[[str, Sequence[Observation]], tuple[str, str]]
 
 
 class IncidentDesk:
     """One per service. Times are monotonic seconds, journaled as nanoseconds."""
 
-    def __init__(self, service: str, journal: Journal, facts_dir: Path, sign: Signer) -> None:
+    def __init__(self, service: str, journal: Journal, keep: FactsKeeper, sign: Signer) -> None:
         self._service = service
         self._journal = journal
-        self._facts_dir = facts_dir
+        self._keep = keep
         self._sign = sign
 
     async def open(
@@ -81,11 +83,10 @@ class IncidentDesk:
     async def freeze(self, incident: str, observations: Sequence[Observation]) -> None:
         """The raw observations go to a file of their own, its digest into the journal: they are too large to
         stand in the way of a failover, and are written in a thread for the same reason."""
-        path = self._facts_dir / f"{incident}.jsonl.gz"
-        digest = await asyncio.to_thread(_write_facts, path, list(observations))
+        name, digest = await asyncio.to_thread(self._keep, incident, list(observations))
         await self._journal.append(
             ev.FACTS_FROZEN,
-            {"file": path.name, "sha256": digest, "observations": len(observations)},
+            {"file": name, "sha256": digest, "observations": len(observations)},
             service=self._service,
             incident=incident,
         )
@@ -118,6 +119,16 @@ class IncidentDesk:
             actor=actor,
             anchor=True,
         )
+
+
+def facts_in(directory: Path) -> FactsKeeper:
+    """Keeps them in files there, one for each incident."""
+
+    def keep(incident: str, observations: Sequence[Observation]) -> tuple[str, str]:
+        path = directory / f"{incident}.jsonl.gz"
+        return path.name, _write_facts(path, observations)
+
+    return keep
 
 
 def _write_facts(path: Path, observations: Sequence[Observation]) -> str:

@@ -82,13 +82,15 @@ class Order:
 
 
 class Executor:
-    """One per estate."""
+    """One per estate. runbooks: by name, those that are loaded already."""
 
-    def __init__(self, ports: ActionPorts, estate: Estate) -> None:
+    def __init__(
+        self, ports: ActionPorts, estate: Estate, runbooks: dict[str, Runbook] | None = None
+    ) -> None:
         self._ports = ports
         self._estate = estate
         self.engine = Engine(ports, estate)
-        self._runbooks: dict[str, Runbook] = {}
+        self._runbooks: dict[str, Runbook] = {} if runbooks is None else runbooks
 
     def warm_up(self) -> None:
         """Load runbooks, actions and templates before they are needed: the first use costs half a second, and

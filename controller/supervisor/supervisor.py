@@ -72,7 +72,7 @@ class Supervisor:
         )
         self._expect_looser()
         self._recall_crash()
-        self.desk = IncidentDesk(service.name, world.journal, world.state_dir / "facts", world.sign)
+        self.desk = IncidentDesk(service.name, world.journal, world.keep_facts, world.sign)
         self.approvals = ApprovalDesk(
             service.name, world.journal, world.clock, ledger=lambda: self.ledger, rule=lambda: self.case.rule
         )

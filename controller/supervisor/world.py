@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from config.schema import Service
 from controller.alerts import Firing
-from controller.supervisor.desk import Signer
+from controller.supervisor.desk import FactsKeeper, Signer
 from controller.supervisor.executor import Executor
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
@@ -44,7 +43,7 @@ class World:
     boot_id: str
     version: str
     digest: str
-    state_dir: Path
+    keep_facts: FactsKeeper
     budget_left: Callable[[], int]
     broken_dependencies: Callable[[Service], tuple[str, ...]]
     # Called with the service's primary whenever it is known anew: the canary goes there.

@@ -12,7 +12,7 @@ from supervisor_bench import SERVICE, estate
 
 from controller.approval_rules import DAEMON, ApprovalState, Rule, judge_approval
 from controller.codes import CODES
-from controller.supervisor.desk import IncidentDesk
+from controller.supervisor.desk import IncidentDesk, facts_in
 from controller.supervisor.frozen import frozen_facts
 from controller.supervisor.judgement import Case, Judged, Surroundings, judge
 from controller.supervisor.knowledge import Knowledge
@@ -222,7 +222,7 @@ async def test_an_incident_freezes_what_was_seen_and_its_facts_have_no_floats(tm
     import json
 
     journal = MemoryStore().open()
-    desk = IncidentDesk(SERVICE, journal, tmp_path / "facts", lambda seq, _hash: f"signed {seq}")
+    desk = IncidentDesk(SERVICE, journal, facts_in(tmp_path / "facts"), lambda seq, _hash: f"signed {seq}")
     declared = estate(tmp_path)
     knowledge = Knowledge(declared, declared.services[SERVICE])
     seen(knowledge, 1.0)
@@ -255,7 +255,7 @@ async def test_a_key_that_can_not_be_used_leaves_no_mark_behind(tmp_path: Path) 
         raise JournalError("the key can't be read")
 
     journal = MemoryStore().open()
-    desk = IncidentDesk(SERVICE, journal, tmp_path, sign)
+    desk = IncidentDesk(SERVICE, journal, facts_in(tmp_path), sign)
     event = await journal.append(ev.INCIDENT_OPENED, {}, service=SERVICE, incident="new")
     with pytest.raises(JournalError):
         await desk.close(str(event.incident), "over", redundant_s=3.0)

@@ -1,0 +1,182 @@
+"""What may never happen, looked at while the world runs: the rules S1 to S14 against what truly is.
+
+The audit sees all that the product can't: every server's log, every acknowledgement, every session.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from runbooks.actions.postgresql.locks import APPLICATION_PREFIX
+from controller.simulate.wal import Branch, Write, has
+from model import events as ev
+
+if TYPE_CHECKING:
+    from controller.simulate.postgres import Backend, Postgres
+    from controller.simulate.world import World
+
+_OURS: Final = "bcm-failover:"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that was broken, when (seconds of the world), and how."""
+
+    rule: str
+    at_s: float
+    what: str
+
+
+class Audit:
+    """`violations` is what the world was run for."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.violations: list[Violation] = []
+        self.notes: list[tuple[float, str]] = []
+        self.acked: list[tuple[str, Write]] = []
+        self.acked_count: Counter[str] = Counter()
+        self.unguarded: Counter[str] = Counter()
+        self.promotions: list[tuple[float, str, str, bool]] = []
+        self.overridden: set[str] = set()
+        self._highest: dict[tuple[str, str], tuple[Branch, int]] = {}
+        self._acked_on: dict[str, dict[Branch, int]] = {}
+        self._epochs: dict[tuple[str, str], int] = {}
+        self.loosened: set[str] = set()
+
+    def broken(self, rule: str, what: str) -> None:
+        self.violations.append(Violation(rule, self._world.timeline.now_s, what))
+
+    def note(self, text: str) -> None:
+        """For the story."""
+        self.notes.append((self._world.timeline.now_s, text))
+
+    # --- from the servers
+
+    def came_up(self, server: Postgres) -> None:
+        self.note(f"{server.name} is up, as a {'standby' if server.in_recovery else 'primary'}")
+
+    def acknowledged(self, server: Postgres, write: Write) -> None:
+        """By the server; its client may never hear of it."""
+        self.acked_count[server.service] += 1
+        service = self._world.estate.services[server.service]
+        if service.objectives.rpo > 0 or server.service in self.loosened:
+            return
+        others = self._world.servers(server.service)
+        if not any(o is not server and has(o.branch, o.flush_lsn, write) for o in others):
+            self.unguarded[server.service] += 1
+            self.broken("S3", f"{server.name} acknowledged {write.kind} {write.number} on a single copy")
+
+    def heard(self, service: str, write: Write) -> None:
+        """A client was told that its write is there."""
+        self.acked.append((service, write))
+        known = self._acked_on.setdefault(service, {})
+        known[write.branch] = max(known.get(write.branch, 0), write.lsn)
+
+    def promoted(self, server: Postgres) -> None:
+        self.note(f"{server.name} is promoted, timeline {server.branch.number}")
+
+    def locked(self, server: Postgres, backend: Backend) -> None:
+        """A controller of some epoch has taken the member."""
+        key = (server.service, server.name)
+        self._epochs[key] = max(self._epochs.get(key, 0), _epoch(backend))
+
+    # --- from the product
+
+    def changed(self, server: Postgres, backend: Backend, name: str, value: str | None) -> None:
+        """A setting, or the state of replay."""
+        if not backend.application.startswith(_OURS):
+            return
+        shown = "reset" if value is None else f"= {value[:60]!r}"
+        self.note(f"{backend.application} on {server.name}: {name} {shown}")
+        self._may_touch(server, backend, f"set {name}")
+
+    def promotion_issued(self, server: Postgres, backend: Backend) -> None:
+        ours = backend.application.startswith(_OURS)
+        self.note(f"{backend.application} on {server.name}: pg_promote")
+        self.promotions.append((self._world.timeline.now_s, server.service, server.name, ours))
+        if not ours:
+            return
+        self._may_touch(server, backend, "pg_promote")
+        service = self._world.estate.services[server.service]
+        if server.service in self.overridden or server.service in self.loosened:
+            return
+        self._fenced(server)
+        if service.objectives.rpo == 0:
+            self._complete(server)
+        if service.members[server.name].excluded:
+            self.broken("P4", f"{server.name} is excluded, and was promoted")
+
+    def node_change(self, node: str, what: str) -> None:
+        self.note(f"on {node}: {what}")
+
+    def _may_touch(self, server: Postgres, backend: Backend, what: str) -> None:
+        epoch = _epoch(backend)
+        known = self._epochs.get((server.service, server.name), 0)
+        if epoch < known:
+            self.broken("S4", f"a controller of epoch {epoch} {what} on {server.name}, which {known} has taken")
+        events = self._world.store.read(0, None, server.service, None, None)
+        opened = {e.execution for e in events if e.type == ev.EXECUTION_OPENED}
+        closed = {e.execution for e in events if e.type == ev.EXECUTION_CLOSED}
+        begun = {e.execution for e in events if e.type in (ev.STEP_INTENT, ev.UNDO_INTENT)}
+        if not (opened - closed) & begun:
+            self.broken("S5", f"{what} on {server.name}, and no intent is on disk")
+
+    def _fenced(self, candidate: Postgres) -> None:
+        """Nobody else may be able to acknowledge a write that the candidate lacks (S2)."""
+        for other in self._world.servers(candidate.service):
+            if other is candidate or other.in_recovery or not other.running or not other.host.up:
+                continue
+            if can_confirm(other) and not has(candidate.branch, candidate.flush_lsn, _last(other)):
+                self.broken("S2", f"{candidate.name} is promoted while {other.name} can acknowledge writes")
+
+    def _complete(self, candidate: Postgres) -> None:
+        """What clients were told, the candidate has (S3)."""
+        for branch, lsn in self._acked_on.get(candidate.service, {}).items():
+            limit = candidate.branch.limit_on(branch, candidate.flush_lsn)
+            if self._on_lineage(candidate, branch) and (limit is None or limit < lsn):
+                self.broken("S3", f"{candidate.name} is promoted without acknowledged writes up to {lsn}")
+
+    def _on_lineage(self, candidate: Postgres, branch: Branch) -> bool:
+        """A branch that was given up before counts no more: what was lost with it was said then."""
+        return branch.system == candidate.branch.system
+
+    # --- at the end
+
+    def lost(self, service: str, survivor: Postgres) -> list[Write]:
+        """Writes that a client was told of and that the survivor lacks."""
+        return [w for s, w in self.acked if s == service and not has(survivor.branch, survivor.flush_lsn, w)]
+
+
+def can_confirm(server: Postgres) -> bool:
+    """Has it enough living streams to acknowledge a commit, now or when it wakes?"""
+    from controller.simulate.replication import parsed
+
+    names = server.live.get("synchronous_standby_names", "")
+    if not names:
+        return server.live.get("default_transaction_read_only") != "on"
+    setting = parsed(names)
+    if not setting.synchronous:
+        return True
+    wanted = {n.lower() for n in setting.names}
+    alive = [
+        s
+        for s in server.senders
+        if s.application_name.lower() in wanted
+        and s.downstream.standby.stream is s
+        and s.downstream.running
+        and s.downstream.host.up
+    ]
+    return len(alive) >= setting.k
+
+
+def _last(server: Postgres) -> Write:
+    """A write that it would make next."""
+    return Write(server.branch, server.flush_lsn + 1, "next", 0)
+
+
+def _epoch(backend: Backend) -> int:
+    text = backend.application.removeprefix(APPLICATION_PREFIX)
+    return int(text) if text.isdigit() else 1 << 30

@@ -1,0 +1,243 @@
+"""A controller in the simulated world: the real supervisors, judgement, engine and actions, over simulated ports.
+
+It is one process on one ops host. It can be killed, frozen and thawed; another may take its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from config.schema import Estate, Service
+from controller.observer import PREFIX, ObserverHealth
+from controller.simulate.journal import SimulatedClock, SimulatedJournal
+from controller.simulate.loop import VirtualLoop
+from controller.simulate.network import Host
+from controller.simulate.nodes import SimulatedNode
+from controller.simulate.probing import CanaryProber, PingProber, PostgresProber, Probing
+from controller.simulate.sessions import SimulatedSql
+from controller.status import service_health
+from controller.supervisor.executor import Executor
+from controller.supervisor.ledger import automatic_failovers
+from controller.supervisor.probing import ICMP, TCP, canary_patience_s
+from controller.supervisor.supervisor import Supervisor
+from controller.supervisor.tap import TappedJournal
+from controller.supervisor.trouble import Trouble
+from controller.supervisor.world import Observing
+from controller.supervisor.world import World as SupervisorWorld
+from controller.views import CANARY
+from model import events as ev
+from model.errors import NodeAccessError
+from model.health import Health
+from model.observation import Observation
+from probes.awareness import ROUND_S
+from runbooks.actions.base import ActionPorts
+from runbooks.schema import Runbook
+
+if TYPE_CHECKING:
+    from controller.simulate.world import World
+
+# A monotonic clock is older than the world that it is in.
+_UPTIME_S: Final = 100_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    at_s: float
+    severity: str
+    summary: str
+
+
+class Controller:
+    """`start` it, then let the world run. quiet: it launches nothing by itself."""
+
+    def __init__(
+        self, world: World, host: Host, *, name: str = "bcm-failover", runbooks: dict[str, Runbook] | None = None
+    ) -> None:
+        self._world = world
+        self.host = host
+        self.name = name
+        self.estate: Estate = world.estate
+        self.loop = VirtualLoop(world.timeline, _UPTIME_S)
+        self.clock = SimulatedClock(self.loop, world.timeline)
+        boot = f"boot-{host.name}-{host.fate}"
+        self.store = SimulatedJournal(world.store, self.loop, self.clock, name, boot)
+        self.journal = TappedJournal(self.store)
+        self.pages: list[Page] = []
+        self.trouble = Trouble(self._page)
+        self.journal.listen(lambda _event: self.trouble.over())
+        self.probing = Probing(world, self.loop, host, name, self._observed)
+        profile = min((s.detection for s in self.estate.services.values()), key=lambda p: p.interval_s)
+        self._profile = profile
+        self.observer = ObserverHealth(
+            self.estate.daemon.reference_targets, profile, awareness=self.probing.awareness
+        )
+        ports = ActionPorts(
+            clock=self.clock,
+            journal=self.journal,
+            lease=self.store,
+            sql=SimulatedSql(world, self.loop, host.name, self.estate),
+            secrets=_NoSecrets(),
+            node=self._node,
+        )
+        self.executor = Executor(ports, self.estate, runbooks)
+        self.supervisors: dict[str, Supervisor] = {}
+        self._frozen_s: float | None = None
+        self._boot = boot
+
+    # --- life
+
+    def start(self) -> None:
+        for service in self.estate.services.values():
+            supervisor = Supervisor(self._supervisor_world(), self.estate, service)
+            self.supervisors[service.name] = supervisor
+            for member in service.members.values():
+                server = self._world.server(service.name, member.name)
+                target = f"{service.name}/{member.name}"
+                self.probing.add(PostgresProber(self.probing, target, service.detection, server))
+            self.loop.start(supervisor.run(), f"supervisor-{service.name}")
+        for node in self.estate.nodes.values():
+            if node.ping:
+                host = self._world.network.hosts[node.name]
+                self.probing.add(PingProber(self.probing, f"node/{node.name}", ICMP, self._profile, host))
+        for address in self.estate.daemon.reference_targets:
+            host = self._world.network.hosts[address.rpartition(":")[0]]
+            self.probing.add(PingProber(self.probing, f"{PREFIX}{address}", TCP, self._profile, host))
+        self._round(self.loop.time(), self.probing.late_s)
+
+    @property
+    def alive(self) -> bool:
+        return not self.loop.dead
+
+    @property
+    def leads(self) -> bool:
+        return self.alive and self.store.held()
+
+    def kill(self, *, silent: bool = False) -> None:
+        """kill -9: its sockets are shut by the kernel. silent: with its host."""
+        self.loop.kill()
+        for supervisor in self.supervisors.values():
+            supervisor.close()
+        if silent:
+            return
+        network = self._world.network
+        for service in self.estate.services:
+            for server in self._world.servers(service):
+                for backend in list(server.backends.values()):
+                    if backend.owner is self.loop:
+                        network.send(self.host.name, server.host.name, _goodbye(server, backend.pid))
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        if not self.loop.frozen:
+            self.loop.frozen = True
+            self._frozen_s = self._world.timeline.now_s
+
+    def thaw(self) -> None:
+        if self._frozen_s is not None:
+            self.probing.late_s += self._world.timeline.now_s - self._frozen_s
+            self._frozen_s = None
+            self.loop.thaw()
+
+    # --- the station's part
+
+    def _observed(self, seen: Observation) -> None:
+        kind, _, rest = seen.target.partition("/")
+        self.observer.observe(seen)
+        if f"{kind}/" == PREFIX:
+            return
+        for supervisor in self._concerned(kind, rest):
+            supervisor.observer(*self.observer.judge(seen.ended_s))
+            supervisor.observe(seen)
+
+    def _concerned(self, kind: str, rest: str) -> Iterable[Supervisor]:
+        if kind == "node":
+            return [
+                s
+                for s in self.supervisors.values()
+                if any(m.node == rest for m in s.service.members.values())
+            ]
+        supervisor = self.supervisors.get(kind)
+        return () if supervisor is None else (supervisor,)
+
+    def _round(self, began_s: float, late_s: float) -> None:
+        def end() -> None:
+            now_s = self.loop.time()
+            late_by_s = self.probing.late_s - late_s
+            self.probing.awareness.end_round(now_s - began_s, late_by_s, awaited=True)
+            self._round(now_s, self.probing.late_s)
+
+        self.probing.at(began_s + ROUND_S, end)
+
+    def _supervisor_world(self) -> SupervisorWorld:
+        return SupervisorWorld(
+            clock=self.clock,
+            journal=self.journal,
+            lease=self.store,
+            executor=self.executor,
+            page=self._page,
+            sign=lambda seq, _hash: f"signed {seq}",
+            boot_id=self._boot,
+            version="simulated",
+            digest="sha256:simulated",
+            budget_left=self._budget_left,
+            broken_dependencies=self._broken_dependencies,
+            watch_primary=self._watch_primary,
+            trouble=self.trouble,
+            observing=self._observing,
+            keep_facts=_kept_nowhere,
+        )
+
+    def _budget_left(self) -> int:
+        budget = self.estate.daemon.failover_budget
+        since_ns = int((self.clock.wall_s() - budget.per) * 1e9)
+        opened = self.store.events(types=(ev.EXECUTION_OPENED,))
+        return budget.count - automatic_failovers(opened, since_ns)
+
+    def _broken_dependencies(self, service: Service) -> tuple[str, ...]:
+        judged = {n: self.supervisors[n].judged for n in service.depends_on if n in self.supervisors}
+        return tuple(n for n, last in judged.items() if last and service_health(last) == Health.DOWN.value)
+
+    def _observing(self) -> Observing:
+        another = self._world.store.epoch != self.store.epoch
+        return Observing(another, "a newer epoch" if another else "the journal's disk is full")
+
+    async def _watch_primary(self, service: Service, primary: str | None) -> None:
+        for member in service.members:
+            if member != primary:
+                self.probing.remove(f"{service.name}/{member}", CANARY)
+        if primary is None or self.probing.watches(f"{service.name}/{primary}", CANARY):
+            return
+        server = self._world.server(service.name, primary)
+        self.probing.add(
+            CanaryProber(
+                self.probing,
+                f"{service.name}/{primary}",
+                service.detection,
+                server,
+                canary_patience_s(service.detection),
+            )
+        )
+        self.probing.suspect(f"{service.name}/{primary}")
+
+    def _page(self, severity: str, summary: str, **_more: Any) -> None:
+        self.pages.append(Page(self._world.timeline.now_s, severity, summary))
+
+    def _node(self, node: str) -> SimulatedNode:
+        if self.estate.nodes[node].access == "none":
+            raise NodeAccessError("no access to this node is configured", where=f"node {node}")
+        return SimulatedNode(self._world, self.loop, self.host.name, node)
+
+
+def _goodbye(server: Any, pid: int) -> Callable[[], None]:
+    return lambda: server.do(lambda: server.client_gone(pid))
+
+
+def _kept_nowhere(_incident: str, observations: Any) -> tuple[str, str]:
+    return "simulated", f"{len(observations)} observations"
+
+
+class _NoSecrets:
+    def get(self, reference: Any) -> str:
+        return ""

@@ -1,0 +1,150 @@
+"""Hosts and the ways between them: delay, loss, cuts in one direction or both. TCP as its users see it.
+
+What is sent over a way that is cut is not lost: TCP sends it again until the way is whole. A host that is
+paused takes it when it goes on. One that has lost its power forgets everything, and says nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from controller.simulate.chance import Chance
+from controller.simulate.timeline import Timeline
+
+Happening = Callable[[], None]
+
+# The first retransmission of a lost packet; the second comes after twice as long.
+RETRANSMIT_S: Final = 0.2
+
+
+@dataclass(eq=False, slots=True)
+class Host:
+    """A machine at a site. up: it has power. paused: it stands still (a snapshot, a live migration).
+
+    fate: counts its losses of power, so that what was on its way to it before is known to be for nobody.
+    """
+
+    name: str
+    site: str
+    up: bool = True
+    paused: bool = False
+    fate: int = 0
+    number: int = 0
+    parked: list[Happening] = field(default_factory=list)
+
+    def do(self, work: Happening) -> None:
+        """On this host: now, when it goes on, or never."""
+        if not self.up:
+            return
+        if self.paused:
+            self.parked.append(work)
+        else:
+            work()
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """One-way delays in seconds, without jitter."""
+
+    local_s: float = 0.0001
+    site_s: float = 0.0003
+    far_s: float = 0.004
+
+
+class Network:
+    """cut: (from, to) by host name."""
+
+    def __init__(self, timeline: Timeline, chance: Chance, delays: Delays) -> None:
+        self._timeline = timeline
+        self._chance = chance
+        self._delays = delays
+        self.hosts: dict[str, Host] = {}
+        self.cut: dict[tuple[str, str], int] = {}
+        self.slow_s: dict[tuple[str, str], float] = {}
+        self.loss: dict[tuple[str, str], float] = {}
+        self._waiting: dict[tuple[str, str], list[tuple[Host, int, Happening]]] = defaultdict(list)
+        self._base: dict[tuple[str, str], float] = {}
+        self._last: dict[tuple[str, str], float] = {}
+
+    def add(self, host: Host) -> Host:
+        host.number = len(self.hosts)
+        self.hosts[host.name] = host
+        return host
+
+    def open(self, source: str, target: str) -> bool:
+        """Does a packet get from one to the other now?"""
+        return (source, target) not in self.cut and self.hosts[target].up
+
+    def delay_s(self, source: str, target: str) -> float:
+        """Of one packet that is sent now. Packets of one way do not overtake each other."""
+        way = (source, target)
+        base = self._base.get(way)
+        if base is None:
+            base = self._base[way] = self._base_s(source, target)
+        hosts = self.hosts
+        jitter = self._chance.quick(hosts[source].number, hosts[target].number, self._timeline.now_s)
+        delay = base * (1.0 + jitter)
+        if self.slow_s:
+            delay += self.slow_s.get(way, 0.0)
+        if self.loss:
+            delay += self._lost_s(way)
+        return delay
+
+    def send(self, source: str, target: str, arrive: Happening) -> None:
+        """A message of a connection: it arrives once, in order, if it ever does."""
+        host = self.hosts[target]
+        way = (source, target)
+        if way in self.cut:
+            self._waiting[way].append((host, host.fate, arrive))
+            return
+        at_s = max(self._timeline.now_s + self.delay_s(source, target), self._last.get(way, 0.0))
+        self._last[way] = at_s
+        fate = host.fate
+        self._timeline.at(at_s, lambda: self._arrived(host, fate, arrive))
+
+    def cut_way(self, source: str, target: str) -> None:
+        self.cut[source, target] = self.cut.get((source, target), 0) + 1
+
+    def mend_way(self, source: str, target: str) -> None:
+        """What waited is sent again."""
+        way = (source, target)
+        left = self.cut.get(way, 0) - 1
+        if left > 0:
+            self.cut[way] = left
+            return
+        self.cut.pop(way, None)
+        waiting = self._waiting.pop(way, [])
+        for host, fate, arrive in waiting:
+            again = self._resend(host, fate, arrive)
+            self._timeline.after(RETRANSMIT_S + self.delay_s(source, target), again)
+
+    def ways(self, group: Iterable[str], others: Iterable[str]) -> list[tuple[str, str]]:
+        """Every way from one of `group` to one of `others`."""
+        inside = list(others)
+        return [(a, b) for a in group for b in inside if a != b]
+
+    def _resend(self, host: Host, fate: int, arrive: Happening) -> Happening:
+        return lambda: self._arrived(host, fate, arrive)
+
+    def _arrived(self, host: Host, fate: int, arrive: Happening) -> None:
+        if host.fate == fate:
+            host.do(arrive)
+
+    def _lost_s(self, way: tuple[str, str]) -> float:
+        rate = self.loss.get(way, 0.0)
+        waited, round_s = 0.0, RETRANSMIT_S
+        while rate > 0 and round_s < 4.0:
+            if self._chance.of("loss", way, self._timeline.now_s, round_s) >= rate:
+                break
+            waited += round_s
+            round_s *= 2
+        return waited
+
+    def _base_s(self, source: str, target: str) -> float:
+        if source == target:
+            return self._delays.local_s
+        near = self.hosts[source].site == self.hosts[target].site
+        return self._delays.site_s if near else self._delays.far_s

@@ -1,0 +1,355 @@
+"""Streaming from one server to another: receivers, senders, who has confirmed what (POSTGRESQL P1, P3, P5, P12)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from controller.simulate.wal import SEGMENT
+from model.quorum import SyncSetting, parse_synchronous_standby_names
+
+if TYPE_CHECKING:
+    from controller.simulate.postgres import Postgres
+
+# wal_retrieve_retry_interval: a startup process that found no upstream sleeps so long, unless it is woken.
+RETRY_S: Final = 5.0
+ATTACH_S: Final = 0.012
+DETACH_S: Final = 0.006
+PROMOTE_S: Final = (0.02, 0.15)
+# Bytes a second of a stream that has to catch up.
+BANDWIDTH: Final = 25_000_000
+# wal_receiver_timeout and wal_sender_timeout.
+SILENCE_S: Final = 60.0
+_CONNINFO: Final = "primary_conninfo"
+_DELAY: Final = "recovery_min_apply_delay"
+
+
+@lru_cache(maxsize=512)
+def parsed(names: str) -> SyncSetting:
+    return parse_synchronous_standby_names(names)
+
+
+def confirmed_lsn(names: str, senders: list[Stream]) -> int:
+    """Up to where enough standbys have what is on disk there."""
+    setting = parsed(names)
+    if not setting.synchronous:
+        return 1 << 62
+    star = "*" in setting.names
+    wanted = {n.lower(): i for i, n in enumerate(setting.names)}
+    acked: list[tuple[int, int]] = []
+    for stream in senders:
+        rank = wanted.get(stream.application_name.lower())
+        if rank is not None or star:
+            acked.append((rank or 0, stream.acked_lsn))
+    if len(acked) < setting.k:
+        return 0
+    if setting.method == "FIRST":
+        acked.sort(key=lambda pair: pair[0])
+        return min(lsn for _rank, lsn in acked[: setting.k])
+    return sorted((lsn for _rank, lsn in acked), reverse=True)[setting.k - 1]
+
+
+class Stream:
+    """From `upstream` to `downstream`, while both sides believe in it."""
+
+    __slots__ = ("acked_lsn", "application_name", "downstream", "ended", "shipped_lsn", "upstream")
+
+    def __init__(self, upstream: Postgres, downstream: Postgres) -> None:
+        self.upstream = upstream
+        self.downstream = downstream
+        self.application_name = downstream.application_name
+        self.acked_lsn = 0
+        self.shipped_lsn = 0
+        self.ended = False
+
+    def ship(self) -> None:
+        """What the upstream has on disk, as it becomes known."""
+        up, down = self.upstream, self.downstream
+        lsn, branch = up.flush_lsn, up.branch
+        backlog_s = max(0, lsn - self.shipped_lsn - 4096) / BANDWIDTH if self.shipped_lsn else 0.0
+        self.shipped_lsn = lsn
+
+        def arrive() -> None:
+            down.do(lambda: down.standby.received(self, branch, lsn))
+
+        if backlog_s > 0.001:
+            up.later(backlog_s, lambda: up.world.network.send(up.host.name, down.host.name, arrive))
+        else:
+            up.world.network.send(up.host.name, down.host.name, arrive)
+
+    def confirm(self, lsn: int) -> None:
+        """The downstream has it on disk, and says so."""
+        up = self.upstream
+
+        def arrive() -> None:
+            up.do(lambda: self._confirmed(lsn))
+
+        up.world.network.send(self.downstream.host.name, up.host.name, arrive)
+
+    def _confirmed(self, lsn: int) -> None:
+        if self in self.upstream.senders and lsn > self.acked_lsn:
+            self.acked_lsn = lsn
+            self.upstream.release()
+
+    def upstream_ended(self, *, silent: bool) -> None:
+        """Its sender is gone. silent: with its host; the receiver learns of it by its own time-out."""
+        down = self.downstream
+        network = down.world.network
+        if silent:
+            down.later(SILENCE_S, lambda: down.standby.stream_ended(self))
+        else:
+            network.send(
+                self.upstream.host.name,
+                down.host.name,
+                lambda: down.do(lambda: down.standby.stream_ended(self)),
+            )
+
+    def downstream_ended(self, *, silent: bool) -> None:
+        """Its receiver is gone."""
+        up = self.upstream
+
+        def drop() -> None:
+            if self in up.senders:
+                up.senders.remove(self)
+                up.release()
+
+        if silent:
+            up.later(SILENCE_S, drop)
+        else:
+            up.world.network.send(self.downstream.host.name, up.host.name, lambda: up.do(drop))
+
+
+class Standby:
+    """The startup process and the receiver of one server. Idle while it is a primary.
+
+    reported_lsn: pg_last_wal_receive_lsn(), which is not monotonic (P3). followed: the conninfo that the
+    startup process goes by, which lags behind the setting while replay is held up (P5).
+    """
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+        self.stream: Stream | None = None
+        self.reported_lsn: int | None = None
+        self.replay_lsn = 0
+        self.followed = ""
+        self.paused = False
+        self.conflict = False
+        self.promoting = False
+        self.connecting = False
+        self._attempt = 0
+
+    # --- what others see
+
+    @property
+    def receiver(self) -> bool:
+        """Is a receiver process there?"""
+        return self.stream is not None or self.connecting
+
+    @property
+    def status(self) -> str:
+        if self.stream is not None:
+            return "streaming"
+        return "starting" if self.connecting else ""
+
+    @property
+    def stuck(self) -> bool:
+        return self.paused or self.conflict or self._server.live.get(_DELAY, "0") != "0"
+
+    @property
+    def wait_event(self) -> tuple[str, str]:
+        """(type, event) of the startup process."""
+        if self.paused:
+            return "IPC", "RecoveryPause"
+        if self.conflict:
+            return "IPC", "RecoveryConflictSnapshot"
+        if self._server.live.get(_DELAY, "0") != "0":
+            return "Timeout", "RecoveryApplyDelay"
+        if self.stream is not None or self.connecting:
+            return "Activity", "RecoveryWalStream"
+        return "Timeout", "RecoveryRetrieveRetryInterval"
+
+    # --- life
+
+    def started(self) -> None:
+        """The server has come up as a standby."""
+        server = self._server
+        self.promoting = False
+        self.paused = False
+        self.reported_lsn = None
+        self.replay_lsn = server.flush_lsn
+        self.followed = server.live.get(_CONNINFO, "")
+        if self.followed:
+            # Asked for from the start of a segment; until it comes, that is what it says it has (P3).
+            self.reported_lsn = (server.flush_lsn // SEGMENT + 1) * SEGMENT
+            self._try()
+
+    def server_ended(self, *, silent: bool) -> None:
+        self._attempt += 1
+        self.connecting = False
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            stream.downstream_ended(silent=silent)
+
+    def reloaded(self) -> None:
+        """SIGHUP: the startup process goes by the new setting, unless something holds up replay (P5)."""
+        if self.stuck:
+            return
+        self._apply()
+
+    def unstick(self) -> None:
+        """What held up replay is gone."""
+        server = self._server
+        if self.stuck or not server.in_recovery:
+            return
+        self.replay_lsn = server.flush_lsn
+        if self.promoting:
+            server.later(0.002, self._finish_promotion)
+        else:
+            self._apply()
+
+    def _apply(self) -> None:
+        wanted = self._server.live.get(_CONNINFO, "")
+        if wanted != self.followed:
+            self.followed = wanted
+            self._attempt += 1
+            self.connecting = False
+            if self.stream is not None:
+                self._server.later(DETACH_S, self._let_go(self.stream, wanted))
+            elif wanted:
+                self._try()
+        elif wanted and self.stream is None:
+            self._try()  # it slept, and was woken
+
+    def _let_go(self, stream: Stream, wanted: str) -> Callable[[], None]:
+        def ended() -> None:
+            if self.stream is stream:
+                self.stream = None
+                stream.downstream_ended(silent=False)
+            if self.followed == wanted and wanted and self.stream is None:
+                self._try()
+
+        return ended
+
+    def stream_ended(self, stream: Stream) -> None:
+        """By the other side."""
+        if self.stream is not stream:
+            return
+        self.stream = None
+        if not self.stuck and self.followed and not self.promoting:
+            self._try()
+
+    # --- receiving
+
+    def received(self, stream: Stream, branch: object, lsn: int) -> None:
+        server = self._server
+        if self.stream is not stream or not server.in_recovery:
+            return
+        up = stream.upstream
+        if server.branch is not branch:
+            server.branch = branch  # type: ignore[assignment]
+        if lsn > server.flush_lsn:
+            if server.free_bytes <= 4 << 20:
+                return
+            server.flush_lsn = lsn
+            self.reported_lsn = lsn
+            if not self.stuck:
+                self.replay_lsn = lsn
+            for below in server.senders:
+                below.ship()
+        elif self.reported_lsn is None or self.reported_lsn > server.flush_lsn:
+            self.reported_lsn = server.flush_lsn
+        if up is stream.upstream:
+            if server.disk_s > 0.01:
+                server.later(server.disk_s, lambda: stream.confirm(lsn))
+            else:
+                stream.confirm(lsn)
+
+    def _try(self) -> None:
+        """Ask the upstream for a stream."""
+        server = self._server
+        world = server.world
+        upstream = world.server_at(self.followed)
+        self._attempt += 1
+        attempt = self._attempt
+        self.connecting = True
+        if upstream is None or upstream is server:
+            self._failed(attempt)
+            return
+
+        def asked() -> None:
+            if not upstream.running:
+                answer(None, refused=True)
+                return
+            upstream.do(lambda: upstream.later(ATTACH_S, admit))
+
+        def admit() -> None:
+            answer(self._admitted(upstream), refused=False)
+
+        def answer(stream: Stream | None, *, refused: bool) -> None:
+            world.network.send(
+                upstream.host.name,
+                server.host.name,
+                lambda: server.do(lambda: self._answered(attempt, stream, refused=refused)),
+            )
+
+        world.network.send(server.host.name, upstream.host.name, asked)
+
+    def _admitted(self, upstream: Postgres) -> Stream | None:
+        """A server that is of another history, or ahead, is refused."""
+        server = self._server
+        if upstream.process.value != "up" or upstream.branch.system != server.branch.system:
+            return None
+        shared = upstream.branch.limit_on(server.branch, upstream.flush_lsn)
+        if shared is None or server.flush_lsn > shared:
+            return None
+        stream = Stream(upstream, server)
+        upstream.senders.append(stream)
+        return stream
+
+    def _answered(self, attempt: int, stream: Stream | None, *, refused: bool) -> None:
+        if attempt != self._attempt or not self._server.in_recovery or self.promoting:
+            if stream is not None:
+                stream.downstream_ended(silent=False)
+            return
+        self.connecting = False
+        if stream is None:
+            self._failed(attempt)
+            return
+        self.stream = stream
+        up = stream.upstream
+        up.do(lambda: stream.ship() if stream in up.senders else None)
+
+    def _failed(self, attempt: int) -> None:
+        self.connecting = False
+
+        def again() -> None:
+            if attempt == self._attempt and self.stream is None and not self.stuck and self.followed:
+                self._try()
+
+        self._server.later(RETRY_S, again)
+
+    # --- promotion
+
+    def promote(self) -> None:
+        """It can't be taken back, and takes effect when replay gets through (P12)."""
+        server = self._server
+        if self.promoting or not server.in_recovery:
+            return
+        self.promoting = True
+        low, high = PROMOTE_S
+        takes_s = server.world.chance.between(low, high, "promote", server.name, server.world.timeline.now_s)
+        server.later(takes_s + server.world.promote_late_s, self._finish_promotion)
+
+    def _finish_promotion(self) -> None:
+        server = self._server
+        if not self.promoting or not server.in_recovery or self.stuck:
+            return
+        self.promoting = False
+        self._attempt += 1
+        self.connecting = False
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            stream.downstream_ended(silent=False)
+        self.followed = ""
+        server.promoted()

@@ -1,0 +1,134 @@
+"""The simulated world: hosts, ways, servers, clients, and whoever controls them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from config.schema import Estate, Service
+from controller.simulate.audit import Audit
+from controller.simulate.chance import Chance
+from controller.simulate.journal import SimulatedStore
+from controller.simulate.network import Delays, Host, Network
+from controller.simulate.postgres import CONNINFO, DISK_BYTES, NAMES, Postgres
+from controller.simulate.replication import Stream
+from controller.simulate.timeline import Timeline
+from controller.simulate.wal import SEGMENT, Branch
+
+_BEGINNING = 4 * SEGMENT + 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Of a world, what differs between scenarios. access: node access to the members' hosts."""
+
+    delays: Delays = field(default_factory=Delays)
+    access: bool = True
+    in_place: bool = False
+    sealed: bool = True
+
+
+class World:
+    """One estate, running well: every server is up, every standby streams from its service's home primary."""
+
+    def __init__(self, estate: Estate, seed: str, traits: Traits | None = None) -> None:
+        self.estate = estate
+        self.traits = traits or Traits()
+        self.timeline = Timeline()
+        self.chance = Chance(seed)
+        self.network = Network(self.timeline, self.chance, self.traits.delays)
+        self.store = SimulatedStore(self.timeline, sealed=self.traits.sealed)
+        self.audit = Audit(self)
+        self.copies: dict[tuple[str, str], tuple[Branch, int, dict[str, str]]] = {}
+        self.rewind_fails = False
+        self.promote_late_s = 0.0
+        self.disk_bytes = DISK_BYTES
+        self.node_access = self.traits.access
+        self._pid = 1000
+        self._servers: dict[tuple[str, str], Postgres] = {}
+        self._at: dict[tuple[str, str], Postgres] = {}
+        self._on: dict[str, list[Postgres]] = {}
+        for node in estate.nodes.values():
+            self.network.add(Host(node.name, node.site))
+        for site in estate.sites:
+            self.network.add(Host(f"gateway-{site}", site))
+            self.network.add(Host(f"app-{site}", site))
+            self.network.add(Host(f"ops-{site}", site))
+        for service in estate.services.values():
+            self._build(service)
+
+    def next_pid(self) -> int:
+        self._pid += 1
+        return self._pid
+
+    # --- finding servers
+
+    def server(self, service: str, member: str) -> Postgres:
+        return self._servers[service, member]
+
+    def servers(self, service: str) -> list[Postgres]:
+        return [s for (name, _), s in self._servers.items() if name == service]
+
+    def servers_on(self, node: str) -> list[Postgres]:
+        return self._on.get(node, [])
+
+    def server_at(self, conninfo: str) -> Postgres | None:
+        place = _place(conninfo)
+        return None if place is None else self._at.get(place)
+
+    def server_of_dir(self, node: str, path: str) -> Postgres:
+        return next(s for s in self._on[node] if path.startswith(f"/data/{s.name}"))
+
+    def service_of(self, server: Postgres) -> Service:
+        return self.estate.services[server.service]
+
+    # --- building
+
+    def _build(self, service: Service) -> None:
+        number = 7_000_000_000_000_000_000 + len(self._servers)
+        branch = Branch(str(number), 1)
+        home = next(m for m in service.members.values() if m.role == "primary")
+        for member in service.members.values():
+            host = self.network.hosts[member.node]
+            server = Postgres(self, member.name, member.application_name, host, branch)
+            server.service = service.name
+            server.flush_lsn = _BEGINNING
+            server.restarts_in_place = self.traits.in_place
+            self._servers[service.name, member.name] = server
+            self._at[member.host, str(member.port)] = server
+            self._on.setdefault(member.node, []).append(server)
+            if member is home:
+                server.conf[NAMES] = service.postgresql.synchronous_standby_names
+            else:
+                server.standby_signal = True
+                server.conf[CONNINFO] = (
+                    f"host={home.host} port={home.port} user=bcm_replication "
+                    f"application_name={member.application_name}"
+                )
+        self._up(service, home.name)
+
+    def _up(self, service: Service, home: str) -> None:
+        """As if it had run for long."""
+        primary = self._servers[service.name, home]
+        for server in self.servers(service.name):
+            server.start()
+            server.life += 1  # what its start had planned is void
+            server.clean = False
+            server.process = type(server.process).UP
+            server.started_s = -86_400.0
+            if server is not primary:
+                stream = Stream(primary, server)
+                stream.acked_lsn = stream.shipped_lsn = primary.flush_lsn
+                primary.senders.append(stream)
+                standby = server.standby
+                standby.stream = stream
+                standby.followed = server.live[CONNINFO]
+                standby.reported_lsn = standby.replay_lsn = server.flush_lsn
+
+
+@lru_cache(maxsize=1024)
+def _place(conninfo: str) -> tuple[str, str] | None:
+    host = re.search(r"\bhost=(\S+)", conninfo)
+    port = re.search(r"\bport=(\d+)", conninfo)
+    return (host.group(1), port.group(1)) if host and port else None
