@@ -109,6 +109,9 @@ class Audit:
         if service.members[server.name].excluded:
             self.broken("P4", f"{server.name} is excluded, and was promoted")
 
+    def promotion_by_others(self, server: Postgres) -> None:
+        self.promotions.append((self._world.timeline.now_s, server.service, server.name, False))
+
     def node_change(self, node: str, what: str) -> None:
         self.note(f"on {node}: {what}")
 

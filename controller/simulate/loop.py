@@ -17,6 +17,9 @@ from controller.simulate.timeline import Timeline
 
 T = TypeVar("T")
 
+# A task that is cancelled may wait for others that are cancelled with it.
+_ROUNDS = 20
+
 
 class VirtualLoop(asyncio.AbstractEventLoop):
     """offset_s: of the process's monotonic clock against the world's time.
@@ -77,6 +80,18 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.dead = True
         self._ready.clear()
         self._backlog.clear()
+
+    def close(self) -> None:
+        """After the end of the world: every task ends, and what it does then is for nobody."""
+        self.dead = self.frozen = False
+        for _ in range(_ROUNDS):
+            tasks = asyncio.all_tasks(self)
+            if not tasks:
+                break
+            for task in tasks:
+                task.cancel()
+            self._run_ready()
+        self.kill()
 
     def _run_now(self, callback: Callable[..., object], *args: Any) -> None:
         self._ready.append(events.Handle(callback, args, self))

@@ -281,6 +281,11 @@ class Postgres:
         if backend is not None and backend.waiting is None:
             del self.backends[pid]
 
+    def drop_silently(self, backend: Backend) -> None:
+        """Its connection is closed by something between it and its client; the server is well."""
+        self.backends.pop(backend.pid, None)
+        self._say_ended(backend, "crash")
+
     def _end_backend(self, backend: Backend, how: str) -> None:
         self.backends.pop(backend.pid, None)
         self.waiting = [c for c in self.waiting if c.backend is not backend]

@@ -1,0 +1,263 @@
+"""Plays a scenario to its end, and judges what became of it: settled, held for a reason, or wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from config.schema import Service
+from controller.simulate.audit import Violation, can_confirm
+from controller.simulate.postgres import FULL_BYTES, NAMES, Postgres, Process
+from controller.simulate.replication import parsed
+from controller.simulate.scene import Scenario, Scene
+from controller.simulate.wal import has
+from controller.supervisor.supervisor import Supervisor
+from model import events as ev
+
+# After the last fault has healed the product gets so long; then a person does what only a person may.
+BY_ITSELF_S: Final = 25.0
+WITH_PERSON_S: Final = 40.0
+_LOOK_S: Final = 0.5
+
+
+@dataclass(slots=True)
+class Ending:
+    """What came of a scenario. rtos_s: of each automatic failover that succeeded, T0 to T8. held: gates and
+    codes that a hold rested on, where the product had to leave it to a person."""
+
+    seed: str
+    faults: int
+    seconds: float
+    violations: list[Violation] = field(default_factory=list)
+    settled: bool = False
+    recovered: bool = False
+    failovers: int = 0
+    false_failovers: int = 0
+    missed_failovers: int = 0
+    lost: int = 0
+    acked: int = 0
+    rtos_s: list[float] = field(default_factory=list)
+    held: str = ""
+
+
+def play(scenario: Scenario) -> tuple[Ending, Scene]:
+    scene = Scene(scenario)
+    world = scene.world
+    scene.plan(scenario.events)
+    last_s = max((e.at_s + e.for_s for e in scenario.events), default=0.0)
+    world.timeline.run_until(last_s + 0.5)
+    until_settled(scene, last_s + BY_ITSELF_S)
+    ending = Ending(scenario.seed, len(scenario.events), 0.0)
+    if not settled(scene):
+        _judge_hold(scene, ending)
+        _person(scene)
+        until_settled(scene, world.timeline.now_s + WITH_PERSON_S)
+    _judge(scene, ending)
+    return ending, scene
+
+
+def until_settled(scene: Scene, end_s: float) -> None:
+    timeline = scene.world.timeline
+    while timeline.now_s < end_s:
+        timeline.run_until(min(timeline.now_s + _LOOK_S, end_s))
+        if settled(scene):
+            return
+
+
+def settled(scene: Scene) -> bool:
+    """Everything works, with redundancy, and the product knows it."""
+    controller = scene.controller
+    if not controller.leads:
+        return False
+    for name, supervisor in controller.supervisors.items():
+        ledger = supervisor.ledger
+        if ledger.incident is not None or ledger.open_executions or supervisor.busy:
+            return False
+        if supervisor.judged is None or supervisor.judged.diagnosis.code != "Healthy":
+            return False
+        primary = ledger.primary
+        if primary is None or not _serves(scene.world.server(name, primary)):
+            return False
+        if ledger.retired or any(not _follows(s, primary) for s in scene.world.servers(name)):
+            return False
+    now_s = scene.world.timeline.now_s
+    return all(now_s - client.last_acked_s < 1.0 for client in scene.clients)
+
+
+def _serves(server: Postgres) -> bool:
+    return server.writable and can_confirm(server)
+
+
+def _follows(server: Postgres, primary: str) -> bool:
+    if server.name == primary:
+        return True
+    stream = server.standby.stream
+    return stream is not None and stream.upstream.name == primary and stream in stream.upstream.senders
+
+
+# --- a person
+
+
+def _person(scene: Scene) -> None:
+    """What an operator does in the end: mends what only hands can mend, acknowledges, approves."""
+    world = scene.world
+    world.audit.note("a person looks after it")
+    for host in world.network.hosts.values():
+        if not host.up:
+            host.up = True
+    for (a, b), count in list(world.network.cut.items()):
+        for _ in range(count):
+            world.network.mend_way(a, b)
+    for service in world.estate.services:
+        for server in world.servers(service):
+            server.free_bytes = max(server.free_bytes, 40 << 30)
+            server.start_fails = False
+            if not server.running and not scene.controller.supervisors[service].busy:
+                server.masked = False
+                server.start()
+    controller = scene.controller
+    for supervisor in controller.supervisors.values():
+        controller.loop.start(_acknowledge(supervisor), "person")
+
+
+async def _acknowledge(supervisor: Supervisor) -> None:
+    if supervisor.ledger.blocked is not None:
+        await supervisor.append(ev.SERVICE_UNBLOCKED, {"reason": "looked at"}, actor="wang")
+    waiting = supervisor.ledger.waiting()
+    if waiting is not None:
+        await supervisor.approvals.give(supervisor.ledger, waiting.id, "wang")
+    supervisor.wake()
+
+
+# --- judging
+
+
+def _judge_hold(scene: Scene, ending: Ending) -> None:
+    """It did not settle by itself: was it right to leave it?"""
+    for name, supervisor in scene.controller.supervisors.items():
+        service = scene.world.estate.services[name]
+        judged = supervisor.judged
+        code = judged.diagnosis.code if judged is not None else "none"
+        stopped = judged.decision.stopped_by if judged is not None else None
+        ending.held = f"{code}/{stopped}"
+        if service.mode.value == "act" and _could_have(scene, service, supervisor):
+            ending.missed_failovers += 1
+
+
+def _could_have(scene: Scene, service: Service, supervisor: Supervisor) -> bool:
+    """Is the service out, though a failover was provable and nothing forbids it?"""
+    ledger = supervisor.ledger
+    if ledger.blocked is not None or ledger.open_executions or not scene.controller.leads:
+        return False
+    if ledger.primary is None or ledger.split:
+        return False
+    world = scene.world
+    servers = world.servers(service.name)
+    if any(_serves(s) for s in servers):
+        return False
+    old = world.server(service.name, ledger.primary)
+    if old.masked or service.objectives.rpo > 0:
+        return False  # an administrator's stop is held; asynchronous services need a fence
+    names = old.live.get(NAMES) or old.conf.get(NAMES, "")
+    setting = parsed(names) if names else None
+    if setting is None or not setting.synchronous:
+        return False
+    ops = scene.controller.host.name
+    readable = [
+        s
+        for s in servers
+        if s is not old
+        and s.process is Process.UP
+        and s.host.up
+        and not s.frozen
+        and s.in_recovery
+        and not s.standby.stuck
+        and not s.postmaster_stopped
+        and not s.refuses_monitor
+        and world.network.open(ops, s.host.name)
+        and world.network.open(s.host.name, ops)
+        and s.branch.system == old.branch.system
+    ]
+    wanted = {n.lower() for n in setting.names}
+    named = [s for s in readable if s.application_name.lower() in wanted]
+    fit = [
+        s
+        for s in readable
+        if not service.members[s.name].excluded
+        and service.members[s.name].role.value != "dr"
+        and s.free_bytes > FULL_BYTES
+    ]
+    return len(named) >= setting.readable_needed and bool(fit)
+
+
+def _judge(scene: Scene, ending: Ending) -> None:
+    world = scene.world
+    audit = world.audit
+    ending.seconds = world.timeline.now_s
+    ending.settled = settled(scene)
+    for controller in scene.controllers:
+        for error in controller.loop.errors:
+            audit.broken("internal", f"{error.get('message')}: {error.get('exception')!r}")
+    for name, supervisor in scene.controller.supervisors.items():
+        servers = world.servers(name)
+        serving = [s for s in servers if _serves(s)]
+        if len(serving) > 1 and name not in audit.overridden:
+            audit.broken("S2", f"{', '.join(s.name for s in serving)} accept writes at the same time")
+        survivor = serving[0] if len(serving) == 1 else None
+        if survivor is not None:
+            lost = audit.lost(name, survivor)
+            if lost and name not in audit.overridden and world.estate.services[name].objectives.rpo == 0:
+                ending.lost += len(lost)
+                audit.broken("S3", f"{len(lost)} acknowledged writes are not on {survivor.name}")
+        _judge_journal(scene, name, ending)
+        if not ending.settled and not ending.held:
+            ending.held = str(supervisor.judged and supervisor.judged.diagnosis.code)
+    ending.acked = len(audit.acked)
+    ending.recovered = ending.settled
+    ending.violations = list(audit.violations)
+
+
+def _judge_journal(scene: Scene, service: str, ending: Ending) -> None:
+    """S1, S7, S8 and false failovers, from what was journaled."""
+    audit = scene.world.audit
+    mode = scene.world.estate.services[service].mode.value
+    opened: str | None = None
+    blocked = False
+    for event in scene.world.store.read(0, None, service, None, None):
+        if event.type == ev.EXECUTION_OPENED:
+            if opened is not None:
+                audit.broken("S1", f"{event.execution} was opened while {opened} was open")
+            opened = event.execution
+            automatic = event.data["trigger"] == "automatic"
+            if automatic and mode != "act":
+                audit.broken("S7", f"{event.execution} runs by itself in mode {mode}")
+            if automatic and event.data["kind"] == "failover":
+                ending.failovers += 1
+                if blocked:
+                    audit.broken("S8", f"{event.execution} was opened while the service was blocked")
+                if not _grave(scene, service, event.mono_ns):
+                    ending.false_failovers += 1
+        elif event.type == ev.EXECUTION_CLOSED:
+            opened = None
+        elif event.type == ev.SERVICE_BLOCKED:
+            blocked = True
+        elif event.type == ev.SERVICE_UNBLOCKED:
+            blocked = False
+
+
+def _grave(scene: Scene, service: str, _mono_ns: int) -> bool:
+    """Was there any fault that takes a primary away?"""
+    from controller.simulate.faults import KINDS
+
+    return any(KINDS[e.fault].grave or e.fault in _MAY_COST for e in scene.scenario.events)
+
+
+# Not grave in themselves, and enough to take a primary away if they last.
+_MAY_COST: Final = frozenset({"slow-disk", "slow-link", "lossy-link", "admin-stop", "backend-killed", "restart"})
+
+
+def has_all(server: Postgres, other: Postgres) -> bool:
+    """Has one everything of the other?"""
+    from controller.simulate.wal import Write
+
+    return has(server.branch, server.flush_lsn, Write(other.branch, other.flush_lsn, "all", 0))

@@ -1,0 +1,94 @@
+"""One scenario being played: the world, its controllers, its clients, and the faults as they come and heal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from config.schema import Estate
+from controller.simulate.client import Client
+from controller.simulate.controller import Controller
+from controller.simulate.faults import KINDS, FaultEvent
+from controller.simulate.postgres import Postgres
+from controller.simulate.world import Traits, World
+from runbooks.schema import Runbook
+
+# Loaded once: what a runbook says does not change with the world.
+_RUNBOOKS: dict[str, Runbook] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is played. ops: the site of the ops host. end_s: when everything that heals has healed."""
+
+    seed: str
+    estate: Estate
+    events: tuple[FaultEvent, ...]
+    traits: Traits = field(default_factory=Traits)
+    ops: str = ""
+    end_s: float = 60.0
+    rewind_fails: bool = False
+    promote_late_s: float = 0.0
+
+
+class Scene:
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.world = World(scenario.estate, scenario.seed, scenario.traits)
+        self.world.rewind_fails = scenario.rewind_fails
+        self.world.promote_late_s = scenario.promote_late_s
+        self.stale: list[Controller] = []
+        self.clients: list[Client] = []
+        self.controllers: list[Controller] = []
+        self.start_controller()
+        for service in scenario.estate.services.values():
+            members = [self.world.server(service.name, m) for m in service.members]
+            home = members[0].host.site
+            host = self.world.network.hosts[f"app-{home}"]
+            self.clients.append(Client(self.world, service.name, f"c-{service.name}", host, members, 0.1))
+
+    @property
+    def controller(self) -> Controller:
+        """The one that leads, or that did last."""
+        return self.controllers[-1]
+
+    def member(self, target: str) -> Postgres:
+        service, _, member = target.partition("/")
+        return self.world.server(service, member)
+
+    def start_controller(self) -> None:
+        host = self.world.network.hosts[f"ops-{self.scenario.ops}"]
+        controller = Controller(self.world, host, runbooks=_RUNBOOKS)
+        self.controllers.append(controller)
+        self.world.audit.note(f"controller of epoch {controller.store.epoch} starts")
+        controller.start()
+
+    def kill_controller(self) -> None:
+        self.controller.kill()
+
+    def plan(self, events: Sequence[FaultEvent]) -> None:
+        for event in events:
+            self.world.timeline.at(event.at_s, lambda event=event: self._strike(event))  # type: ignore[misc]
+
+    def _strike(self, event: FaultEvent) -> None:
+        kind = KINDS[event.fault]
+        self.world.audit.note(f"FAULT {event.fault} {event.target}: {kind.sentence}")
+        heal = kind.apply(self, event.target, event)
+        if heal is None or event.for_s <= 0:
+            return
+
+        def healed() -> None:
+            self.world.audit.note(f"healed: {event.fault} {event.target}")
+            heal()
+
+        self.world.timeline.after(event.for_s, healed)
+
+    def play(self) -> None:
+        """To the end of the scenario."""
+        self.plan(self.scenario.events)
+        self.world.timeline.run_until(self.scenario.end_s)
+
+    def close(self) -> None:
+        """No task is left behind."""
+        for controller in self.controllers:
+            controller.loop.close()
