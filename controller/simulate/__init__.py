@@ -1,4 +1,4 @@
-"""The simulator: a virtual world that the same judgement, the same engine and the same actions are run against.
+"""The simulator: a virtual world, in which the same judgement, engine and actions run as in the real one.
 
 Time is virtual, chance comes from a seed, and the same seed gives the same journal byte for byte.
 """

@@ -9,9 +9,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runbooks.actions.postgresql.locks import APPLICATION_PREFIX
+from controller.simulate.replication import parsed
 from controller.simulate.wal import Branch, Write, has
 from model import events as ev
+from runbooks.actions.postgresql.locks import APPLICATION_PREFIX
 
 if TYPE_CHECKING:
     from controller.simulate.postgres import Backend, Postgres
@@ -119,7 +120,9 @@ class Audit:
         epoch = _epoch(backend)
         known = self._epochs.get((server.service, server.name), 0)
         if epoch < known:
-            self.broken("S4", f"a controller of epoch {epoch} {what} on {server.name}, which {known} has taken")
+            self.broken(
+                "S4", f"a controller of epoch {epoch} {what} on {server.name}, which {known} has taken"
+            )
         events = self._world.store.read(0, None, server.service, None, None)
         opened = {e.execution for e in events if e.type == ev.EXECUTION_OPENED}
         closed = {e.execution for e in events if e.type == ev.EXECUTION_CLOSED}
@@ -155,8 +158,6 @@ class Audit:
 
 def can_confirm(server: Postgres) -> bool:
     """Has it enough living streams to acknowledge a commit, now or when it wakes?"""
-    from controller.simulate.replication import parsed
-
     names = server.live.get("synchronous_standby_names", "")
     if not names:
         return server.live.get("default_transaction_read_only") != "on"

@@ -1,4 +1,4 @@
-"""Chance that depends on the seed, on what is asked and on nothing else: no sequence that a jump would shift."""
+"""Chance that depends on the seed and on what is asked: there is no sequence that a jump would shift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client of a service: it writes all the time, through the members in their order, and counts what it was told.
+"""A client of a service: it writes all the time, and counts what it was told.
 
 As libpq does with several hosts and target_session_attrs=read-write: one after the other, each with a limit.
 """

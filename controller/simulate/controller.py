@@ -1,4 +1,4 @@
-"""A controller in the simulated world: the real supervisors, judgement, engine and actions, over simulated ports.
+"""A controller in the simulated world: real supervisors, judgement, engine and actions, simulated ports.
 
 It is one process on one ops host. It can be killed, frozen and thawed; another may take its place.
 """
@@ -53,13 +53,18 @@ class Controller:
     """`start` it, then let the world run. quiet: it launches nothing by itself."""
 
     def __init__(
-        self, world: World, host: Host, *, name: str = "bcm-failover", runbooks: dict[str, Runbook] | None = None
+        self,
+        world: World,
+        host: Host,
+        *,
+        name: str = "bcm-failover",
+        runbooks: dict[str, Runbook] | None = None,
     ) -> None:
         self._world = world
         self.host = host
         self.name = name
         self.estate: Estate = world.estate
-        self.loop = VirtualLoop(world.timeline, _UPTIME_S)
+        self.loop = VirtualLoop(world.timeline, _UPTIME_S)  # type: ignore[abstract]
         self.clock = SimulatedClock(self.loop, world.timeline)
         boot = f"boot-{host.name}-{host.fate}"
         self.store = SimulatedJournal(world.store, self.loop, self.clock, name, boot)

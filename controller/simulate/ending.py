@@ -7,10 +7,10 @@ from typing import Final
 
 from config.schema import Service
 from controller.simulate.audit import Violation, can_confirm
+from controller.simulate.faults import KINDS
 from controller.simulate.postgres import FULL_BYTES, NAMES, Postgres, Process
 from controller.simulate.replication import parsed
 from controller.simulate.scene import Scenario, Scene
-from controller.simulate.wal import has
 from controller.supervisor.supervisor import Supervisor
 from model import events as ev
 
@@ -235,7 +235,7 @@ def _judge_journal(scene: Scene, service: str, ending: Ending) -> None:
                 ending.failovers += 1
                 if blocked:
                     audit.broken("S8", f"{event.execution} was opened while the service was blocked")
-                if not _grave(scene, service, event.mono_ns):
+                if not _grave(scene):
                     ending.false_failovers += 1
         elif event.type == ev.EXECUTION_CLOSED:
             opened = None
@@ -245,19 +245,12 @@ def _judge_journal(scene: Scene, service: str, ending: Ending) -> None:
             blocked = False
 
 
-def _grave(scene: Scene, service: str, _mono_ns: int) -> bool:
+def _grave(scene: Scene) -> bool:
     """Was there any fault that takes a primary away?"""
-    from controller.simulate.faults import KINDS
-
     return any(KINDS[e.fault].grave or e.fault in _MAY_COST for e in scene.scenario.events)
 
 
 # Not grave in themselves, and enough to take a primary away if they last.
-_MAY_COST: Final = frozenset({"slow-disk", "slow-link", "lossy-link", "admin-stop", "backend-killed", "restart"})
-
-
-def has_all(server: Postgres, other: Postgres) -> bool:
-    """Has one everything of the other?"""
-    from controller.simulate.wal import Write
-
-    return has(server.branch, server.flush_lsn, Write(other.branch, other.flush_lsn, "all", 0))
+_MAY_COST: Final = frozenset(
+    {"slow-disk", "slow-link", "lossy-link", "admin-stop", "backend-killed", "restart"}
+)

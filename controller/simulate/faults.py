@@ -456,7 +456,9 @@ KINDS: Final[dict[str, Kind]] = {
     "conflict": Kind(_conflict, "member", False, "a session holds up replay"),
     "names-loosened": Kind(_loosened, "member", False, "the synchronous setting is loosened by hand"),
     "promoted-outside": Kind(_promoted_outside, "member", True, "somebody else promotes it"),
-    "comes-back-empty": Kind(_comes_back_empty, "member", True, "its host dies and comes back with other data"),
+    "comes-back-empty": Kind(
+        _comes_back_empty, "member", True, "its host dies and comes back with other data"
+    ),
     "saturated": Kind(_saturated, "member", False, "it has no connection left"),
     "credentials": Kind(_credentials, "member", False, "it refuses the monitor's password"),
     "idle-kill": Kind(_idle_kill, "member", False, "a firewall closes idle connections"),

@@ -1,4 +1,4 @@
-"""Random scenarios: from a seed an estate, its traits and its faults. The same seed gives the same scenario."""
+"""Random scenarios: an estate, its traits and its faults, all from a seed."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def _events(chance: random.Random, shape: Shape) -> tuple[FaultEvent, ...]:
     for _ in range(count):
         kind = chance.choices(kinds, weights)[0]
         events.append(_event(chance, shape, kind, at_s))
-        at_s += chance.choices((chance.random(), 1 + 4 * chance.random(), 5 + 15 * chance.random()), (5, 3, 2))[0]
+        at_s += chance.choices(
+            (chance.random(), 1 + 4 * chance.random(), 5 + 15 * chance.random()), (5, 3, 2)
+        )[0]
     return tuple(events)
 
 

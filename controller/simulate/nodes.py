@@ -23,9 +23,8 @@ _SHELL_S: Final = 0.02
 _LOOK_S: Final = 0.015
 _REWIND_S: Final = 0.5
 _COPY_S: Final = 4.0
-_CHECKPOINT: Final = 8192
 
-# done(exit_code, stdout, stderr)
+# Called with the exit code, stdout and stderr.
 Finish = Callable[[int, str, str], None]
 
 
@@ -69,7 +68,9 @@ class SimulatedNode:
                 waiting.set_result(result)
 
         world.network.send(self._host, self._node, arrived)
-        patience = self._loop.call_later(min(timeout_s, UNREACHABLE_S), self._unreached, waiting, lambda: reached)
+        patience = self._loop.call_later(
+            min(timeout_s, UNREACHABLE_S), self._unreached, waiting, lambda: reached
+        )
         limit = self._loop.call_later(timeout_s, self._timed_out, waiting, timeout_s)
         try:
             result: CommandResult = await waiting
@@ -374,5 +375,3 @@ def _parsed_conf(text: str) -> dict[str, str]:
         if equals:
             found[name.strip()] = value.strip().strip("'").replace("''", "'").replace("\\\\", "\\")
     return found
-
-

@@ -7,7 +7,7 @@ What it does is what was seen on real servers (POSTGRESQL P1 to P17). Streaming 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 

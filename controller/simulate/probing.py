@@ -37,7 +37,9 @@ _OF_SQLSTATE: Final = {
 }
 _REFUSED: Final = Reading.failed(Failure.REFUSED, "connection refused")
 _CLOSED: Final = Reading.failed(Failure.CLOSED, "the server closed the connection without a word")
-_STOPPING: Final = Reading.failed(Failure.STOPPING, "57P01: terminating connection due to administrator command")
+_STOPPING: Final = Reading.failed(
+    Failure.STOPPING, "57P01: terminating connection due to administrator command"
+)
 _SYNC: Final = Reading.failed(Failure.SYNC_BLOCKED, "the write waits for a synchronous standby")
 _IO: Final = Reading.failed(Failure.IO_BLOCKED, "the write waits for the disk")
 
@@ -57,11 +59,13 @@ class Prober:
     concurrent = 4
     holds = False
 
-    def __init__(self, probing: Probing, target: str, type_: str, profile: Profile, interval_s: float) -> None:
+    def __init__(
+        self, probing: Probing, target: str, type_: str, profile: Profile, interval_s: float
+    ) -> None:
         self.probing = probing
         now_s = probing.now_s()
         pace = Pace(f"{target}/{type_}", profile, interval_s, self.concurrent)
-        self.watch = Watch(target, cast(Probe, _Kind(type_)), pace, last_start_s=now_s)
+        self.watch = Watch(target, cast("Probe", _Kind(type_)), pace, last_start_s=now_s)
         self._start: Entry | None = None
         self._expiries: dict[int, Entry] = {}
         self._holding = False
@@ -282,7 +286,9 @@ class PostgresProber(Prober):
                 server.do(lambda: server.later(_FORK_S, read))
 
         def read() -> None:
-            admitted = server.admit("bcm-failover:probe", "bcm_monitor", probing.host.name, _nobody, probing.loop)
+            admitted = server.admit(
+                "bcm-failover:probe", "bcm_monitor", probing.host.name, _nobody, probing.loop
+            )
             if isinstance(admitted, Backend):
                 server.client_gone(admitted.pid)
                 reply(Reading.ok("", **member_facts(server)))
@@ -297,7 +303,9 @@ class PostgresProber(Prober):
     def _look_at_disk(self) -> None:
         """Through node access, beside the attempt: a failed one knows it too (P16)."""
         probing, server = self.probing, self.server
-        if not probing.world.node_access or not probing.world.network.open(probing.host.name, server.host.name):
+        if not probing.world.node_access or not probing.world.network.open(
+            probing.host.name, server.host.name
+        ):
             return
         if not server.host.paused:
             size = probing.world.disk_bytes
@@ -377,7 +385,9 @@ class CanaryProber(Prober):
         def admitted() -> None:
             backend = server.backends.get(self._pid or 0)
             if backend is None:
-                found = server.admit("bcm-failover:canary", "bcm_monitor", probing.host.name, self._session_over, probing.loop)
+                found = server.admit(
+                    "bcm-failover:canary", "bcm_monitor", probing.host.name, self._session_over, probing.loop
+                )
                 if not isinstance(found, Backend):
                     reply(_OF_SQLSTATE[found])
                     return
@@ -424,7 +434,9 @@ class CanaryProber(Prober):
                 server.do(lambda: server.later(_FORK_S, look))
 
         def look() -> None:
-            admitted = server.admit("bcm-failover:judge", "bcm_monitor", probing.host.name, _nobody, probing.loop)
+            admitted = server.admit(
+                "bcm-failover:judge", "bcm_monitor", probing.host.name, _nobody, probing.loop
+            )
             if not isinstance(admitted, Backend):
                 probing.tell(server.host.name, partial(said, _OF_SQLSTATE[admitted]))
                 return
@@ -519,5 +531,3 @@ def _nobody(_how: str) -> None:
 
 def _late_ourselves(lag_s: float) -> Reading:
     return Reading.unknown(Failure.LOCAL, f"this process was late by {lag_s * 1000:.0f} ms")
-
-

@@ -1,4 +1,4 @@
-"""Streaming from one server to another: receivers, senders, who has confirmed what (POSTGRESQL P1, P3, P5, P12)."""
+"""Streaming from one server to another: receivers, senders, who has confirmed what (P1, P3, P5, P12)."""
 
 from __future__ import annotations
 
@@ -279,18 +279,18 @@ class Standby:
 
         def asked() -> None:
             if not upstream.running:
-                answer(None, refused=True)
+                answer(None)
                 return
             upstream.do(lambda: upstream.later(ATTACH_S, admit))
 
         def admit() -> None:
-            answer(self._admitted(upstream), refused=False)
+            answer(self._admitted(upstream))
 
-        def answer(stream: Stream | None, *, refused: bool) -> None:
+        def answer(stream: Stream | None) -> None:
             world.network.send(
                 upstream.host.name,
                 server.host.name,
-                lambda: server.do(lambda: self._answered(attempt, stream, refused=refused)),
+                lambda: server.do(lambda: self._answered(attempt, stream)),
             )
 
         world.network.send(server.host.name, upstream.host.name, asked)
@@ -307,7 +307,7 @@ class Standby:
         upstream.senders.append(stream)
         return stream
 
-    def _answered(self, attempt: int, stream: Stream | None, *, refused: bool) -> None:
+    def _answered(self, attempt: int, stream: Stream | None) -> None:
         if attempt != self._attempt or not self._server.in_recovery or self.promoting:
             if stream is not None:
                 stream.downstream_ended(silent=False)

@@ -1,4 +1,4 @@
-"""One scenario being played: the world, its controllers, its clients, and the faults as they come and heal."""
+"""One scenario being played: the world, its controllers and clients, and the faults as they come."""
 
 from __future__ import annotations
 

@@ -43,8 +43,10 @@ def execute(
         _verify_write(server, backend, params, answer)
         return
     try:
-        rows = _handler(text)(server, backend, params) if not text.startswith("ALTER") else _alter(
-            server, backend, text
+        rows = (
+            _handler(text)(server, backend, params)
+            if not text.startswith("ALTER")
+            else _alter(server, backend, text)
         )
     except Refused as refusal:
         answer([], refusal.sqlstate)
@@ -79,7 +81,7 @@ def _alter(server: Postgres, backend: Backend, text: str) -> Rows:
     return []
 
 
-# --- locks (P7)
+# --- the locks of P7, fences of stale controllers
 
 
 def _take(server: Postgres, backend: Backend, _params: Sequence[Any]) -> Rows:

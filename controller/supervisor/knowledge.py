@@ -13,6 +13,7 @@ from functools import lru_cache
 from config.schema import Estate, Member, Service
 from controller.candidates import unsettled
 from controller.detect import fold
+from controller.news import is_news
 from controller.supervisor.elsewhere import Elsewhere
 from controller.supervisor.impostors import Impostors
 from controller.supervisor.settings_history import SettingsHistory
@@ -67,27 +68,33 @@ class Knowledge:
 
     # --- seeing
 
-    def observe(self, seen: Observation, primary: str | None) -> None:
-        """One more observation of a member, of its node or of the canary, by whichever observer."""
+    def observe(self, seen: Observation, primary: str | None) -> bool:
+        """One more observation of a member, of its node or of the canary, by whichever observer. Is it news,
+        so that it is to be judged at once?"""
         if self.elsewhere.is_own(seen.observer):
-            self._observe(seen, primary)
-        elif self.elsewhere.observe(seen):
+            return self._observe(seen, primary)
+        if self.elsewhere.observe(seen):
             self._keep(seen)
+        return True
 
-    def _observe(self, seen: Observation, primary: str | None) -> None:
+    def _observe(self, seen: Observation, primary: str | None) -> bool:
         key = (seen.target, seen.probe)
         if seen.started_s < self._forgotten_s.get(key, seen.started_s):
-            return
-        state = self._states.get(seen.target, seen.probe) or ProbeState(seen.target, seen.probe)
-        self._states.put(fold(state, seen, self.service.detection))
+            return False
+        before = self._states.get(seen.target, seen.probe)
+        state = fold(before or ProbeState(seen.target, seen.probe), seen, self.service.detection)
+        self._states.put(state)
         self._keep(seen)
+        settings, impostors = self.settings.texts, self.impostors.members
         member = self.member_of(seen.target)
-        if member is None or seen.outcome is not Outcome.SUCCEEDED:
-            return
-        if seen.probe == CANARY:
-            self._canary_acknowledged(seen)
-        elif seen.probe == PG:
-            self._member_read(member.name, seen, primary)
+        if member is not None and seen.outcome is Outcome.SUCCEEDED:
+            if seen.probe == CANARY:
+                self._canary_acknowledged(seen)
+            elif seen.probe == PG:
+                self._member_read(member.name, seen, primary)
+        return (
+            is_news(before, state) or self.settings.texts != settings or self.impostors.members != impostors
+        )
 
     def _keep(self, seen: Observation) -> None:
         self._kept.append(seen)

@@ -105,8 +105,8 @@ class Supervisor:
 
     def observe(self, seen: Observation) -> None:
         """By this observer or another one that is declared (`seen.observer`), on our monotonic clock."""
-        self.knowledge.observe(seen, self.ledger.primary)
-        self._wake.set()
+        if self.knowledge.observe(seen, self.ledger.primary):
+            self._wake.set()
 
     def observer(self, sane: bool | None, why: str) -> None:
         """What the reference targets say of this host's own network (S6)."""

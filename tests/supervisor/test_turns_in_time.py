@@ -9,6 +9,8 @@ import pytest
 from supervisor_bench import Bench, running
 
 from controller.supervisor.supervisor import TICK_S
+from controller.views import PG
+from model.observation import Failure
 
 
 async def _turns(bench: Bench, seconds: float, *, look_every_s: float | None = None) -> list[float]:
@@ -35,7 +37,18 @@ async def test_a_turn_is_taken_though_nothing_is_seen(tmp_path: Path) -> None:
         assert len(gaps) >= 10
 
 
-async def test_what_is_seen_is_judged_at_once_and_needs_no_tick_beside_it(tmp_path: Path) -> None:
+async def test_what_only_says_again_what_was_known_waits_for_the_next_tick(tmp_path: Path) -> None:
     async with running(tmp_path) as bench:
         turns = await _turns(bench, 3.0, look_every_s=0.1)
-        assert len(turns) == pytest.approx(30, abs=2)
+        assert len(turns) == pytest.approx(3.0 / TICK_S, abs=2)
+
+
+async def test_news_is_judged_at_once(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        await bench.live(TICK_S)  # a tick has just passed, or is about to
+        before_s = bench.clock.monotonic_s()
+        bench.see("pg1", PG, failure=Failure.CLOSED)
+        await bench.clock.advance(0.001)
+        assert bench.supervisor.judged is not None
+        assert bench.supervisor.judged.at_s >= before_s
+        assert bench.supervisor.judged.diagnosis.code == "PrimarySuspect"
