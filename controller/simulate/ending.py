@@ -123,9 +123,8 @@ def _person(scene: Scene) -> None:
 async def _acknowledge(supervisor: Supervisor) -> None:
     if supervisor.ledger.blocked is not None:
         await supervisor.append(ev.SERVICE_UNBLOCKED, {"reason": "looked at"}, actor="wang")
-    waiting = supervisor.ledger.waiting()
-    if waiting is not None:
-        await supervisor.approvals.give(supervisor.ledger, waiting.id, "wang")
+    for approval, _state in supervisor.approvals.waiting():
+        await supervisor.approvals.give(approval.id, "wang")
     supervisor.wake()
 
 
