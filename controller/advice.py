@@ -54,12 +54,13 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
     ),
     "observers": GateAdvice(
         guards=(
-            "A replica still holds a fresh canary of the primary: the primary lives, the path from here to "
-            "it does not."
+            "A replica still receives from the primary, or another observer is answered by it: it lives, the "
+            "path from here to it does not. Or fewer than a majority of the declared observers see it lost: "
+            "those that are silent, cut off or in trouble have no vote. The reason says who sees what."
         ),
         todo=(
-            "Mend the path. If clients can't reach the primary either, use `switchover` or stop the "
-            "primary yourself."
+            "Mend the path, or the observers that can't judge. If clients can't reach the primary either, "
+            "use `switchover` or stop the primary yourself; or vouch for the outage with `--override S6`."
         ),
     ),
     "diagnosis": GateAdvice(
@@ -128,7 +129,10 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
         ),
     ),
     "dr": GateAdvice(
-        guards="The candidate is at the DR site, and nobody observes from a third place.",
+        guards=(
+            "The candidate is at the DR site, and no observer in a third place sees the primary's whole site "
+            "lost."
+        ),
         todo=(
             "A person decides: `bcm-failover approve APR-…`, or `bcm-failover failover SERVICE --to MEMBER`."
         ),
@@ -198,7 +202,10 @@ CODE_ADVICE: Final[dict[str, str]] = {
     "PrimaryListenerHung": (
         "The postmaster is stopped or starved. Node access settles it; a person approves or not."
     ),
-    "PrimaryPartitioned": "Mend the network between here and the primary.",
+    "PrimaryPartitioned": (
+        "Mend the network between the primary and whoever can't reach it: the evidence names them. Where it "
+        "answers here it opens no incident."
+    ),
     "PrimaryWentBack": (
         "A restored snapshot or an empty disk. Keep it stopped; then `failover --override S6 --reason …` "
         "to a member that has the data."

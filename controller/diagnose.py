@@ -11,13 +11,12 @@ from typing import Final
 from controller import primary_rules as primary
 from controller import redundancy_rules as redundancy
 from controller.findings import Finding, Rule, first_bad_s, last_good_s, supports
-from controller.views import MemberView, ServiceView
+from controller.partition_rules import lost_elsewhere, told
+from controller.tally import reaches_anything, tally
+from controller.views import ServiceView
 from model.diagnosis import Diagnosis
 from model.health import Health
-from model.observation import ALIVE_FAILURES, Failure
-
-# Failures by which a host, if not the server, answers: the way to it works.
-_REACHED: Final = ALIVE_FAILURES | {Failure.REFUSED, Failure.RESET, Failure.CLOSED, Failure.STOPPING}
+from model.observation import Failure
 
 
 def diagnose(view: ServiceView, now_s: float) -> Diagnosis:
@@ -55,21 +54,15 @@ def not_observed(view: ServiceView, _now: float) -> Finding | None:
 def observer_isolated(view: ServiceView, now_s: float) -> Finding | None:
     """When everything looks dead, suspect yourself (S6): no member answers, not even by a refusal, and no
     reference target has shown that the own network works."""
-    if view.observer_sane is True or any(m.fresh or _reached(m, view, now_s) for m in view.members):
+    if view.observer_sane is True or reaches_anything(view, now_s):
         return None
     if view.observer_sane is None and not any(m.pg.health is Health.DOWN for m in view.members):
         return None
     why = view.observer_why or "no reference targets are configured: own network not judged"
     evidence = [supports(why), *(supports(f"{m.name}: {m.pg.why}", m.pg, now_s) for m in view.members)]
+    if view.elsewhere:
+        evidence += told(tally(view, now_s).others)
     return Finding("ObserverIsolated", None, True, tuple(evidence))
-
-
-def _reached(member: MemberView, view: ServiceView, now_s: float) -> bool:
-    """By something that is not too old to say anything: nothing has come in for long, if nobody looks."""
-    told = [s.last for s in (member.pg, member.canary) if s is not None and s.last is not None]
-    if any(o.failure in _REACHED and now_s - o.ended_s <= view.profile.stale_s for o in told):
-        return True
-    return any(s.health is Health.UP for s in member.node_probes.values())
 
 
 def everything_unknown(view: ServiceView, now_s: float) -> Finding | None:
@@ -140,5 +133,6 @@ RULES: Final[tuple[Rule, ...]] = (
     redundancy.drift,
     redundancy.lagging,
     redundancy.disk_filling,
+    lost_elsewhere,
     primary.slow,
 )

@@ -16,7 +16,8 @@ class Finding:
     """A code for a member, with its evidence.
 
     states: the probes that saw the outage; they give its last good and its first bad moment. stance: where
-    the situation decides otherwise than the code's row.
+    the situation decides otherwise than the code's row. is_outage False: it is told and opens no incident,
+    whatever the row says.
     """
 
     code: str
@@ -25,10 +26,13 @@ class Finding:
     evidence: tuple[Evidence, ...]
     states: tuple[ProbeState, ...] = ()
     stance: Stance | None = None
+    is_outage: bool = True
 
     @property
     def info(self) -> CodeInfo:
         row = CODES[self.code]
+        if not self.is_outage:
+            row = replace(row, level=None)
         return row if self.stance is None else replace(row, stance=self.stance)
 
 

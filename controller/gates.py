@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.approval_rules import ApprovalState, Standing
+from controller.observer_gates import dr_gate, observers_gate
+from controller.tally import ALONE, Tally
 from model.decision import GateResult
 from model.diagnosis import Diagnosis, Stance
 from model.quorum import Choice, Proof
@@ -22,12 +24,14 @@ class DecisionInput:
     paused, blocked: why, or None; pause_left_ms: how long the pause lasts yet. proof: what could be proven
     from the last readings, before anything is detached; the proof that counts is made by the runbook after
     detaching. canary_age_ms: age of the newest canary seen on the candidate, for a service with RPO > 0.
-    candidate_site_role: primary, standby or dr. auto_refusals: reasons why `act` is refused for this service
-    as configured (P1, P10). approved: as many as must have agreed to just this; approval: how the request
-    stands, if there is one; approval_in_mode_act: also what is done automatically needs one. fenceable: the
-    old primary can be fenced by other means than its standbys. flapping: what its probe saw of the primary
-    changes too often to be believed: how often; None otherwise. budget_of, budget_window_ms: how many
-    automatic failovers the estate allows within which span. at_s: monotonic, for the ages among the inputs.
+    candidate_site_role: primary, standby or dr. votes: of all observers on the primary; third_observers:
+    those in a third place that see the primary's site lost. auto_refusals: reasons why `act` is refused for
+    this service as configured (P1, P10). approved: as many as must have agreed to just this; approval: how
+    the request stands, if there is one; approval_in_mode_act: also what is done automatically needs one.
+    fenceable: the old primary can be fenced by other means than its standbys. flapping: what its probe saw of
+    the primary changes too often to be believed: how often; None otherwise. budget_of, budget_window_ms: how
+    many automatic failovers the estate allows within which span. at_s: monotonic, for the ages among the
+    inputs.
     """
 
     service: str
@@ -46,7 +50,8 @@ class DecisionInput:
     rpo_s: float
     canary_age_ms: int | None
     candidate_site_role: str | None
-    third_observer: bool
+    votes: Tally = ALONE
+    third_observers: tuple[str, ...] = ()
     auto_refusals: tuple[str, ...] = ()
     approved: bool = False
     approval: ApprovalState | None = None
@@ -113,12 +118,7 @@ def _observer(given: DecisionInput) -> GateResult:
 
 
 def _quorum(given: DecisionInput) -> GateResult:
-    vetoed = given.diagnosis.code == "PrimaryPartitioned"
-    inputs = {"vetoed_by_replica": vetoed}
-    if vetoed:
-        text = "a replica still hears the primary: it vetoes (P14)"
-        return GateResult("observers", False, text, "S6", inputs=inputs)
-    return GateResult("observers", True, "one controller; no replica contradicts it", "S6", inputs=inputs)
+    return observers_gate(given.diagnosis, given.votes)
 
 
 def _diagnosis(given: DecisionInput) -> GateResult:
@@ -206,19 +206,7 @@ def _rpo(given: DecisionInput) -> GateResult:
 
 
 def _dr(given: DecisionInput) -> GateResult:
-    inputs = {
-        "candidate_site_role": given.candidate_site_role,
-        "third_observer": given.third_observer,
-        "approved": given.approved,
-    }
-    if given.candidate_site_role != "dr":
-        return GateResult("dr", True, "the candidate is not at the DR site", "S9", inputs=inputs)
-    if given.third_observer:
-        return GateResult("dr", True, "observed from a third place", "S9", inputs=inputs)
-    if given.approved:
-        return GateResult("dr", True, "a person approved the DR site", "S9", inputs=inputs)
-    text = "DR site without an observer in a third place: a person decides"
-    return GateResult("dr", False, text, "S9", asks=True, inputs=inputs)
+    return dr_gate(given.candidate_site_role, given.third_observers, approved=given.approved)
 
 
 def _approval(given: DecisionInput) -> GateResult:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Final
 
 from controller.findings import Finding, against, bad_for_s, supports
+from controller.partition_rules import seen_by_others
+from controller.tally import lost_here
 from controller.views import MemberView, ServiceView
 from model.diagnosis import Evidence, Stance
 from model.health import DISK_FULL_BYTES, Health, ProbeState
@@ -38,6 +40,11 @@ def went_back(view: ServiceView, now_s: float) -> Finding | None:
 def disk_full(view: ServiceView, now_s: float) -> Finding | None:
     """A full pg_wal makes the server PANIC, so that it is refused or starting for ever: the volume, or its
     last words, tell why (P16)."""
+    finding = _disk_full_here(view, now_s)
+    return finding if finding is None or not view.elsewhere else seen_by_others(view, finding, now_s)
+
+
+def _disk_full_here(view: ServiceView, now_s: float) -> Finding | None:
     member = view.member(view.primary)
     if member is None or member.pg.health is Health.UNKNOWN:
         return None
@@ -83,9 +90,14 @@ def _full_volume(member: MemberView, now_s: float) -> list[Evidence]:
 
 
 def down(view: ServiceView, now_s: float) -> Finding | None:
-    """The primary is out, as detection has it; what it is depends on who still hears it, and how it went."""
+    """The primary is out; what it is depends on who still hears it, and how it went."""
+    finding = _down_here(view, now_s)
+    return finding if finding is None or not view.elsewhere else seen_by_others(view, finding, now_s)
+
+
+def _down_here(view: ServiceView, now_s: float) -> Finding | None:
     member = view.member(view.primary)
-    if member is None or not (member.pg.health is Health.DOWN or _canary_saw_the_crash(view, member)):
+    if member is None or not lost_here(view, member):
         return None
     state = member.pg
     evidence = [supports(f"{member.name}: {state.why}", state, now_s)]
@@ -110,20 +122,6 @@ def down(view: ServiceView, now_s: float) -> Finding | None:
 
 def _lost(code: str, member: MemberView, evidence: list[Evidence]) -> Finding:
     return Finding(code, member.name, True, tuple(evidence), _both(member))
-
-
-def _canary_saw_the_crash(view: ServiceView, member: MemberView) -> bool:
-    """Enough refusals; the probe held no connection just then, but the canary's ended without a word."""
-    state, canary = member.pg, member.canary
-    return (
-        state.health is Health.SUSPECT
-        and _failure(state) is Failure.REFUSED
-        and state.refusals >= view.profile.refusals
-        and state.restarting_s is None
-        and canary is not None
-        and canary.closed_s is not None
-        and canary.restarting_s is None
-    )
 
 
 def _still_writes(view: ServiceView, member: MemberView, now_s: float) -> bool:

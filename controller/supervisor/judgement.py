@@ -17,6 +17,7 @@ from controller.gates import DecisionInput
 from controller.supervisor.consent import Question, consent
 from controller.supervisor.knowledge import Knowledge
 from controller.supervisor.ledger import Ledger
+from controller.tally import tally, third_places
 from controller.views import ServiceView
 from model.decision import Decision
 from model.diagnosis import Diagnosis
@@ -117,6 +118,7 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
     rule = case.rule
     approval = approval_of(ledger, rule, outlook, around.wall_ns)
     seen = view.member(ledger.primary)
+    votes = tally(view, now_s)
     return DecisionInput(
         service=service.name,
         diagnosis=outlook.diagnosis,
@@ -136,7 +138,10 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
         candidate_site_role=(
             estate.site_of(service.members[candidate.name]).role.value if candidate is not None else None
         ),
-        third_observer=False,
+        votes=votes,
+        third_observers=third_places(
+            votes, seen.site if seen is not None else None, candidate.site if candidate is not None else None
+        ),
         auto_refusals=tuple(refusals_of_act(service, view, knowledge.impostors.members)),
         approved=approval is not None and approval.standing is Standing.GRANTED,
         approval=approval,

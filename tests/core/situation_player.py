@@ -9,6 +9,11 @@ A situation is written for people who run databases: what each probe saw when, a
     members: {pg3: {site_role: dr, facts: {…}}}   # fields of MemberView; facts of every good reading
     around: {mode: observe, …}     # fields of DecisionInput; of them
       approval: {level: II, persons: 2, approvers: [wang, ada], given: [wang], refused: …, left_s: 60}
+    observers:                     # several: the first is the one that judges, and has `seen`
+      ops1: {site: a}
+      ops2: {site: b, seen: [0.10..3.00/0.25+0.50 pg1 silent]}   # what this one saw, on our clock
+      ops3: {site: w, like: true}  # sees what we see; sane, why: what it says of itself (default: true)
+      ops4: {site: b, until: -2.0} # nothing comes from it that it saw later
     seen:
       - 0.00 pg1 closed
       - 0.02..0.08/0.02 pg1 refused            # several: first..last/step
@@ -18,14 +23,14 @@ A situation is written for people who run databases: what each probe saw when, a
     expect:
       - {at: 0.09, code: PrimaryProcessDown, verb: act, candidate: pg2}
 
-Members that `seen` does not name go on answering until the moment that is judged; a primary that it names has
-no canary but the one that is written down. Times are seconds; 0.0 is when the trouble begins.
+Members that a `seen` does not name go on answering until the moment that is judged; a primary that it names
+has no canary but the one that is written down. Times are seconds; 0.0 is when the trouble begins.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +44,8 @@ from controller.detect import age, fold
 from controller.diagnose import diagnose
 from controller.flapping import described
 from controller.gates import DecisionInput
-from controller.views import CANARY, PG, MemberView, ServiceView
+from controller.tally import tally, third_places
+from controller.views import CANARY, PG, MemberView, ObserverView, ServiceView
 from model.decision import Decision
 from model.diagnosis import Diagnosis
 from model.health import PROFILES, ProbeState, Profile
@@ -84,6 +90,10 @@ class Situation:
             "system_identifier": SYSTEM,
             **service,
         }
+        self.seen: list[str] = list(described.get("seen", []))
+        self.observers = dict(described.get("observers", {}))
+        for own in list(self.observers)[:1]:
+            self.view_fields.update(observer=own, observer_site=self.observers.pop(own)["site"])
         marks = self.view_fields.get("high_water", {})
         self.view_fields["high_water"] = {m: tuple(mark) for m, mark in marks.items()}
         told = described.get("members", {})
@@ -96,25 +106,49 @@ class Situation:
     def judge(self, expected: Mapping[str, Any]) -> Judged:
         now_s = ORIGIN_S + expected["at"]
         view = self.view(now_s, expected.get("vetoes", []))
-        diagnosis = diagnose(view, now_s)
-        members = positions(view)
-        around = {**self.described.get("around", {}), **expected.get("around", {})}
-        given = _decision_input(view, diagnosis, members, around)
-        return Judged(view, diagnosis, decide(given))
+        return judge(view, now_s, {**self.described.get("around", {}), **expected.get("around", {})})
 
     def view(self, now_s: float, vetoes: list[str]) -> ServiceView:
-        states: dict[tuple[str, str], ProbeState] = {}
-        for seen in sorted(self._observations(now_s), key=lambda o: o.ended_s):
-            key = (seen.target, seen.probe)
-            before = states.get(key, ProbeState(seen.target, seen.probe))
-            states[key] = fold(before, seen, self.profile)
-        aged = {key: age(state, now_s, self.profile) for key, state in states.items()}
+        aged = self._folded(self._observations(now_s, self.seen, canary=True), now_s)
         return ServiceView(
             name="orders",
             profile=self.profile,
             primary=self.primary,
             members=[self._member(name, aged, name in vetoes) for name in self.members],
+            elsewhere=tuple(self._elsewhere(name, now_s, **told) for name, told in self.observers.items()),
             **self.view_fields,
+        )
+
+    def _folded(self, seen: Iterable[Observation], now_s: float) -> dict[tuple[str, str], ProbeState]:
+        states: dict[tuple[str, str], ProbeState] = {}
+        for observation in sorted(seen, key=lambda o: o.ended_s):
+            key = (observation.target, observation.probe)
+            before = states.get(key, ProbeState(*key))
+            states[key] = fold(before, observation, self.profile)
+        return {key: age(state, now_s, self.profile) for key, state in states.items()}
+
+    def _elsewhere(
+        self,
+        name: str,
+        now_s: float,
+        *,
+        site: str,
+        seen: Iterable[str] = (),
+        like: bool = False,
+        until: float | None = None,
+        sane: bool | None = True,
+        why: str = "",
+    ) -> ObserverView:
+        until_s = now_s if until is None else min(now_s, ORIGIN_S + until)
+        lines = [text for text in self.seen if "/canary" not in text] if like else list(seen)
+        states = self._folded(self._observations(until_s, lines, canary=False), now_s)
+        return ObserverView(
+            name,
+            site,
+            sane,
+            why,
+            members={m: states.get((m, PG)) or ProbeState(m, PG) for m in self.members},
+            hosts={m: {p: s for (of, p), s in states.items() if of == m and p != PG} for m in self.members},
         )
 
     def _member(self, name: str, states: Mapping[tuple[str, str], ProbeState], vetoes: bool) -> MemberView:
@@ -136,28 +170,30 @@ class Situation:
 
     # --- observations
 
-    def _observations(self, now_s: float) -> Iterator[Observation]:
-        lines = [m for text in self.described.get("seen", []) for m in [_LINE.fullmatch(str(text))]]
+    def _observations(self, now_s: float, seen: Iterable[str], *, canary: bool) -> Iterator[Observation]:
+        """canary: only the one that leads writes it."""
+        lines = [m for text in seen for m in [_LINE.fullmatch(str(text))]]
         if None in lines:
             raise ValueError(f"a line of `seen` can't be read in {self.described.get('what')!r}")
         told = {(m["member"], m["probe"]) for m in lines if m}
         named = {member for member, _probe in told}
         if self.described.get("calm", True):
-            yield from self._calm(now_s, told, named)
+            yield from self._calm(now_s, told)
+            yield from self._canaries(now_s, named) if canary else ()
         for match in lines:
             if match is not None:
                 yield from (o for o in self._line(match) if o.ended_s <= now_s + 1e-9)
 
-    def _calm(
-        self, now_s: float, told: set[tuple[str, str | None]], named: set[str]
-    ) -> Iterator[Observation]:
+    def _calm(self, now_s: float, told: set[tuple[str, str | None]]) -> Iterator[Observation]:
         """Everybody answers for 3 s, and goes on answering where nothing else is told."""
         for member in self.members:
-            until_s = ORIGIN_S if (member, None) in told else now_s
+            until_s = min(ORIGIN_S, now_s) if (member, None) in told else now_s
             yield from (self._good(member, PG, at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
             if (member, "icmp") in told or self.members[member].get("ping"):
-                until_s = ORIGIN_S if (member, "icmp") in told else now_s
+                until_s = min(ORIGIN_S, now_s) if (member, "icmp") in told else now_s
                 yield from (self._good(member, "icmp", at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
+
+    def _canaries(self, now_s: float, named: set[str]) -> Iterator[Observation]:
         if self.primary in self.members:
             until_s = ORIGIN_S if self.primary in named else now_s
             times = _times(ORIGIN_S - 3, until_s, self.profile.canary_interval_s)
@@ -208,11 +244,18 @@ def _times(first_s: float, last_s: float, step_s: float) -> Iterator[float]:
         number += 1
 
 
+def judge(view: ServiceView, now_s: float, around: Mapping[str, Any]) -> Judged:
+    diagnosis = diagnose(view, now_s)
+    given = _decision_input(view, diagnosis, positions(view), around, now_s)
+    return Judged(view, diagnosis, decide(given))
+
+
 def _decision_input(
-    view: ServiceView, diagnosis: Diagnosis, members: list[Any], around: Mapping[str, Any]
+    view: ServiceView, diagnosis: Diagnosis, members: list[Any], around: Mapping[str, Any], now_s: float
 ) -> DecisionInput:
     choice = choose(members)
     candidate, primary = view.member(choice.candidate), view.member(view.primary)
+    votes = tally(view, now_s)
     given: dict[str, Any] = {
         "service": view.name,
         "diagnosis": diagnosis,
@@ -230,17 +273,21 @@ def _decision_input(
         "rpo_s": view.rpo_s,
         "canary_age_ms": None,
         "candidate_site_role": "dr" if candidate and candidate.at_dr else "standby",
-        "third_observer": False,
+        "votes": votes,
+        "third_observers": third_places(
+            votes, primary.site if primary else None, candidate.site if candidate else None
+        ),
         "flapping": described(primary.pg) if primary else None,
         **around,
     }
-    given["auto_refusals"] = tuple(given.get("auto_refusals", ()))
     if "approval" in given:
         state = _approval(given["approval"])
         given |= {
             "approval": state,
             "approved": state is not None and state.standing is Standing.GRANTED,
         }
+    for listed in ("auto_refusals", "third_observers"):
+        given[listed] = tuple(given.get(listed, ()))
     return DecisionInput(**given)
 
 

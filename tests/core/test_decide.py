@@ -57,7 +57,6 @@ GOOD = DecisionInput(
     rpo_s=0.0,
     canary_age_ms=None,
     candidate_site_role="standby",
-    third_observer=False,
 )
 UNPROVEN = Proof(False, "needs 2 readable", 2, ("pg2",), None)
 
@@ -224,7 +223,7 @@ INPUTS = st.fixed_dictionaries(
         "rpo_s": st.sampled_from([0.0, 5.0]),
         "canary_age_ms": st.sampled_from([None, 10, 9000]),
         "candidate_site_role": st.sampled_from([None, "standby", "dr"]),
-        "third_observer": st.booleans(),
+        "third_observers": st.sampled_from([(), ("ops3",)]),
         "auto_refusals": st.sampled_from([(), ("`*`",)]),
         "approved": st.booleans(),
         "primary_was_seen": st.booleans(),

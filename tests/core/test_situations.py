@@ -15,8 +15,12 @@ SITUATIONS = sorted((Path(__file__).parent / "situations").glob("*.yaml"))
 # Codes for which no situation can be told: none.
 _KEYS = frozenset(
     {"at", "code", "member", "confirmed", "level", "verb", "runbook", "candidate", "gate", "would", "t0"}
-    | {"first_bad", "vetoes", "around", "against", "reason"}
+    | {"first_bad", "vetoes", "around", "against", "reason", "votes"}
 )
+
+
+# Expected, and compared in a way of their own.
+_BESIDE = ("at", "vetoes", "around", "against", "reason", "votes")
 
 
 def _said(judged: Judged, key: str) -> Any:
@@ -53,7 +57,7 @@ def _since_origin(at_s: float | None) -> float | None:
 
 def _check(expected: Mapping[str, Any], judged: Judged) -> None:
     assert set(expected) <= _KEYS, f"unknown keys {set(expected) - _KEYS}"
-    plain = {k: v for k, v in expected.items() if k not in ("at", "vetoes", "around", "against", "reason")}
+    plain = {k: v for k, v in expected.items() if k not in _BESIDE}
     # Whoever does not say otherwise means a diagnosis that is settled.
     plain.setdefault("confirmed", expected.get("code") != "PrimarySuspect")
     said = {key: _said(judged, key) for key in plain}
@@ -62,6 +66,9 @@ def _check(expected: Mapping[str, Any], judged: Judged) -> None:
     if "against" in expected:
         against = "; ".join(e.text for e in judged.diagnosis.evidence if not e.supports)
         assert expected["against"] in against
+    if "votes" in expected:
+        inputs = next(g.inputs for g in judged.decision.gates if g.name == "observers")
+        assert {how: inputs[how] for how in expected["votes"]} == expected["votes"], evidence
     if "reason" in expected:
         assert expected["reason"] in judged.decision.reason
 

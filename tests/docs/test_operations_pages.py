@@ -43,7 +43,7 @@ def test_the_page_of_holds_is_current() -> None:
 
 def test_every_code_and_every_gate_has_advice() -> None:
     assert set(CODE_ADVICE) == set(CODES)
-    source = (ROOT / "controller" / "gates.py").read_text(encoding="utf-8")
+    source = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "controller").glob("*gates.py"))
     source += (ROOT / "controller" / "supervisor" / "switch_gates.py").read_text(encoding="utf-8")
     gates = set(re.findall(r'GateResult\(\s*"([a-z]+)"', source))
     assert gates
