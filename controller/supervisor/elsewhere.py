@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from config.schema import Estate, Service
 from controller.detect import fold
+from controller.news import is_news
 from controller.supervisor.states import States
 from controller.views import PG, ObserverView
 from model.health import ProbeState
@@ -45,20 +46,25 @@ class Elsewhere:
         """Whether we saw it ourselves. Where nobody else is declared, nobody else can have."""
         return not self._others or observer == self._own
 
-    def observe(self, seen: Observation) -> bool:
-        """False: by nobody that is declared, so that it counts for nothing."""
-        other = self._others.get(seen.observer)
-        if other is None:
-            return False
-        state = other.states.get(seen.target, seen.probe) or ProbeState(seen.target, seen.probe)
-        other.states.put(fold(state, seen, self._service.detection))
-        return True
+    def declares(self, observer: str) -> bool:
+        return observer in self._others
 
-    def health(self, observer: str, sane: bool | None, why: str, at_s: float) -> None:
-        """What it says of itself; what it said before that, and comes later, is passed over."""
+    def observe(self, seen: Observation) -> bool:
+        """By one that is declared. Is it news, so that the service is to be judged at once?"""
+        other = self._others[seen.observer]
+        before = other.states.get(seen.target, seen.probe)
+        state = fold(before or ProbeState(seen.target, seen.probe), seen, self._service.detection)
+        other.states.put(state)
+        return is_news(before, state)
+
+    def health(self, observer: str, sane: bool | None, why: str, at_s: float) -> bool:
+        """What it says of itself; what it said before that, and comes later, is passed over. Is it news?"""
         other = self._others.get(observer)
-        if other is not None and (other.told_s is None or at_s >= other.told_s):
-            other.sane, other.why, other.told_s = sane, why, at_s
+        if other is None or (other.told_s is not None and at_s < other.told_s):
+            return False
+        news = other.told_s is None or sane is not other.sane
+        other.sane, other.why, other.told_s = sane, why, at_s
+        return news
 
     def views(self, now_s: float) -> tuple[ObserverView, ...]:
         """In the order of the estate."""

@@ -73,9 +73,10 @@ class Knowledge:
         so that it is to be judged at once?"""
         if self.elsewhere.is_own(seen.observer):
             return self._observe(seen, primary)
-        if self.elsewhere.observe(seen):
-            self._keep(seen)
-        return True
+        if not self.elsewhere.declares(seen.observer):
+            return False  # it counts for nothing
+        self._keep(seen)
+        return self.elsewhere.observe(seen)
 
     def _observe(self, seen: Observation, primary: str | None) -> bool:
         key = (seen.target, seen.probe)

@@ -114,8 +114,8 @@ class Supervisor:
 
     def observer_elsewhere(self, name: str, sane: bool | None, why: str, at_s: float) -> None:
         """What another observer says of its own network and of itself. at_s: when, on our monotonic clock."""
-        self.knowledge.elsewhere.health(name, sane, why, at_s)
-        self._wake.set()
+        if self.knowledge.elsewhere.health(name, sane, why, at_s):
+            self._wake.set()
 
     def wake(self) -> None:
         """Take a turn now."""

@@ -122,3 +122,19 @@ def test_others_are_told_with_their_places_in_the_order_of_the_estate(told: Told
     view = told.knowledge.view("pg1", 1.0)
     assert (view.observer, view.observer_site) == ("ops1", "dc1")
     assert [(o.name, o.site) for o in view.elsewhere] == [("ops2", "dc2"), ("ops3", "far")]
+
+
+def test_only_news_of_others_is_judged_at_once(told: Told) -> None:
+    def seen(observer: str, at_s: float, failure: Failure | None = None) -> bool:
+        outcome = Outcome.SUCCEEDED if failure is None else Outcome.FAILED
+        return told.knowledge.observe(
+            Observation(f"{SERVICE}/pg1", PG, observer, outcome, at_s, at_s, at_s, failure, "", {}), "pg1"
+        )
+
+    assert seen("ops2", 1.0)
+    assert not seen("ops2", 1.5)
+    assert seen("ops2", 2.0, Failure.REFUSED)
+    assert not seen("stranger", 2.0)
+    health = told.knowledge.elsewhere.health
+    said = [health("ops2", sane, "why", at_s) for at_s, sane in ((1.0, True), (1.5, True), (2.0, False))]
+    assert said == [True, False, True]
