@@ -45,7 +45,6 @@ class Audit:
         self._highest: dict[tuple[str, str], tuple[Branch, int]] = {}
         self._acked_on: dict[str, dict[Branch, int]] = {}
         self._epochs: dict[tuple[str, str], int] = {}
-        self.loosened: set[str] = set()
 
     def broken(self, rule: str, what: str) -> None:
         self.violations.append(Violation(rule, self._world.timeline.now_s, what))
@@ -61,9 +60,11 @@ class Audit:
 
     def acknowledged(self, server: Postgres, write: Write) -> None:
         """By the server; its client may never hear of it."""
+        if write.branch.system != self._world.system_of(server.service):
+            return  # a stranger's data: no copy of this service, and never followed
         self.acked_count[server.service] += 1
         service = self._world.estate.services[server.service]
-        if service.objectives.rpo > 0 or server.service in self.loosened:
+        if service.objectives.rpo > 0 or server.service in self.overridden:
             return
         others = self._world.servers(server.service)
         if not any(o is not server and has(o.branch, o.flush_lsn, write) for o in others):
@@ -72,6 +73,8 @@ class Audit:
 
     def heard(self, service: str, write: Write) -> None:
         """A client was told that its write is there."""
+        if write.branch.system != self._world.system_of(service):
+            return
         self.acked.append((service, write))
         known = self._acked_on.setdefault(service, {})
         known[write.branch] = max(known.get(write.branch, 0), write.lsn)
@@ -102,7 +105,7 @@ class Audit:
             return
         self._may_touch(server, backend, "pg_promote")
         service = self._world.estate.services[server.service]
-        if server.service in self.overridden or server.service in self.loosened:
+        if server.service in self.overridden:
             return
         self._fenced(server)
         if service.objectives.rpo == 0:
@@ -134,6 +137,8 @@ class Audit:
         """Nobody else may be able to acknowledge a write that the candidate lacks (S2)."""
         for other in self._world.servers(candidate.service):
             if other is candidate or other.in_recovery or not other.running or not other.host.up:
+                continue
+            if other.branch.system != candidate.branch.system:
                 continue
             if can_confirm(other) and not has(candidate.branch, candidate.flush_lsn, _last(other)):
                 self.broken("S2", f"{candidate.name} is promoted while {other.name} can acknowledge writes")

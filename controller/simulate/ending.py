@@ -131,6 +131,19 @@ async def _acknowledge(supervisor: Supervisor) -> None:
 # --- judging
 
 
+def excuse(scene: Scene, service: str) -> str | None:
+    """Why redundancy may be missing in the end, though a person has helped; None: it may not be."""
+    declared = scene.world.estate.services[service]
+    if service in scene.world.audit.overridden:
+        return "somebody else made another member primary"
+    if declared.mode.value == "observe":
+        return "mode is observe"
+    if not scene.world.traits.access:
+        return "no node access: members are brought back by hand"
+    systems = {s.branch.system for s in scene.world.servers(service)}
+    return "a member holds another system's data" if len(systems) > 1 else None
+
+
 def _judge_hold(scene: Scene, ending: Ending) -> None:
     """It did not settle by itself: was it right to leave it?"""
     for name, supervisor in scene.controller.supervisors.items():
@@ -199,7 +212,7 @@ def _judge(scene: Scene, ending: Ending) -> None:
             audit.broken("internal", f"{error.get('message')}: {error.get('exception')!r}")
     for name, supervisor in scene.controller.supervisors.items():
         servers = world.servers(name)
-        serving = [s for s in servers if _serves(s)]
+        serving = [s for s in servers if _serves(s) and s.branch.system == world.system_of(name)]
         if len(serving) > 1 and name not in audit.overridden:
             audit.broken("S2", f"{', '.join(s.name for s in serving)} accept writes at the same time")
         survivor = serving[0] if len(serving) == 1 else None
@@ -209,8 +222,10 @@ def _judge(scene: Scene, ending: Ending) -> None:
                 ending.lost += len(lost)
                 audit.broken("S3", f"{len(lost)} acknowledged writes are not on {survivor.name}")
         _judge_journal(scene, name, ending)
-        if not ending.settled and not ending.held:
-            ending.held = str(supervisor.judged and supervisor.judged.diagnosis.code)
+        if not ending.settled and excuse(scene, name) is None:
+            judged = supervisor.judged
+            code = judged.diagnosis.code if judged is not None else "not judged"
+            audit.broken("recovery", f"{name} has not recovered, though a person has helped: {code}")
     ending.acked = len(audit.acked)
     ending.recovered = ending.settled
     ending.violations = list(audit.violations)

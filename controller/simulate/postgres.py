@@ -184,6 +184,8 @@ class Postgres:
         self.process = Process.UP
         self.started_s = self.world.timeline.now_s
         self.world.audit.came_up(self)
+        for other in self.world.servers(self.service):
+            other.standby.upstream_restarted(self)
         if self.in_recovery:
             self.standby.started()
 

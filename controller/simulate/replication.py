@@ -21,6 +21,10 @@ PROMOTE_S: Final = (0.02, 0.15)
 BANDWIDTH: Final = 25_000_000
 # wal_receiver_timeout and wal_sender_timeout.
 SILENCE_S: Final = 60.0
+# wal_receiver_status_interval: a receiver whose upstream has been started anew gets a reset for an answer.
+STATUS_S: Final = 10.0
+# A connection that nothing answers is tried anew after so long: SYN is sent again in growing steps.
+CONNECT_S: Final = 8.0
 _CONNINFO: Final = "primary_conninfo"
 _DELAY: Final = "recovery_min_apply_delay"
 
@@ -71,7 +75,10 @@ class Stream:
         self.shipped_lsn = lsn
 
         def arrive() -> None:
-            down.do(lambda: down.standby.received(self, branch, lsn))
+            if down.standby.stream is self:
+                down.do(lambda: down.standby.received(self, branch, lsn))
+            else:  # that receiver is long gone: a reset
+                self.downstream_ended(silent=False)
 
         if backlog_s > 0.001:
             up.later(backlog_s, lambda: up.world.network.send(up.host.name, down.host.name, arrive))
@@ -294,6 +301,18 @@ class Standby:
             )
 
         world.network.send(server.host.name, upstream.host.name, asked)
+        server.later(CONNECT_S, lambda: self._unanswered(attempt))
+
+    def _unanswered(self, attempt: int) -> None:
+        if attempt == self._attempt and self.connecting:
+            self._try()
+
+    def upstream_restarted(self, upstream: Postgres) -> None:
+        """Its old connection is unknown there: the next status report is answered by a reset."""
+        stream, server = self.stream, self._server
+        if stream is not None and stream.upstream is upstream and stream not in upstream.senders:
+            share = server.world.chance.quick(server.host.number, server.world.timeline.now_s)
+            server.later(STATUS_S * share, lambda: self.stream_ended(stream))
 
     def _admitted(self, upstream: Postgres) -> Stream | None:
         """A server that is of another history, or ahead, is refused."""

@@ -46,6 +46,7 @@ class World:
         self.disk_bytes = DISK_BYTES
         self.node_access = self.traits.access
         self._pid = 1000
+        self._systems: dict[str, str] = {}
         self._servers: dict[tuple[str, str], Postgres] = {}
         self._at: dict[tuple[str, str], Postgres] = {}
         self._on: dict[str, list[Postgres]] = {}
@@ -63,6 +64,10 @@ class World:
         return self._pid
 
     # --- finding servers
+
+    def system_of(self, service: str) -> str:
+        """The system identifier of its data."""
+        return self._systems[service]
 
     def server(self, service: str, member: str) -> Postgres:
         return self._servers[service, member]
@@ -88,6 +93,7 @@ class World:
     def _build(self, service: Service) -> None:
         number = 7_000_000_000_000_000_000 + len(self._servers)
         branch = Branch(str(number), 1)
+        self._systems[service.name] = branch.system
         home = next(m for m in service.members.values() if m.role == "primary")
         for member in service.members.values():
             host = self.network.hosts[member.node]
