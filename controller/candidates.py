@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.views import MemberView, ServiceView
-from model.lsn import Position, format_lsn
+from model.lsn import Position, format_lsn, may_be_invented
 from model.quorum import MemberPosition
 
 # What a new primary needs in its first seconds, before anybody can look: four WAL segments of 16 MiB.
 ROOM_BYTES = 64 * 1024 * 1024
-# WAL segments have 1 MiB or more. After a restart without its primary, a standby says that it received up
-# to a segment's start, above the data that it has (P3).
-SMALLEST_SEGMENT = 1024 * 1024
 
 
 def positions(
@@ -69,12 +66,12 @@ def _not_counted(view: ServiceView, member: MemberView, mark: tuple[int, int] | 
 
 
 def unsettled(facts: Mapping[str, object]) -> bool:
-    """Its position is a segment's start that it has not replayed: it may have less than it says (P3). Such a
-    reading proves nothing, and must raise no high-water mark."""
+    """Its position is a segment's start that it has not replayed, and it has not finished replaying: it may
+    have less than it says (P3). Such a reading proves nothing, and must raise no high-water mark."""
     received, replayed = facts.get("receive_lsn"), facts.get("replay_lsn")
-    if not isinstance(received, int) or received == 0 or received % SMALLEST_SEGMENT:
+    if not isinstance(received, int) or facts.get("replay_idle") is True:
         return False
-    return received > (replayed if isinstance(replayed, int) else 0)
+    return may_be_invented(received, replayed if isinstance(replayed, int) else None)
 
 
 def _no_candidate(member: MemberView) -> str | None:

@@ -21,6 +21,7 @@ _MOVING: Final = frozenset(
         "flush_lsn",
         "position",
         "receive_lsn",
+        "replay_idle",
         "replay_lsn",
         "standbys",
         "wal_free_bytes",

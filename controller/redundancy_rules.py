@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from controller.findings import Finding, supports
+from controller.following import why_not_confirming
 from controller.views import MemberView, ServiceView
 from model.health import Health
 from model.observation import Failure
@@ -74,13 +75,19 @@ def standby_down(view: ServiceView, now_s: float) -> Finding | None:
 
 def standby_detached(view: ServiceView, now_s: float) -> Finding | None:
     for member in view.standbys:
-        if member.fresh and member.facts.get("in_recovery") is True and not member.facts.get("walreceiver"):
-            evidence = [supports(f"{member.name} has no WAL receiver", member.pg, now_s)]
+        if member.fresh and member.facts.get("in_recovery") is True and (why := _detached(view, member)):
+            evidence = [supports(f"{member.name} {why}", member.pg, now_s)]
             if member.mendable:
                 return Finding("StandbyDetached", member.name, True, tuple(evidence))
             evidence.append(supports(f"there is no node access to {member.node}: a person must rejoin it"))
             return Finding("RedundancyLost", member.name, True, tuple(evidence))
     return None
+
+
+def _detached(view: ServiceView, member: MemberView) -> str | None:
+    if not member.facts.get("walreceiver"):
+        return "has no WAL receiver"
+    return why_not_confirming(view, member)
 
 
 def credentials_rejected(view: ServiceView, now_s: float) -> Finding | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 def parse_lsn(text: str) -> int:
@@ -27,3 +28,15 @@ class Position:
 
     def __str__(self) -> str:
         return f"{format_lsn(self.lsn)} (timeline {self.timeline})"
+
+
+# WAL segments have 1 MiB or more.
+SMALLEST_SEGMENT: Final = 1 << 20
+
+
+def may_be_invented(
+    received: int | None, replayed: int | None, segment_bytes: int = SMALLEST_SEGMENT
+) -> bool:
+    """Is `received` a segment's start above what was replayed (POSTGRESQL P3)? A standby that was restarted
+    without its primary says so, while it has less."""
+    return received is not None and received > (replayed or 0) and received % segment_bytes == 0

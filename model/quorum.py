@@ -105,6 +105,14 @@ def without(setting: SyncSetting, name: str) -> SyncSetting:
     return SyncSetting(setting.method, setting.k, names, setting.text)
 
 
+def meant_names(plan: SyncSetting, home: Sequence[str], primary: str) -> list[str]:
+    """Who is to confirm writes while `primary` is primary: `plan` is written for the home primary, which is
+    not in it and takes the place of whoever is primary now. Application names; none if it is asynchronous."""
+    if not plan.synchronous:
+        return []
+    return [n for n in (*plan.names, *home) if n.lower() != primary.lower()]
+
+
 @dataclass(frozen=True, slots=True)
 class MemberPosition:
     """A surviving member as the proof sees it.

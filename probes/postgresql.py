@@ -44,14 +44,13 @@ class PostgresqlProbe(Probe):
 
     Facts: `in_recovery`: it is a standby; `timeline`; `position`, what it has on disk of the log, in bytes
     since its beginning; `current_lsn` and `flush_lsn` of a primary, `receive_lsn` and `replay_lsn` of a
-    standby, likewise; `replay_paused`, `apply_delay_ms`; `walreceiver`, `walreceiver_status`, `sender_host`,
-    `sender_port`: from whom it streams; `standbys`, who streams from it; `sync_names`, its
+    standby, likewise; `replay_paused`, `apply_delay_ms`, `replay_idle`; `walreceiver`, `walreceiver_status`,
+    `sender_host`, `sender_port`: from whom it streams; `standbys`, who streams from it; `sync_names`, its
     synchronous_standby_names; `default_read_only`; `canary_n`, the number in its canary row, null if it can't
     be read; `postmaster_start_us`, to tell restarts apart; `system_identifier`, `server_version_num`,
     `max_wal_senders`, `wal_log_hints`, `data_checksums`; `other_manager` that runs this cluster, null if none
-    is seen; with node access `data_free_bytes`, `data_size_bytes`, `wal_free_bytes` and `wal_size_bytes`.
-
-    How they are read: `probes/postgresql_facts.py`, `probes/disk_space.py`.
+    is seen; with node access `data_free_bytes`, `data_size_bytes`, `wal_free_bytes` and `wal_size_bytes`. How
+    they are read: `probes/postgresql_facts.py`, `probes/disk_space.py`.
     """
 
     type: ClassVar[str] = "postgresql"

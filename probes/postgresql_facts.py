@@ -5,9 +5,10 @@ are bytes since the beginning of the log. Every value is an integer, a text, a b
 
 in_recovery: is it a standby · system_identifier: text · timeline · position: what it has on disk, flushed on
 a primary, greatest(received, replayed) on a standby · current_lsn, flush_lsn: primary only · receive_lsn,
-replay_lsn: standby only (receive_lsn is not monotonic: P3) · replay_paused, apply_delay_ms: P4 · walreceiver:
-a receiver process runs, which an empty pg_stat_wal_receiver does not disprove (P5) · walreceiver_status,
-sender_host, sender_port: what the receiver says · standbys: on a primary, who streams from it · sync_names:
+replay_lsn: standby only (receive_lsn is not monotonic: P3) · replay_paused, apply_delay_ms: P4 ·
+replay_idle: the startup process has replayed all that is there and waits for more · walreceiver: a receiver
+process runs, which an empty pg_stat_wal_receiver does not disprove (P5) · walreceiver_status, sender_host,
+sender_port: what the receiver says · standbys: on a primary, who streams from it · sync_names:
 synchronous_standby_names · default_read_only: default_transaction_read_only · canary_n: number in the canary
 row, null if it can't be read · postmaster_start_us: wall clock of the member, to tell restarts apart ·
 server_version_num, max_wal_senders, wal_log_hints, data_checksums · other_manager: P10.
@@ -16,8 +17,10 @@ server_version_num, max_wal_senders, wal_log_hints, data_checksums · other_mana
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from model.lsn import may_be_invented
 from probes.pg_session import PgSession
 
 _BYTES = "({} - '0/0'::pg_lsn)::bigint"
@@ -54,7 +57,8 @@ SELECT json_build_object(
   'replay_paused', CASE WHEN r.in_recovery THEN pg_get_wal_replay_pause_state() <> 'not paused' END,
   'apply_delay_ms',
     (extract(epoch FROM current_setting('recovery_min_apply_delay')::interval) * 1000)::bigint,
-  'walreceiver', EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
+  'replay_idle', CASE WHEN r.in_recovery THEN a.idle END,
+  'walreceiver', a.receiver,
   'walreceiver_status', w.status,
   'sender_host', w.sender_host,
   'sender_port', w.sender_port,
@@ -65,7 +69,12 @@ SELECT json_build_object(
   'canary_n', (SELECT %s)
 )
 FROM (SELECT pg_is_in_recovery() AS in_recovery) r
-LEFT JOIN pg_stat_wal_receiver w ON true"""
+LEFT JOIN pg_stat_wal_receiver w ON true
+CROSS JOIN (
+  SELECT coalesce(bool_or(backend_type = 'walreceiver'), false) AS receiver,
+    coalesce(bool_or(backend_type = 'startup'
+      AND wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')), false) AS idle
+  FROM pg_stat_activity) a"""
 
 _CANARY = "n FROM public.canary WHERE id = 1"
 _NO_CANARY = "NULL::bigint"
@@ -94,9 +103,19 @@ async def read_facts(session: PgSession, *, canary: bool) -> dict[str, Any]:
     """The facts that may change at any moment. `canary`: its table is there to be read. Raises PgError."""
     [(text,)] = await session.query(_LIGHT % (_CANARY if canary else _NO_CANARY))
     facts: dict[str, Any] = json.loads(text)
-    known = [lsn for lsn in (facts["receive_lsn"], facts["replay_lsn"]) if lsn is not None]
-    facts["position"] = max(known, default=None) if facts["in_recovery"] else facts["flush_lsn"]
+    facts["position"] = standby_position(facts) if facts["in_recovery"] else facts["flush_lsn"]
     return facts
+
+
+def standby_position(facts: Mapping[str, Any]) -> int | None:
+    """What a standby has on disk, in bytes, by its own word: greatest(received, replayed).
+
+    Where the received one may be invented (P3) and nothing is left to be replayed, what it replayed is all.
+    """
+    received, replayed = facts["receive_lsn"], facts["replay_lsn"]
+    if facts["replay_idle"] and may_be_invented(received, replayed):
+        return None if replayed is None else int(replayed)
+    return max((lsn for lsn in (received, replayed) if lsn is not None), default=None)
 
 
 async def read_slow_facts(session: PgSession) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from typing import Final
 from config.schema import Service
 from controller.simulate.audit import Violation, can_confirm
 from controller.simulate.faults import KINDS
-from controller.simulate.postgres import FULL_BYTES, NAMES, Postgres, Process
+from controller.simulate.postgres import NAMES, Postgres, Process
 from controller.simulate.replication import parsed
 from controller.simulate.scene import Scenario, Scene
+from controller.simulate.wal import FULL_BYTES
 from controller.supervisor.supervisor import Supervisor
+from controller.views import PG
 from model import events as ev
+from model.quorum import meant_names
 
 # After the last fault has healed the product gets so long; then a person does what only a person may.
 BY_ITSELF_S: Final = 25.0
@@ -78,7 +81,8 @@ def settled(scene: Scene) -> bool:
         primary = ledger.primary
         if primary is None or not _serves(scene.world.server(name, primary)):
             return False
-        if ledger.retired or any(not _follows(s, primary) for s in scene.world.servers(name)):
+        service = scene.world.estate.services[name]
+        if ledger.retired or any(not _follows(s, primary, service) for s in scene.world.servers(name)):
             return False
     now_s = scene.world.timeline.now_s
     return all(now_s - client.last_acked_s < 1.0 for client in scene.clients)
@@ -88,11 +92,19 @@ def _serves(server: Postgres) -> bool:
     return server.writable and can_confirm(server)
 
 
-def _follows(server: Postgres, primary: str) -> bool:
+def _follows(server: Postgres, primary: str, service: Service) -> bool:
+    """One that has to confirm writes streams from the primary itself; others may cascade."""
     if server.name == primary:
         return True
     stream = server.standby.stream
-    return stream is not None and stream.upstream.name == primary and stream in stream.upstream.senders
+    if stream is None or stream not in stream.upstream.senders:
+        return False
+    if stream.upstream.name == primary:
+        return True
+    plan = parsed(service.postgresql.synchronous_standby_names)
+    home = [m.application_name for m in service.members.values() if m.role == "primary"]
+    meant = meant_names(plan, home, service.members[primary].application_name)
+    return server.application_name not in meant and _follows(stream.upstream, primary, service)
 
 
 # --- a person
@@ -170,6 +182,10 @@ def _could_have(scene: Scene, service: Service, supervisor: Supervisor) -> bool:
     old = world.server(service.name, ledger.primary)
     if old.masked or service.objectives.rpo > 0:
         return False  # an administrator's stop is held; asynchronous services need a fence
+    known = supervisor.knowledge.state(old.name, PG)
+    heard_s = known.last_good_s if known is not None and known.last_good_s is not None else 0.0
+    if scene.controller.loop.time() - world.timeline.now_s + old.stopped_s >= heard_s:
+        return False  # the last that was heard of it: an administrator stops it
     names = old.live.get(NAMES) or old.conf.get(NAMES, "")
     setting = parsed(names) if names else None
     if setting is None or not setting.synchronous:

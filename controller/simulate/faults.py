@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from controller.simulate.postgres import CONNINFO, FULL_BYTES, NAMES, ROOMY_BYTES, Postgres, Process
-from controller.simulate.wal import Branch
+from controller.simulate.postgres import CONNINFO, NAMES, ROOMY_BYTES, Postgres, Process
+from controller.simulate.wal import FULL_BYTES, Branch
 
 if TYPE_CHECKING:
     from controller.simulate.scene import Scene

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from controller.simulate.network import Host
 from controller.simulate.replication import Standby, Stream, confirmed_lsn
-from controller.simulate.wal import Branch, Write
+from controller.simulate.wal import FULL_BYTES, Branch, Write
 
 if TYPE_CHECKING:
     from controller.simulate.world import World
@@ -23,7 +23,6 @@ NAMES: Final = "synchronous_standby_names"
 CONNINFO: Final = "primary_conninfo"
 READ_ONLY: Final = "default_transaction_read_only"
 DELAY: Final = "recovery_min_apply_delay"
-FULL_BYTES: Final = 4 << 20
 ROOMY_BYTES: Final = 40 << 30
 DISK_BYTES: Final = 100 << 30
 # A reload reaches the processes within a millisecond or two.
@@ -85,6 +84,7 @@ class Postgres:
         self.checkpointed: Branch = branch
         self.kept_copy: tuple[Branch, int] | None = None
         self.free_bytes = ROOMY_BYTES
+        self.stopped_s = -1.0  # when an administrator last asked it to stop
         # --- processes
         self.process = Process.DOWN
         self.life = 0
@@ -213,6 +213,7 @@ class Postgres:
         if self.process is Process.STOPPING:
             return
         self.process = Process.STOPPING
+        self.stopped_s = self.world.timeline.now_s
         for backend in list(self.backends.values()):
             self._end_backend(backend, "admin")
         self.waiting.clear()

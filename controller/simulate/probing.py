@@ -20,6 +20,7 @@ from model.health import Profile
 from model.observation import Failure, Observation, Outcome
 from probes.awareness import Awareness
 from probes.base import Probe, Reading
+from probes.postgresql_facts import standby_position
 from probes.scheduler_timing import Pace, own_lag_spoils
 from probes.scheduler_watch import Attempt, Watch
 
@@ -473,7 +474,6 @@ class PingProber(Prober):
 def member_facts(server: Postgres) -> dict[str, Any]:
     """As `probes.postgresql_facts` reads them."""
     standby, recovery = server.standby, server.in_recovery
-    known = [lsn for lsn in (standby.reported_lsn, standby.replay_lsn) if lsn is not None]
     facts: dict[str, Any] = {
         "in_recovery": recovery,
         "system_identifier": server.branch.system,
@@ -482,11 +482,12 @@ def member_facts(server: Postgres) -> dict[str, Any]:
         "flush_lsn": None if recovery else server.flush_lsn,
         "receive_lsn": standby.reported_lsn if recovery else None,
         "replay_lsn": standby.replay_lsn if recovery else None,
-        "position": max(known, default=None) if recovery else server.flush_lsn,
         "replay_paused": standby.paused if recovery else None,
         "apply_delay_ms": int(server.live.get("recovery_min_apply_delay", "0")),
+        "replay_idle": standby.idle if recovery else None,
         "walreceiver": standby.receiver,
         "walreceiver_status": standby.status or None,
+        "sender_host": standby.sender_host,
         "sync_names": server.live.get(NAMES, ""),
         "default_read_only": server.live.get(READ_ONLY) == "on",
         "postmaster_start_us": int(server.started_s * 1e6),
@@ -497,6 +498,7 @@ def member_facts(server: Postgres) -> dict[str, Any]:
         "data_checksums": True,
         "other_manager": server.other_manager,
     }
+    facts["position"] = standby_position(facts) if recovery else server.flush_lsn
     if not recovery:
         facts["standbys"] = [
             {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from controller.simulate.wal import SEGMENT
+from controller.simulate.wal import FULL_BYTES, SEGMENT
 from model.quorum import SyncSetting, parse_synchronous_standby_names
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ SILENCE_S: Final = 60.0
 STATUS_S: Final = 10.0
 # A connection that nothing answers is tried anew after so long: SYN is sent again in growing steps.
 CONNECT_S: Final = 8.0
+# After a start, up to so much is replayed from the last checkpoint, in up to so long.
+_REDO_BYTES: Final = 8 << 20
+_REDO_S: Final = 1.5
 _CONNINFO: Final = "primary_conninfo"
 _DELAY: Final = "recovery_min_apply_delay"
 
@@ -144,7 +147,9 @@ class Standby:
         self.conflict = False
         self.promoting = False
         self.connecting = False
+        self.replaying = False
         self._attempt = 0
+        self._starts = 0
 
     # --- what others see
 
@@ -172,9 +177,20 @@ class Standby:
             return "IPC", "RecoveryConflictSnapshot"
         if self._server.live.get(_DELAY, "0") != "0":
             return "Timeout", "RecoveryApplyDelay"
+        if self.replaying:
+            return "", ""
         if self.stream is not None or self.connecting:
             return "Activity", "RecoveryWalStream"
         return "Timeout", "RecoveryRetrieveRetryInterval"
+
+    @property
+    def idle(self) -> bool:
+        """Replays at once whatever comes, unless it is held up."""
+        return self._server.in_recovery and not self.stuck and not self.replaying
+
+    @property
+    def sender_host(self) -> str | None:
+        return self.stream.upstream.host.name if self.stream is not None else None
 
     # --- life
 
@@ -184,12 +200,31 @@ class Standby:
         self.promoting = False
         self.paused = False
         self.reported_lsn = None
-        self.replay_lsn = server.flush_lsn
+        self._replay_from_the_checkpoint()
         self.followed = server.live.get(_CONNINFO, "")
         if self.followed:
             # Asked for from the start of a segment; until it comes, that is what it says it has (P3).
             self.reported_lsn = (server.flush_lsn // SEGMENT + 1) * SEGMENT
             self._try()
+
+    def _replay_from_the_checkpoint(self) -> None:
+        """Everything on disk is replayed before the startup process listens."""
+        server = self._server
+        chance, now_s = server.world.chance, server.world.timeline.now_s
+        self.replay_lsn = max(
+            0, server.flush_lsn - int(_REDO_BYTES * chance.quick(server.host.number, now_s, 1))
+        )
+        self.replaying = True
+        self._starts += 1
+        start = self._starts
+
+        def done() -> None:
+            if self._starts == start and server.in_recovery:
+                self.replaying = False
+                if not self.stuck:
+                    self.replay_lsn = server.flush_lsn
+
+        server.later(_REDO_S * chance.quick(server.host.number, now_s, 2), done)
 
     def server_ended(self, *, silent: bool) -> None:
         self._attempt += 1
@@ -256,11 +291,12 @@ class Standby:
         if server.branch is not branch:
             server.branch = branch  # type: ignore[assignment]
         if lsn > server.flush_lsn:
-            if server.free_bytes <= 4 << 20:
+            if server.free_bytes <= FULL_BYTES:
+                server.crash()  # its receiver panics
                 return
             server.flush_lsn = lsn
             self.reported_lsn = lsn
-            if not self.stuck:
+            if not self.stuck and not self.replaying:
                 self.replay_lsn = lsn
             for below in server.senders:
                 below.ship()

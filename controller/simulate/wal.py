@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 SEGMENT: Final = 16 << 20
+# No room for another segment is left below this: the disk is as good as full.
+FULL_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -13,6 +13,7 @@ from controller.candidates import positions
 from controller.decide import decide
 from controller.diagnose import diagnose
 from controller.flapping import described
+from controller.following import why_not_following
 from controller.gates import DecisionInput
 from controller.supervisor.consent import Question, consent
 from controller.supervisor.knowledge import Knowledge
@@ -207,14 +208,11 @@ def redundancy_missing(service: Service, ledger: Ledger, view: ServiceView) -> l
     if primary is None or primary.pg.health is not Health.UP or primary.facts.get("in_recovery") is not False:
         return ["no primary that answers"]
     missing = [f"{member} has not rejoined" for member in ledger.retired if member in service.members]
-    timeline = primary.fact_int("timeline")
     for standby in view.standbys:
         if standby.pg.health is not Health.UP:
             missing.append(f"{standby.name}: {standby.pg.why}")
-        elif standby.facts.get("in_recovery") is not True or not standby.facts.get("walreceiver"):
-            missing.append(f"{standby.name} does not stream")
-        elif standby.fact_int("timeline") != timeline:
-            missing.append(f"{standby.name} is on timeline {standby.fact_int('timeline')}, not {timeline}")
+        elif (why := why_not_following(view, standby)) is not None:
+            missing.append(f"{standby.name} {why}")
     if service.objectives.rpo == 0 and not any(s.synchronous for s in view.settings):
         missing.append("replication is not synchronous")
     return missing

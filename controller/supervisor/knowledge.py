@@ -16,10 +16,11 @@ from controller.detect import fold
 from controller.news import is_news
 from controller.supervisor.elsewhere import Elsewhere
 from controller.supervisor.impostors import Impostors
+from controller.supervisor.replicas import Replicas
 from controller.supervisor.settings_history import SettingsHistory
 from controller.supervisor.states import States
 from controller.views import CANARY, PG, MemberView, ServiceView
-from model.health import Health, ProbeState
+from model.health import ProbeState
 from model.observation import Observation, Outcome
 from model.quorum import SyncSetting, without
 
@@ -27,15 +28,6 @@ from model.quorum import SyncSetting, without
 KEPT_S = 300.0
 # Acknowledged canaries whose times are kept: enough to tell the age of a replica's data for minutes.
 KEPT_CANARIES = 4096
-
-
-@dataclass(slots=True)
-class Replica:
-    """What a standby showed since the primary fell under suspicion (P14). Times are monotonic seconds."""
-
-    suspected_s: float
-    mark: int | None = None
-    advanced_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -53,7 +45,7 @@ class Knowledge:
     _states: States = field(init=False)
     _kept: deque[Observation] = field(default_factory=deque)
     _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
-    _replicas: dict[str, Replica] = field(default_factory=dict)
+    _replicas: Replicas = field(default_factory=Replicas)
     impostors: Impostors = field(default_factory=Impostors)
     elsewhere: Elsewhere = field(init=False)
     _expected: str | None = None
@@ -109,7 +101,7 @@ class Knowledge:
         self._states.drop(*key)
         self._forgotten_s[key] = at_s
         if probe == PG:
-            self._replicas.pop(member, None)
+            self._replicas.forget(member)
 
     def recall_crash(self, member: str, at_s: float) -> None:
         """The end of its connections was seen before this process was there. Any sign of life clears it."""
@@ -196,10 +188,11 @@ class Knowledge:
         """The one of the turn before, if nothing in it has changed."""
         probes = self._states.aged(target, now_s)
         node_probes = self._states.aged(f"node/{member.node}", now_s)
-        received = bool(
-            self._replicas
-            and member.name != primary
-            and self._still_receives(member.name, now_s, self.service.detection.interval_s)
+        received = member.name != primary and self._replicas.receives(
+            member.name,
+            self.state(primary, PG) if primary else None,
+            now_s,
+            self.service.detection.interval_s,
         )
         before = self._views.get(member.name)
         if (
@@ -247,8 +240,10 @@ class Knowledge:
                 self.settings = self.settings.read(text, int(seen.ended_s * 1e9))
             others = [m for m in self.service.members.values() if m.name != member]
             self.impostors.primary_read(seen, others, self._last_good())
+            self._replicas.forget(member)
+        else:
+            self._replicas.read(member, seen)
         self._raise_high_water(member, seen)
-        self._watch_replica(member, seen, primary)
 
     def _last_good(self) -> dict[str, Observation]:
         states = {m: self.state(m, PG) for m in self.service.members}
@@ -260,35 +255,6 @@ class Knowledge:
         timeline, position = seen.facts.get("timeline"), seen.facts.get("position")
         if isinstance(timeline, int) and isinstance(position, int):
             self.high_water[member] = max(self.high_water.get(member, (0, 0)), (timeline, position))
-
-    def _watch_replica(self, member: str, seen: Observation, primary: str | None) -> None:
-        """Positions count only from readings that both began after the suspicion of the primary."""
-        suspected_s = self._suspected_since_s(primary)
-        if member == primary or suspected_s is None or seen.started_s <= suspected_s:
-            self._replicas.pop(member, None)
-            return
-        position = seen.facts.get("position")
-        if not isinstance(position, int):
-            return
-        replica = self._replicas.get(member)
-        if replica is None or replica.suspected_s != suspected_s:
-            replica = self._replicas[member] = Replica(suspected_s)
-        if replica.mark is not None and position > replica.mark:
-            replica.advanced_s = seen.ended_s
-        replica.mark = position
-
-    def _suspected_since_s(self, primary: str | None) -> float | None:
-        state = self.state(primary, PG) if primary else None
-        return None if state is None or state.health is Health.UP else state.first_bad_s
-
-    def _still_receives(self, member: str, now_s: float, interval_s: float) -> bool:
-        """An advance within two intervals: what a receiver had buffered of a dead primary is long on disk."""
-        replica = self._replicas.get(member)
-        return (
-            replica is not None
-            and replica.advanced_s is not None
-            and (now_s - replica.advanced_s < 2 * interval_s)
-        )
 
 
 @lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.schema import Estate, Service
+from controller.following import why_not_following
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
 from controller.views import MemberView, ServiceView
@@ -91,7 +92,7 @@ class Mending:
         return first
 
     def _long_astray(self, judged: Judged) -> list[str]:
-        """Standbys that run and do not follow the primary: detached, or still on an older timeline."""
+        """Standbys that run and do not follow the primary: detached, on an older timeline, behind another."""
         found = []
         for standby in judged.view.standbys:
             runs = standby.fresh and standby.facts.get("in_recovery") is True
@@ -103,10 +104,7 @@ class Mending:
 
 
 def _streams(view: ServiceView, member: MemberView) -> bool:
-    """It receives, on the primary's timeline as far as that is known."""
-    if not member.fresh or member.facts.get("in_recovery") is not True or not member.facts.get("walreceiver"):
-        return False
-    return view.timeline is None or member.fact_int("timeline") == view.timeline
+    return member.fresh and why_not_following(view, member) is None
 
 
 def _foreign(view: ServiceView, member: MemberView) -> bool:

@@ -359,3 +359,25 @@ async def test_free_space_is_told_when_the_server_is_gone(pg_pair: PgPair) -> No
         assert reading.facts["wal_free_bytes"] > 0
     finally:
         await probe.aclose()
+
+
+async def test_what_a_standby_has_is_told_though_it_was_restarted_without_its_primary(
+    pg_pair: PgPair,
+) -> None:
+    primary, standby = pg_pair.primary, pg_pair.standby
+    primary.sql("select pg_logical_emit_message(false, 'test', 'x')", "select pg_switch_wal()")
+    wait_for(lambda: standby.sql("select pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()"), "replayed")
+    primary.sql("select pg_logical_emit_message(true, 'test', 'y')")
+    before = standby.sql("select pg_last_wal_receive_lsn() - '0/0'")
+    primary.stop()
+    try:
+        standby.stop()
+        standby.start()
+        async with watching(PostgresqlProbe, standby) as probe:
+            while (facts := (await probe.check()).facts)["replay_idle"] is not True:
+                await asyncio.sleep(0.01)
+        assert facts["receive_lsn"] is None or facts["receive_lsn"] != facts["position"]
+        assert before <= facts["position"] == facts["replay_lsn"]
+    finally:
+        primary.start()
+        wait_for(lambda: standby.sql("select status from pg_stat_wal_receiver") == "streaming", "streaming")

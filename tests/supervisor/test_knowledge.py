@@ -62,6 +62,22 @@ def test_a_replica_that_still_receives_after_the_suspicion_vetoes(seen: Seen) ->
     assert seen.vetoes("pg2", 2.4)
 
 
+def test_readings_from_while_the_first_attempt_still_waited_for_its_answer_count(seen: Seen) -> None:
+    seen.good("pg1", 1.0)
+    seen.good("pg2", 2.2, position=100)
+    seen.good("pg2", 2.4, position=200)
+    seen.bad("pg1", 2.5, Failure.SILENT, took_s=0.5)
+    assert seen.vetoes("pg2", 2.5)
+
+
+def test_what_was_received_before_the_end_of_the_connections_vetoes_nothing(seen: Seen) -> None:
+    seen.good("pg1", 1.0)
+    seen.good("pg2", 2.02, position=100)
+    seen.good("pg2", 2.04, position=200)
+    seen.bad("pg1", 2.05, Failure.CLOSED, took_s=0.05)
+    assert not seen.vetoes("pg2", 2.06)
+
+
 def test_a_reading_that_began_before_the_suspicion_vetoes_nothing(seen: Seen) -> None:
     seen.good("pg1", 1.0)
     seen.bad("pg1", 2.0, Failure.SILENT, took_s=0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from model.lsn import Position
+from model.lsn import Position, may_be_invented
 from model.ports import SqlError
 from runbooks.actions.postgresql.locks import Locked
 
@@ -90,8 +90,7 @@ class StandbyState:
         After a restart without an upstream it reads as the start of a segment, above the data. What is truly
         there is replayed before the startup process goes idle.
         """
-        received, replayed = self.receive_lsn or 0, self.replay_lsn or 0
-        return received > replayed and received % self.segment_bytes == 0
+        return may_be_invented(self.receive_lsn, self.replay_lsn, self.segment_bytes)
 
     @property
     def position(self) -> Position | None:

@@ -11,7 +11,7 @@ from config.schema import Member, Service
 from model.errors import BcmError
 from model.execution import Reconciled, StepResult
 from model.ports import SqlError
-from model.quorum import SyncSetting, format_names, parse_synchronous_standby_names
+from model.quorum import SyncSetting, format_names, meant_names, parse_synchronous_standby_names
 from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.postgresql.locks import locks_of
 from runbooks.actions.postgresql.rejoining import RejoinOptions, present_primary, rejoining_member
@@ -84,14 +84,13 @@ def intended(service: Service) -> SyncSetting:
 def widened(now: str, member: Member, primary: Member, service: Service) -> str:
     """`now` with the member, if the estate means it to be a synchronous standby. Raises ValueError.
 
-    The estate's setting is written for the home primary, which is not in it and takes the place of whoever is
-    primary now. k is the estate's: it was lowered while there were too few.
+    k is the estate's: it was lowered while there were too few.
     """
     plan = intended(service)
     if not plan.synchronous:
         return now
     home = [m.application_name for m in service.members.values() if m.role == "primary"]
-    meant = [n for n in (*plan.names, *home) if n.lower() != primary.application_name.lower()]
+    meant = meant_names(plan, home, primary.application_name)
     setting = parse_synchronous_standby_names(now)
     there = {n.lower() for n in setting.names} | {member.application_name.lower()}
     others = [n for n in setting.names if n.lower() not in {m.lower() for m in meant}]
