@@ -227,11 +227,17 @@ def _approval(given: DecisionInput) -> GateResult:
         return GateResult("approval", False, text, "S7", inputs=inputs)
     mends = given.diagnosis.info.stance is Stance.MEND
     needed = given.mode == "ask" or (given.approval_in_mode_act and not mends)
-    if not needed and state is None:
+    if not needed and (state is None or not _asks_elsewhere(given)):
+        # What was asked while the diagnosis left it to a person may have become plain since.
         return GateResult("approval", True, "no approval needed", "S7", inputs=inputs)
     why = "mode is ask" if given.mode == "ask" else "the rule asks also in mode act" if needed else ""
     text = ": ".join(t for t in (why, "waits for approval" if state is None else state.reason) if t)
     return GateResult("approval", False, text, "S7", asks=True, inputs=inputs)
+
+
+def _asks_elsewhere(given: DecisionInput) -> bool:
+    dr = _dr(given)
+    return given.diagnosis.info.stance is Stance.CONFIRM or (dr.asks and not dr.passed)
 
 
 def _age_ms(given: DecisionInput, then_s: float | None) -> int | None:

@@ -8,7 +8,7 @@ from config.probes import ProbeEntry
 from controller.detect import age, fold
 from controller.detect_count import fold_count
 from model.health import PROFILES, Health, ProbeState, Profile
-from model.observation import Failure, Observation
+from model.observation import Failure, Observation, Outcome
 from probes.awareness import MOST, Awareness
 
 PREFIX = "reference/"
@@ -35,6 +35,8 @@ class ObserverHealth:
         self._declared = {entry.target: entry for entry in declared if entry.reference}
         self._states.update({t: ProbeState(t, entry.type) for t, entry in self._declared.items()})
         self._awareness = awareness if awareness is not None else Awareness()
+        # Start of the last attempt at a reference target that was answered, monotonic seconds.
+        self.heard_s: float | None = None
         self._awareness.references = frozenset(self._states)
 
     @property
@@ -47,6 +49,8 @@ class ObserverHealth:
         state = self._states.get(seen.target)
         if state is None:
             return
+        if seen.outcome is Outcome.SUCCEEDED or seen.failure is Failure.REFUSED:
+            self.heard_s = seen.started_s
         entry = self._declared.get(seen.target)
         self._states[seen.target] = (
             fold(state, seen, self._profile)

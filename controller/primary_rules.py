@@ -7,7 +7,7 @@ from typing import Final
 
 from controller.findings import Finding, against, bad_for_s, supports
 from controller.partition_rules import seen_by_others
-from controller.tally import lost_here
+from controller.tally import REACHED, lost_here
 from controller.views import MemberView, ServiceView
 from model.diagnosis import Evidence, Stance
 from model.health import DISK_FULL_BYTES, Health, ProbeState
@@ -111,13 +111,41 @@ def _down_here(view: ServiceView, now_s: float) -> Finding | None:
         names = ", ".join(m.name for m in vetoes)
         evidence.append(against(f"{names} still receives from it", vetoes[0].pg, now_s))
         return _lost("PrimaryPartitioned", member, evidence)
-    stopped_s = max((s.stopping_s for s in _both(member) if s.stopping_s is not None), default=None)
+    stopped_s = _stopped_s(member)
     if stopped_s is not None:
         return _stopped(view, member, evidence, now_s - stopped_s)
     if state.refusals >= view.profile.refusals or _failure(state) is Failure.REFUSED:
         evidence.append(against("the host answers: connections are refused, not dropped", state, now_s))
         return _lost("PrimaryProcessDown", member, evidence)
+    if not _heard_since(view, member, state.first_bad_s):
+        return None  # so far it is all that was asked that is silent: it may be us (S6)
     return _silent(view, member, evidence, now_s)
+
+
+def _heard_since(view: ServiceView, primary: MemberView, since_s: float | None) -> bool:
+    """Has anything answered an attempt that began after the first one that the primary left unanswered?"""
+    if since_s is None or (view.observer_heard_s or 0.0) > since_s:
+        return True
+    states = [*primary.node_probes.values()]
+    for member in view.standbys:
+        states += [member.pg, *member.node_probes.values()]
+    return any(_answered_since(state, since_s) for state in states)
+
+
+def _answered_since(state: ProbeState, since_s: float) -> bool:
+    """Be it by a refusal: the way there works."""
+    good, last = state.last_good, state.last
+    if good is not None and good.started_s > since_s:
+        return True
+    return last is not None and last.started_s > since_s and last.failure in REACHED
+
+
+def _stopped_s(member: MemberView) -> float | None:
+    """When it last said that an administrator stops it, unless it has answered since: a write that is blocked
+    ever since the restart has not told its own probe."""
+    said = max((s.stopping_s for s in _both(member) if s.stopping_s is not None), default=None)
+    answered = max((s.last_good_s for s in _both(member) if s.last_good_s is not None), default=None)
+    return None if said is None or (answered is not None and answered > said) else said
 
 
 def _lost(code: str, member: MemberView, evidence: list[Evidence]) -> Finding:

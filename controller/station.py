@@ -323,7 +323,7 @@ class Station:
             self.declared.observe(seen)
             return
         for supervisor in self._concerned(kind, rest):
-            supervisor.observer(*self.observer.judge(seen.ended_s))
+            supervisor.observer(*self.observer.judge(seen.ended_s), self.observer.heard_s)
             supervisor.observe(seen)
 
     def observed_elsewhere(self, batch: Batch) -> None:

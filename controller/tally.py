@@ -18,7 +18,7 @@ from model.health import Health, ProbeState, Profile
 from model.observation import ALIVE_FAILURES, Failure, Outcome
 
 # Failures by which a host, if not the server, answers: the way to it works.
-_REACHED: Final = ALIVE_FAILURES | {Failure.REFUSED, Failure.RESET, Failure.CLOSED, Failure.STOPPING}
+REACHED: Final = ALIVE_FAILURES | {Failure.REFUSED, Failure.RESET, Failure.CLOSED, Failure.STOPPING}
 
 
 class Vote(StrEnum):
@@ -162,7 +162,7 @@ def _answered(
 ) -> bool:
     """By something that is not too old to say anything: nothing has come in for long, if nobody looks."""
     told = [s.last for s in states if s.last is not None]
-    if any(o.failure in _REACHED and now_s - o.ended_s <= profile.stale_s for o in told):
+    if any(o.failure in REACHED and now_s - o.ended_s <= profile.stale_s for o in told):
         return True
     return any(s.health is Health.UP for s in hosts.values())
 

@@ -153,7 +153,7 @@ class Controller:
         if f"{kind}/" == PREFIX:
             return
         for supervisor in self._concerned(kind, rest):
-            supervisor.observer(*self.observer.judge(seen.ended_s))
+            supervisor.observer(*self.observer.judge(seen.ended_s), self.observer.heard_s)
             supervisor.observe(seen)
 
     def _concerned(self, kind: str, rest: str) -> Iterable[Supervisor]:

@@ -19,7 +19,9 @@ from model.quorum import meant_names
 
 # After the last fault has healed the product gets so long; then a person does what only a person may.
 BY_ITSELF_S: Final = 25.0
-WITH_PERSON_S: Final = 40.0
+# A person comes back when it was not enough: somebody's shutdown may wait a minute for a dead standby.
+VISITS: Final = 4
+BETWEEN_VISITS_S: Final = 25.0
 _LOOK_S: Final = 0.5
 
 
@@ -53,8 +55,10 @@ def play(scenario: Scenario) -> tuple[Ending, Scene]:
     ending = Ending(scenario.seed, len(scenario.events), 0.0)
     if not settled(scene):
         _judge_hold(scene, ending)
-        _person(scene)
-        until_settled(scene, world.timeline.now_s + WITH_PERSON_S)
+        for _visit in range(VISITS):
+            if not settled(scene):
+                _person(scene)
+                until_settled(scene, world.timeline.now_s + BETWEEN_VISITS_S)
     _judge(scene, ending)
     return ending, scene
 

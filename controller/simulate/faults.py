@@ -242,7 +242,7 @@ def _restart(scene: Scene, target: str, event: FaultEvent) -> Heal | None:
     if server.process is not Process.UP:
         return None
     server.stop()
-    scene.world.timeline.after(max(event.value, 0.1), lambda: _start_once_down(scene, server, 200))
+    scene.world.timeline.after(max(event.value, 0.1), lambda: _start_once_down(scene, server, 2000))
     return None
 
 

@@ -34,6 +34,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._running = False
         self.frozen = False
         self.dead = False
+        self._killed: list[asyncio.Task[Any]] = []
         self._backlog: list[Callable[[], None]] = []
         self.errors: list[dict[str, Any]] = []
 
@@ -76,8 +77,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return task
 
     def kill(self) -> None:
-        """Nothing of it runs ever again."""
+        """Nothing of it runs ever again, be it by the garbage collector: its tasks are kept."""
         self.dead = True
+        self._killed = list(asyncio.all_tasks(self))
+        for task in self._killed:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._ready.clear()
         self._backlog.clear()
 

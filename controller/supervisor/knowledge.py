@@ -42,6 +42,7 @@ class Knowledge:
     synchronous_commit: str | None = None
     observer_sane: bool | None = None
     observer_why: str = ""
+    observer_heard_s: float | None = None
     _states: States = field(init=False)
     _kept: deque[Observation] = field(default_factory=deque)
     _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
@@ -166,6 +167,7 @@ class Knowledge:
             intended_setting=postgresql.synchronous_standby_names,
             observer_sane=self.observer_sane,
             observer_why=self.observer_why,
+            observer_heard_s=self.observer_heard_s,
             on_admin_stop=postgresql.on_admin_stop,
             manager=self.service.manager,
             broken_dependencies=tuple(broken_dependencies),

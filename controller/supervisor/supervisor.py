@@ -108,9 +108,11 @@ class Supervisor:
         if self.knowledge.observe(seen, self.ledger.primary):
             self._wake.set()
 
-    def observer(self, sane: bool | None, why: str) -> None:
-        """What the reference targets say of this host's own network (S6)."""
-        self.knowledge.observer_sane, self.knowledge.observer_why = sane, why
+    def observer(self, sane: bool | None, why: str, heard_s: float | None = None) -> None:
+        """What the reference targets say of this host's own network (S6). heard_s: start of the last attempt
+        that one of them answered, monotonic seconds."""
+        knowledge = self.knowledge
+        knowledge.observer_sane, knowledge.observer_why, knowledge.observer_heard_s = sane, why, heard_s
 
     def observer_elsewhere(self, name: str, sane: bool | None, why: str, at_s: float) -> None:
         """What another observer says of its own network and of itself. at_s: when, on our monotonic clock."""
