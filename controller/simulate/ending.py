@@ -8,7 +8,7 @@ from typing import Final
 from config.schema import Service
 from controller.simulate.audit import Violation, can_confirm
 from controller.simulate.faults import KINDS
-from controller.simulate.postgres import NAMES, Postgres, Process
+from controller.simulate.postgres import NAMES, READ_ONLY, Postgres, Process
 from controller.simulate.replication import parsed
 from controller.simulate.scene import Scenario, Scene
 from controller.simulate.wal import FULL_BYTES
@@ -128,12 +128,23 @@ def _person(scene: Scene) -> None:
         for server in world.servers(service):
             server.free_bytes = max(server.free_bytes, 40 << 30)
             server.start_fails = False
+            server.kept_copy = None
             if not server.running and not scene.controller.supervisors[service].busy:
                 server.masked = False
                 server.start()
     controller = scene.controller
     for supervisor in controller.supervisors.values():
+        _unfence(scene, supervisor)
         controller.loop.start(_acknowledge(supervisor), "person")
+
+
+def _unfence(scene: Scene, supervisor: Supervisor) -> None:
+    """A failover that fenced the primary and then lost its candidate: the primary is all there is."""
+    servers = scene.world.servers(supervisor.service.name)
+    primaries = [s for s in servers if s.running and not s.in_recovery]
+    if len(primaries) == 1 and primaries[0].name == supervisor.ledger.primary and not supervisor.busy:
+        for settings in (primaries[0].conf, primaries[0].live):
+            settings.pop(READ_ONLY, None)
 
 
 async def _acknowledge(supervisor: Supervisor) -> None:

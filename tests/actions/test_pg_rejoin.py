@@ -142,6 +142,21 @@ async def test_where_a_rewind_is_impossible_a_new_copy_is_made_beside_the_old_on
     assert not list(cluster.node("pg1").home.glob("data.bcm-*"))
 
 
+async def test_who_starts_by_hand_what_could_not_be_brought_back_gets_no_second_primary(
+    small: Callable[[int], Cluster], bench: BenchFactory
+) -> None:
+    cluster = small(15)
+    made = bench(cluster, pg1={"bin_dir": str(without_pg_rewind(cluster))})
+    write_what_nobody_else_has(cluster)
+    assert (await made.runbook("postgresql-failover")).state is ExecutionState.SUCCEEDED
+    node = cluster.node("pg1")
+    node.data_dir.with_name("data.bcm-old").mkdir()
+    back = await made.runbook("postgresql-rejoin", member="pg1", primary="pg2")
+    assert (back.state, "still there from before" in back.reason) == (ExecutionState.FAILED, True)
+    node.start()
+    assert made.sql_of("pg1", "SELECT pg_is_in_recovery()") is True
+
+
 async def test_whoever_may_be_the_real_primary_is_held(
     small: Callable[[int], Cluster], bench: BenchFactory
 ) -> None:

@@ -57,12 +57,16 @@ class Rewind(Action):
             await server.remove("postmaster.pid")
             # That recovery runs in single-user mode, which knows no standbys.
             await server.remove(STANDBY_SIGNAL)
-            await _finish_recovery(server, max(deadline_s - clock.monotonic_s(), 1.0))
-            result = await server.run(
-                self._command(ctx, server),
-                timeout_s=max(deadline_s - clock.monotonic_s(), 1.0),
-                env=passfile_env(server.member),
-            )
+            try:
+                await _finish_recovery(server, max(deadline_s - clock.monotonic_s(), 1.0))
+                result = await server.run(
+                    self._command(ctx, server),
+                    timeout_s=max(deadline_s - clock.monotonic_s(), 1.0),
+                    env=passfile_env(server.member),
+                )
+            finally:
+                # Whatever came of it: whoever starts this member by hand must not get a second primary.
+                await server.write_text(STANDBY_SIGNAL, "")
         except BcmError as error:
             return StepResult.failed(str(error))
         said = " | ".join((result.stderr or result.stdout).strip().splitlines()[-3:])
