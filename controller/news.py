@@ -36,10 +36,11 @@ def is_news(before: ProbeState | None, after: ProbeState) -> bool:
     was, seen = before.last, after.last
     if (was.outcome, was.failure, was.late) != (seen.outcome, seen.failure, seen.late):
         return True
-    return seen.outcome is Outcome.SUCCEEDED and not _same(was.facts, seen.facts)
+    return seen.outcome is Outcome.SUCCEEDED and not same_facts(was.facts, seen.facts)
 
 
-def _same(was: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+def same_facts(was: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    """But for those that move all the time."""
     if was is seen:
         return True
     if was.keys() != seen.keys():

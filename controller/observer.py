@@ -58,6 +58,14 @@ class ObserverHealth:
             else fold_count(state, seen, entry.fall, entry.rise)
         )
 
+    def states(self) -> list[ProbeState]:
+        """Of every reference, as last seen."""
+        return list(self._states.values())
+
+    def recall(self, state: ProbeState) -> None:
+        """What is known of one reference is this, whatever was folded before."""
+        self._states[state.target] = state
+
     def judge(self, now_s: float) -> tuple[bool | None, str]:
         """(sane, why). None: no reference targets are configured, and this process is well. A refusal is an
         answer too: the way there works. What is too old says nothing."""

@@ -59,13 +59,19 @@ class Slots:
             self._asked_s, self._next_s = now_s, self._find(now_s)
         return self._next_s
 
+    def number_after(self, now_s: float) -> int:
+        """Which one of the series the first moment after `now_s` is: the difference of two is how many lie
+        between."""
+        number = math.floor((now_s - self._phase_s) / self._interval_s)
+        while self._moment(number) <= now_s:
+            number += 1
+        return number
+
     def _find(self, now_s: float) -> float:
-        k = math.floor((now_s - self._phase_s) / self._interval_s)
-        while True:
-            slot_s = self._phase_s + (k + fraction(self._key, k) * JITTER) * self._interval_s
-            if slot_s > now_s:
-                return slot_s
-            k += 1
+        return self._moment(self.number_after(now_s))
+
+    def _moment(self, number: int) -> float:
+        return self._phase_s + (number + fraction(self._key, number) * JITTER) * self._interval_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,11 @@ class Audit:
         known = self._acked_on.setdefault(service, {})
         known[write.branch] = max(known.get(write.branch, 0), write.lsn)
 
+    def passed(self, service: str, write: Write, commits: int) -> None:
+        """A quiet stretch: so many commits, all acknowledged and on every copy, `write` the last of them."""
+        self.acked_count[service] += commits
+        self.heard(service, write)
+
     def promoted(self, server: Postgres) -> None:
         self.note(f"{server.name} is promoted, timeline {server.branch.number}")
 

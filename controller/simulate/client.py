@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 from controller.simulate.network import Host
 from controller.simulate.postgres import READ_ONLY, Backend, Postgres
-from controller.simulate.timeline import Entry
+from controller.simulate.timeline import Entry, Rhythm
 from controller.simulate.wal import Write
+from probes.scheduler_timing import Slots
 
 if TYPE_CHECKING:
     from controller.simulate.world import World
 
 DEADLINE_S: Final = 1.0
 _AGAIN_S: Final = 0.02
+_PLANNED: Final = Rhythm()
 
 
 class Client:
@@ -26,14 +28,16 @@ class Client:
     a second."""
 
     def __init__(
-        self, world: World, service: str, name: str, host: Host, members: Sequence[Postgres], pause_s: float
+        self, world: World, service: str, name: str, host: Host, members: Sequence[Postgres]
     ) -> None:
         self._world = world
-        self._service = service
+        self.service = service
         self.name = name
         self._host = host
         self._members = list(members)
-        self._pause_s = pause_s
+        pause_s = world.traits.pause_s
+        self._slots = Slots(f"client/{name}", pause_s)
+        self._planned: Entry | None = None
         self._turn = 0
         self._number = 0
         self._try = 0
@@ -88,6 +92,9 @@ class Client:
 
     def _next(self) -> None:
         """The next member; after all of them a short pause."""
+        if self._planned is not None:
+            self._planned.cancel()
+            self._planned = None
         self._try += 1
         self._turn += 1
         pause_s = _AGAIN_S if self._turn % len(self._members) == 0 else 0.0
@@ -96,6 +103,7 @@ class Client:
     # --- writing
 
     def _write(self, this: int) -> None:
+        self._planned = None
         if this != self._try or self._server is None:
             return
         server, backend = self._server, self._backend
@@ -119,7 +127,7 @@ class Client:
 
     def _told(self, this: int, write: Write, sqlstate: str | None) -> None:
         if sqlstate is None:  # even if it had given up waiting: it was told
-            self._world.audit.heard(self._service, write)
+            self._world.audit.heard(self.service, write)
         if this != self._try:
             return
         self._disarm()
@@ -131,7 +139,12 @@ class Client:
             self.gaps.append((self.last_acked_s, now_s))
         self.last_acked_s = now_s
         self.acked += 1
-        self._world.timeline.after(self._pause_s, partial(self._write, this))
+        self._plan(this)
+
+    def _plan(self, this: int) -> None:
+        """Its writes have moments of their own, which do not depend on how long the one before took."""
+        timeline = self._world.timeline
+        self._planned = timeline.at(self._slots.after(timeline.now_s), partial(self._write, this), _PLANNED)
 
     def _give_up(self) -> None:
         """Shut the socket, never cancel; start again from the first member."""
@@ -148,6 +161,27 @@ class Client:
         if this == self._try:
             self._disarm()
             self._next()
+
+    # --- a quiet stretch
+
+    @property
+    def at_rest(self) -> bool:
+        """It waits for its next write, and nothing of it is under way."""
+        return self._planned is not None
+
+    def pause(self, to_s: float) -> int:
+        """Write nothing up to `to_s`: how many writes that leaves out."""
+        if self._planned is not None:
+            self._planned.cancel()
+        left_out = self._slots.number_after(to_s) - self._slots.number_after(self._world.timeline.now_s)
+        self._number += left_out
+        self.acked += left_out
+        return left_out
+
+    def go_on(self) -> None:
+        """After `pause`, when it is over."""
+        self.last_acked_s = self._world.timeline.now_s
+        self._plan(self._try)
 
     # --- limits
 

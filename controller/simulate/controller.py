@@ -17,6 +17,7 @@ from controller.simulate.network import Host
 from controller.simulate.nodes import SimulatedNode
 from controller.simulate.probing import CanaryProber, PingProber, PostgresProber, Probing
 from controller.simulate.sessions import SimulatedSql
+from controller.simulate.timeline import Rhythm
 from controller.status import service_health
 from controller.supervisor.executor import Executor
 from controller.supervisor.ledger import automatic_failovers
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
 # A monotonic clock is older than the world that it is in.
 _UPTIME_S: Final = 100_000.0
+# Raw observations go nowhere here: to keep the last second of them is enough.
+KEPT_S: Final = 1.0
+# The rounds of `probes.awareness`.
+ROUND: Final = Rhythm(ROUND_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Controller:
         self.journal.listen(lambda _event: self.trouble.over())
         self.probing = Probing(world, self.loop, host, name, self._observed)
         profile = min((s.detection for s in self.estate.services.values()), key=lambda p: p.interval_s)
-        self._profile = profile
+        self.profile = profile
         self.observer = ObserverHealth(
             self.estate.daemon.reference_targets, profile, awareness=self.probing.awareness
         )
@@ -105,10 +110,10 @@ class Controller:
         for node in self.estate.nodes.values():
             if node.ping:
                 host = self._world.network.hosts[node.name]
-                self.probing.add(PingProber(self.probing, f"node/{node.name}", ICMP, self._profile, host))
+                self.probing.add(PingProber(self.probing, f"node/{node.name}", ICMP, self.profile, host))
         for address in self.estate.daemon.reference_targets:
             host = self._world.network.hosts[address.rpartition(":")[0]]
-            self.probing.add(PingProber(self.probing, f"{PREFIX}{address}", TCP, self._profile, host))
+            self.probing.add(PingProber(self.probing, f"{PREFIX}{address}", TCP, self.profile, host))
         self._round(self.loop.time(), self.probing.late_s)
 
     @property
@@ -173,7 +178,7 @@ class Controller:
             self.probing.awareness.end_round(now_s - began_s, late_by_s, awaited=True)
             self._round(now_s, self.probing.late_s)
 
-        self.probing.at(began_s + ROUND_S, end)
+        self.probing.at(began_s + ROUND_S, end, ROUND)
 
     def _supervisor_world(self) -> SupervisorWorld:
         return SupervisorWorld(
@@ -192,6 +197,8 @@ class Controller:
             trouble=self.trouble,
             observing=self._observing,
             keep_facts=_kept_nowhere,
+            kept_s=KEPT_S,
+            marks_every_s=self._world.traits.marks_every_s,
         )
 
     def _budget_left(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from config.schema import Service
+from controller.simulate import quiet
 from controller.simulate.audit import Violation, can_confirm
 from controller.simulate.faults import KINDS
 from controller.simulate.postgres import NAMES, READ_ONLY, Postgres, Process
@@ -50,7 +51,7 @@ def play(scenario: Scenario) -> tuple[Ending, Scene]:
     world = scene.world
     scene.plan(scenario.events)
     last_s = max((e.at_s + e.for_s for e in scenario.events), default=0.0)
-    world.timeline.run_until(last_s + 0.5)
+    quiet.run_until(scene, last_s + 0.5)
     until_settled(scene, last_s + BY_ITSELF_S)
     ending = Ending(scenario.seed, len(scenario.events), 0.0)
     if not settled(scene):

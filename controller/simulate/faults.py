@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from controller.simulate.postgres import CONNINFO, NAMES, ROOMY_BYTES, Postgres, Process
+from controller.simulate.postgres import CONNINFO, DISK_S, NAMES, ROOMY_BYTES, Postgres, Process
 from controller.simulate.wal import FULL_BYTES, Branch
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _slow_disk(scene: Scene, target: str, event: FaultEvent) -> Heal | None:
     server.disk_s = event.value
 
     def heal() -> None:
-        server.disk_s = 0.0004
+        server.disk_s = DISK_S
 
     return heal
 

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from controller.simulate.loop import VirtualLoop
-from controller.simulate.timeline import Timeline
+from controller.simulate.timeline import Rhythm, Timeline
 from controller.store.records import Draft, Writer, seal, snapshot
+from controller.supervisor.supervisor import TICK_S
 from model import events as ev
 from model.errors import JournalFullError, LeadershipLostError
 from model.events import GENESIS_HASH, Event
@@ -110,6 +111,16 @@ def _plain(draft: Draft, writer: Writer, seq: int, prev: str) -> Event:
     )
 
 
+# The one task of a supervisor that sleeps by a rhythm.
+_TICKS: Final = "ticks-"
+_TICK: Final = Rhythm(TICK_S, looks=True)
+
+
+def _end_of(slept: asyncio.Future[None]) -> None:
+    if not slept.done():
+        slept.set_result(None)
+
+
 class SimulatedClock:
     """model.ports.Clock of one process. wall_offset_s: jumps of the clock on the wall."""
 
@@ -125,7 +136,15 @@ class SimulatedClock:
         return WALL_S + self._timeline.now_s + self.wall_offset_s
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        slept: asyncio.Future[None] = self._loop.create_future()
+        timer = self._loop.call_later(seconds, _end_of, slept)
+        task = asyncio.current_task(self._loop)
+        if timer.entry is not None and task is not None and task.get_name().startswith(_TICKS):
+            timer.entry.rhythm = _TICK
+        try:
+            await slept
+        finally:
+            timer.cancel()
 
 
 class SimulatedJournal:

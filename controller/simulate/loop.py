@@ -13,12 +13,18 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
-from controller.simulate.timeline import Timeline
+from controller.simulate.timeline import Entry, Timeline
 
 T = TypeVar("T")
 
 # A task that is cancelled may wait for others that are cancelled with it.
 _ROUNDS = 20
+
+
+class VirtualTimer(asyncio.TimerHandle):
+    """entry: its place in the timeline."""
+
+    entry: Entry | None = None
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -29,7 +35,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, timeline: Timeline, offset_s: float) -> None:
         self._timeline = timeline
-        self._offset_s = offset_s
+        self.offset_s = offset_s
         self._ready: deque[asyncio.Handle] = deque()
         self._running = False
         self.frozen = False
@@ -118,10 +124,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             events._set_running_loop(before)
             self._running = False
 
+    @property
+    def tasks(self) -> int:
+        """How many have not ended."""
+        return len(asyncio.all_tasks(self))
+
     # --- what asyncio asks of a loop
 
     def time(self) -> float:
-        return self._timeline.now_s + self._offset_s
+        return self._timeline.now_s + self.offset_s
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -137,14 +148,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> VirtualTimer:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        timer = events.TimerHandle(when, callback, args, self, context)
-        self._timeline.at(when - self._offset_s, lambda: self._due(timer))
+    ) -> VirtualTimer:
+        timer = VirtualTimer(when, callback, args, self, context)
+        timer.entry = self._timeline.at(when - self.offset_s, lambda: self._due(timer))
         return timer
 
     def _due(self, timer: asyncio.TimerHandle) -> None:
@@ -157,7 +168,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._run_ready()
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        pass
+        if isinstance(handle, VirtualTimer) and handle.entry is not None:
+            handle.entry.cancel()
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)

@@ -28,6 +28,8 @@ DISK_BYTES: Final = 100 << 30
 # A reload reaches the processes within a millisecond or two.
 RELOAD_S: Final = 0.0015
 START_S: Final = 0.12
+# A write and its fsync on a disk that is well.
+DISK_S: Final = 0.0004
 RECOVERY_S: Final = 0.33
 SHUTDOWN_S: Final = 0.05
 MANAGER_S: Final = 0.1
@@ -98,7 +100,7 @@ class Postgres:
         self.full_connections = False
         self.refuses_monitor = False
         self.other_manager: str | None = None
-        self.disk_s = 0.0004
+        self.disk_s = DISK_S
         # --- as a primary, and as an upstream
         self.senders: list[Stream] = []
         self.waiting: list[Commit] = []
@@ -351,6 +353,35 @@ class Postgres:
         if backend is None or backend.waiting is None:
             return ""
         return "SyncRep" if any(c.backend is backend for c in self.waiting) else "IO"
+
+    # --- a quiet stretch
+
+    @property
+    def at_rest(self) -> bool:
+        """It runs well, nothing is under way in it, and who streams from it has all that it has."""
+        standby = self.standby
+        return (
+            self.process is Process.UP
+            and self.host.up
+            and not (self.frozen or self.postmaster_stopped or self.full_connections or self.refuses_monitor)
+            and not (self.waiting or self.parked)
+            and self.disk_s == DISK_S
+            and self.free_bytes > FULL_BYTES
+            and self.live == self.conf
+            and all(s.acked_lsn == self.flush_lsn for s in self.senders)
+            and (not self.in_recovery or (standby.stream is not None and not standby.stuck))
+            and (not self.in_recovery or standby.replay_lsn == standby.reported_lsn == self.flush_lsn)
+        )
+
+    def grown(self, commits: int) -> None:
+        """So many commits later, all of them confirmed by everybody."""
+        self.flush_lsn += commits * RECORD
+        for stream in self.senders:
+            stream.shipped_lsn = stream.acked_lsn = self.flush_lsn
+        if self.in_recovery:
+            self.standby.reported_lsn = self.standby.replay_lsn = self.flush_lsn
+        else:
+            self.last_acknowledged = self.flush_lsn
 
     # --- settings
 

@@ -14,7 +14,7 @@ from controller.simulate.loop import VirtualLoop
 from controller.simulate.network import Host
 from controller.simulate.postgres import NAMES, READ_ONLY, Backend, Postgres
 from controller.simulate.statements import canary_read
-from controller.simulate.timeline import Entry
+from controller.simulate.timeline import Entry, Rhythm
 from controller.views import CANARY, PG
 from model.health import Profile
 from model.observation import Failure, Observation, Outcome
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from controller.simulate.world import World
 
 _FORK_S: Final = 0.002
-_LOOK_S: Final = 0.001
+_PLANNED: Final = Rhythm()
 _OF_SQLSTATE: Final = {
     "57P03": Reading.failed(Failure.STARTING, "57P03: the database system is starting up"),
     "53300": Reading.failed(Failure.SATURATED, "53300: sorry, too many clients already"),
@@ -68,6 +68,7 @@ class Prober:
         pace = Pace(f"{target}/{type_}", profile, interval_s, self.concurrent)
         self.watch = Watch(target, cast("Probe", _Kind(type_)), pace, last_start_s=now_s)
         self._start: Entry | None = None
+        self._plans = 0
         self._expiries: dict[int, Entry] = {}
         self._holding = False
         self._held_s = float("-inf")
@@ -97,13 +98,16 @@ class Prober:
             self._start = None
         watch.due_s = due_s
         if due_s is not None:
-            self._start = self.probing.at(due_s, self._started)
+            self._plans += 1
+            self._start = self.probing.at(due_s, partial(self._started, self._plans), _PLANNED)
 
-    def _started(self) -> None:
+    def _started(self, plan: int) -> None:
+        """Of a plan that was given up while the process stood still nothing comes."""
+        if plan != self._plans or self._start is None or self.watch.removed:
+            return
         self._start = None
         self.watch.due_s = None
-        if not self.watch.removed:
-            self._begin(self.probing.now_s())
+        self._begin(self.probing.now_s())
 
     def _begin(self, now_s: float) -> None:
         watch = self.watch
@@ -191,6 +195,32 @@ class Prober:
         if not watch.removed and len(watch.waiting) < watch.pace.concurrent:
             self._begin(now_s)
 
+    # --- a quiet stretch
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing of it is under way, and the next attempt is one of its calm series."""
+        watch = self.watch
+        return not (
+            watch.waiting
+            or watch.overdue
+            or watch.burst_since_s is not None
+            or self._start is None
+            or (self.holds and not self._holding)
+        )
+
+    def facts_now(self) -> dict[str, Any]:
+        """What an attempt that succeeds now would read."""
+        return {}
+
+    def pause(self, to_s: float) -> int:
+        """Begin nothing up to `to_s`, of the monotonic clock: how many attempts that leaves out."""
+        if self._start is not None:
+            self._start.cancel()
+            self._start = self.watch.due_s = None
+        slots = self.watch.pace.slots
+        return slots.number_after(to_s) - slots.number_after(self.probing.now_s())
+
     def remove(self) -> None:
         self.watch.removed = True
         if self._start is not None:
@@ -216,10 +246,9 @@ class Probing:
         """Monotonic, of the process."""
         return self.loop.time()
 
-    def at(self, at_s: float, do: Callable[[], None]) -> Entry:
+    def at(self, at_s: float, do: Callable[[], None], rhythm: Rhythm | None = None) -> Entry:
         """In the process, at a moment of its monotonic clock."""
-        offset_s = self.loop.time() - self.world.timeline.now_s
-        return self.world.timeline.at(at_s - offset_s, lambda: self.loop.hear(do))
+        return self.world.timeline.at(at_s - self.loop.offset_s, lambda: self.loop.hear(do), rhythm)
 
     def ask(self, server_host: str, arrive: Callable[[], None]) -> None:
         self.world.network.send(self.host.name, server_host, arrive)
@@ -230,6 +259,12 @@ class Probing:
 
     def add(self, prober: Prober) -> None:
         self._probers[prober.watch.target, prober.watch.type] = prober
+
+    def all(self) -> list[Prober]:
+        return list(self._probers.values())
+
+    def of(self, target: str, type_: str) -> Prober | None:
+        return self._probers.get((target, type_))
 
     def watches(self, target: str, type_: str) -> bool:
         return (target, type_) in self._probers
@@ -317,6 +352,9 @@ class PostgresProber(Prober):
                 "wal_size_bytes": size,
             }
 
+    def facts_now(self) -> dict[str, Any]:
+        return member_facts(self.server) | self._disk
+
     def hold(self, ended: Callable[[Reading], None], lost: Callable[[], None]) -> None:
         hold_session(self.probing, self.server, ended, lost)
 
@@ -357,13 +395,38 @@ class CanaryProber(Prober):
         self._write = 0
         self._under_way = False
         self._waiting: Answer | None = None
+        self._patience: Entry | None = None
         super().__init__(probing, target, CANARY, profile, profile.canary_interval_s)
 
     def begin(self, answer: Answer) -> None:
         self._waiting = answer
         if not self._under_way:
             self._send()
-        self.probing.at(self.probing.now_s() + self._patience_s, partial(self._judge, answer))
+        self._forget_patience()
+        due_s = self.probing.now_s() + self._patience_s
+        self._patience = self.probing.at(due_s, partial(self._judge, answer))
+
+    def _forget_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    @property
+    def at_rest(self) -> bool:
+        return super().at_rest and not self._under_way and self._pid in self.server.backends
+
+    def pause(self, to_s: float) -> int:
+        left_out = super().pause(to_s)
+        self._acknowledged += left_out
+        return left_out
+
+    def facts_now(self) -> dict[str, Any]:
+        return canary_facts(self.server, self._acknowledged)
+
+    @property
+    def acknowledged(self) -> int:
+        """The number of the last canary that was."""
+        return self._acknowledged
 
     def dropped(self) -> None:
         """The socket is shut: the write goes on at the server, and nobody waits for it."""
@@ -410,6 +473,7 @@ class CanaryProber(Prober):
         if this != self._write or not self._under_way:
             return
         self._under_way = False
+        self._forget_patience()
         if reading.outcome is Outcome.SUCCEEDED:
             self._acknowledged = max(self._acknowledged, int(reading.facts["canary_n"]))
         waiting, self._waiting = self._waiting, None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from config.schema import Estate
+from controller.simulate import quiet
 from controller.simulate.client import Client
 from controller.simulate.controller import Controller
 from controller.simulate.faults import KINDS, FaultEvent
@@ -40,12 +41,13 @@ class Scene:
         self.stale: list[Controller] = []
         self.clients: list[Client] = []
         self.controllers: list[Controller] = []
+        self.jumped_s = 0.0
         self.start_controller()
         for service in scenario.estate.services.values():
             members = [self.world.server(service.name, m) for m in service.members]
             home = members[0].host.site
             host = self.world.network.hosts[f"app-{home}"]
-            self.clients.append(Client(self.world, service.name, f"c-{service.name}", host, members, 0.1))
+            self.clients.append(Client(self.world, service.name, f"c-{service.name}", host, members))
 
     @property
     def controller(self) -> Controller:
@@ -86,7 +88,7 @@ class Scene:
     def play(self) -> None:
         """To the end of the scenario."""
         self.plan(self.scenario.events)
-        self.world.timeline.run_until(self.scenario.end_s)
+        quiet.run_until(self, self.scenario.end_s)
 
     def close(self) -> None:
         """No task is left behind."""

@@ -15,18 +15,22 @@ from controller.simulate.postgres import CONNINFO, DISK_BYTES, NAMES, Postgres
 from controller.simulate.replication import Stream
 from controller.simulate.timeline import Timeline
 from controller.simulate.wal import SEGMENT, Branch
+from controller.supervisor.ledger import HIGH_WATER_EVERY_S
 
 _BEGINNING = 4 * SEGMENT + 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """Of a world, what differs between scenarios. access: node access to the members' hosts."""
+    """Of a world, what differs between scenarios. access: node access to the members' hosts. pause_s: between
+    two writes of a client. marks_every_s: between two notes of the high water (P3)."""
 
     delays: Delays = field(default_factory=Delays)
     access: bool = True
     in_place: bool = False
     sealed: bool = True
+    pause_s: float = 0.1
+    marks_every_s: float = HIGH_WATER_EVERY_S
 
 
 class World:

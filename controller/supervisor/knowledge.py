@@ -43,6 +43,7 @@ class Knowledge:
     observer_sane: bool | None = None
     observer_why: str = ""
     observer_heard_s: float | None = None
+    kept_s: float = KEPT_S
     _states: States = field(init=False)
     _kept: deque[Observation] = field(default_factory=deque)
     _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
@@ -92,7 +93,7 @@ class Knowledge:
 
     def _keep(self, seen: Observation) -> None:
         self._kept.append(seen)
-        while self._kept and seen.ended_s - self._kept[0].ended_s > KEPT_S:
+        while self._kept and seen.ended_s - self._kept[0].ended_s > self.kept_s:
             self._kept.popleft()
 
     def forget(self, member: str, probe: str, at_s: float) -> None:
@@ -108,7 +109,11 @@ class Knowledge:
         """The end of its connections was seen before this process was there. Any sign of life clears it."""
         target = f"{self.service.name}/{member}"
         why = "its end was seen before this controller began"
-        self._states.put(ProbeState(target, PG, closed_s=at_s, why=why))
+        self.recall(ProbeState(target, PG, closed_s=at_s, why=why))
+
+    def recall(self, state: ProbeState) -> None:
+        """What is known of one probe of one target is this, whatever was folded before."""
+        self._states.put(state)
 
     def expect(self, text: str | None, at_s: float) -> None:
         """A setting that may come into force at any moment counts as if it were, until it is known to be or

@@ -17,13 +17,21 @@ Append = Callable[[str, dict[str, Any]], Awaitable[Any]]
 class Notes:
     """One per service; remembers what it noted last. What could not be written is noted the next time."""
 
-    def __init__(self, knowledge: Knowledge, append: Append) -> None:
+    def __init__(
+        self, knowledge: Knowledge, append: Append, marks_every_s: float = HIGH_WATER_EVERY_S
+    ) -> None:
         self._knowledge = knowledge
         self._append = append
         self._healths: dict[str, Health] = {}
         self._diagnosis: tuple[object, ...] = ()
         self._settings = knowledge.settings.texts
+        self._marks_every_s = marks_every_s
         self._high_water_s: float | None = None
+
+    @property
+    def mark_due_s(self) -> float | None:
+        """Monotonic seconds; None: with the next turn."""
+        return None if self._high_water_s is None else self._high_water_s + self._marks_every_s
 
     async def healths(self, judged: Judged) -> None:
         for member in judged.view.members:
@@ -67,7 +75,7 @@ class Notes:
             )
             self._settings = history.texts
         seen = judged.view.member(primary)
-        due = self._high_water_s is None or judged.at_s - self._high_water_s >= HIGH_WATER_EVERY_S
+        due = self.mark_due_s is None or judged.at_s >= self.mark_due_s
         if due and seen is not None and seen.fresh:
             marks = {m: {"timeline": t, "lsn": lsn} for m, (t, lsn) in self._knowledge.high_water.items()}
             await self._append(ev.HIGH_WATER, {"members": marks})

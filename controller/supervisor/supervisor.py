@@ -7,6 +7,7 @@ person's request, one after the other under one lock: what is decided is decided
 from __future__ import annotations
 
 import asyncio
+from math import floor
 from typing import Any
 
 import structlog
@@ -42,17 +43,28 @@ from model import events as ev
 from model.errors import BcmError, HeldError, JournalError, LeadershipLostError
 from model.events import Event
 from model.observation import Observation
+from probes.scheduler_timing import fraction
 
 log = structlog.get_logger(__name__)
 
 # A turn at least this often: ageing, expiries and the clock on the wall need no observation.
 TICK_S = 0.25
+# A phase of its own for each service, in whole parts of a tick that binary fractions hold exactly.
+_PHASES = 256
 # What is left of a sleep by rounding.
 _INSTANT_S = 1e-6
 # After a turn that failed: the same would fail again at once.
 PAUSE_S = 1.0
 # An observer reads what the one that leads has written this often; it costs a look at the disk.
 FOLLOW_S = 1.0
+
+
+def next_tick_s(service: str, now_s: float) -> float:
+    """When the service is judged next though nothing was seen. Which moments these are does not depend on
+    what happened before."""
+    phase_s = (int(fraction(service) * _PHASES) + 0.5) / _PHASES * TICK_S
+    passed = floor((now_s + _INSTANT_S - phase_s) / TICK_S)
+    return phase_s + (passed + 1) * TICK_S
 
 
 class Supervisor:
@@ -69,6 +81,7 @@ class Supervisor:
             service,
             settings=self.ledger.history(world.boot_id),
             high_water=dict(self.ledger.high_water),
+            kept_s=world.kept_s,
         )
         self._expect_looser()
         self._recall_crash()
@@ -82,7 +95,6 @@ class Supervisor:
         self.telling = Telling(self._page)
         self.mending = Mending(estate, service)
         self._wake = asyncio.Event()
-        self._turned_s = world.clock.monotonic_s()
         self._background = Background(lambda text: self._page(Told("page", text)), self.wake)
         self.runs = Runs(
             world,
@@ -94,7 +106,7 @@ class Supervisor:
         )
         self._acting = Acting(self, world)
         self._primacy = Primacy(self, world)
-        self._notes = Notes(self.knowledge, self.append)
+        self._notes = Notes(self.knowledge, self.append, world.marks_every_s)
         self._escalation = Escalation(estate.levels, service.importance, self.append, self._page)
         self._leads = False
         self._followed_s: float | None = None
@@ -128,6 +140,11 @@ class Supervisor:
     @property
     def executor(self) -> Executor:
         return self._world.executor
+
+    @property
+    def mark_due_s(self) -> float | None:
+        """When the high water is journaled next (P3), on our monotonic clock; None: with the next turn."""
+        return self._notes.mark_due_s
 
     @property
     def running(self) -> asyncio.Task[None] | None:
@@ -226,7 +243,6 @@ class Supervisor:
         try:
             while True:
                 await self._guarded_turn()
-                self._turned_s = self._world.clock.monotonic_s()
                 await self._wake.wait()
                 self._wake.clear()
         finally:
@@ -266,15 +282,13 @@ class Supervisor:
         await self._world.clock.sleep(PAUSE_S)
 
     async def _ticks(self) -> None:
-        """A turn TICK_S after the last one at the latest. One task for all of them: a timer that is made and
-        cancelled around every turn costs more than the turn."""
+        """A turn at every tick of the service's own phase, whatever comes between. One task for all of them:
+        a timer that is made and cancelled around every turn costs more than the turn."""
         clock = self._world.clock
         while True:
-            left_s = self._turned_s + TICK_S - clock.monotonic_s()
-            if left_s < _INSTANT_S:
-                self._wake.set()
-                left_s = TICK_S
-            await clock.sleep(left_s)
+            now_s = clock.monotonic_s()
+            await clock.sleep(next_tick_s(self.service.name, now_s) - now_s)
+            self._wake.set()
 
     async def _turn(self) -> None:
         seq = self.ledger.seq

@@ -10,6 +10,8 @@ from config.schema import Service
 from controller.alerts import Firing
 from controller.supervisor.desk import FactsKeeper, Signer
 from controller.supervisor.executor import Executor
+from controller.supervisor.knowledge import KEPT_S
+from controller.supervisor.ledger import HIGH_WATER_EVERY_S
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
 from model.ports import Clock, Lease
@@ -52,3 +54,6 @@ class World:
     observing: Callable[[], Observing]
     # What fires of a service elsewhere: shown beside its diagnosis, and no input of any decision.
     alerts: Callable[[str], Sequence[Firing]] = no_alerts
+    # Seconds: of raw observations that an incident freezes, and between two notes of the high water.
+    kept_s: float = KEPT_S
+    marks_every_s: float = HIGH_WATER_EVERY_S

@@ -1,0 +1,227 @@
+"""Quiet stretches are jumped: once nothing but time would pass, it passes at once.
+
+A scene is *at rest* when all that it does is to repeat itself: every probe is answered well, as it was
+before, and none is under way; every standby streams and has everything; every client waits for its next
+write; the one controller leads and has nothing open, nothing to repair and nothing to say. From such a state
+on, until something comes that comes only once (a fault, a healing, any timer without a rhythm), what happens is
+known:
+
+- Probes and clients act at moments that are fixed from the start (`Slots`), and not so long after the last
+  time; the delays of their packets depend on the moment alone (`Chance.quick`). So what happens at a moment
+  does not depend on whether what came before it was played or left out.
+- Each write is acknowledged and copied before the next: the log grows by one record for each.
+- Each attempt succeeds, and detection's memory of it is that of a success.
+- A turn of the supervisor finds nothing to do and writes nothing but the high water (P3); the jump ends
+  before that is due.
+- What looks at a clock compares moments, and none of them is moved: later is later.
+
+So a jump counts what is left out, adds it up, and lands early enough before what comes next that every probe
+has looked anew, at the same moments and with the same answers as if nothing had been left out; until then
+nobody judges. It lands where a round of `probes.awareness` ends, so that the next is a whole one. The journal
+is the same, byte for byte (tests/simulate/test_quiet.py; docs/decisions/0017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from controller.flapping import KEPT, flaps, remember
+from controller.news import same_facts
+from controller.simulate.controller import KEPT_S, ROUND, Controller
+from controller.simulate.probing import CanaryProber
+from controller.simulate.wal import Write
+from controller.supervisor.supervisor import Supervisor
+from controller.views import CANARY
+from model.health import Health, ProbeState, Profile
+from probes.scheduler_timing import JITTER
+
+if TYPE_CHECKING:
+    from controller.simulate.scene import Scene
+
+# Less is not worth a jump.
+SHORTEST_S: Final = 1.0
+# For an answer after the last probe has begun: far more than any calm one takes.
+_ANSWER_S: Final = 0.1
+# So often it is looked whether a scene has come to rest; and after that whether nothing is under way.
+LOOK_S: Final = 0.1
+_TASKS_OF_A_SUPERVISOR: Final = 2
+
+
+def run_until(scene: Scene, end_s: float) -> None:
+    """Play the scene up to `end_s`, jumping what is quiet."""
+    timeline = scene.world.timeline
+    while timeline.now_s < end_s:
+        if end_s - timeline.now_s > SHORTEST_S and at_rest(scene):
+            timeline.run_until(min(end_s, timeline.now_s + LOOK_S), lambda: jump(scene, end_s))
+        else:
+            timeline.run_until(min(end_s, timeline.now_s + LOOK_S))
+
+
+def at_rest(scene: Scene) -> bool:
+    """Does it only repeat itself, but for what is on its way at this moment?"""
+    world = scene.world
+    network = world.network
+    if network.cut or network.slow_s or network.loss:
+        return False
+    alive = [c for c in scene.controllers if c.alive]
+    if len(alive) != 1 or alive[0] is not scene.controller:
+        return False
+    if any(not h.up or h.paused for h in network.hosts.values()):
+        return False
+    return _controller_at_rest(scene.controller)
+
+
+def jump(scene: Scene, end_s: float) -> bool:
+    """Leave out what is quiet up to `end_s`, or to what comes before; True: it was done. Not done if anything
+    is under way or the stretch is too short."""
+    world, controller = scene.world, scene.controller
+    timeline = world.timeline
+    landing_s = _landing_s(scene, end_s)
+    if landing_s is None or not at_rest(scene) or not _nothing_under_way(scene):
+        return False
+    from_s = timeline.now_s
+    offset_s = controller.loop.offset_s
+    probers = controller.probing.all()
+    attempts = {(p.watch.target, p.watch.type): p.pause(landing_s + offset_s) for p in probers}
+    writes = {c.service: 0 for c in scene.clients}
+    for client in scene.clients:
+        writes[client.service] += client.pause(landing_s)
+    timeline.jump(landing_s, landing_s + _seen_anew_s(controller))
+    for name, supervisor in controller.supervisors.items():
+        _grow(scene, name, supervisor, writes.get(name, 0), attempts)
+        for state in supervisor.knowledge.states():
+            supervisor.knowledge.recall(
+                _later(
+                    state,
+                    attempts[state.target, state.probe],
+                    landing_s + offset_s,
+                    supervisor.service.detection,
+                )
+            )
+    for state in controller.observer.states():
+        controller.observer.recall(
+            _later(state, attempts[state.target, state.probe], landing_s + offset_s, controller.profile)
+        )
+    for prober in probers:
+        prober.plan(landing_s + offset_s)
+    for client in scene.clients:
+        client.go_on()
+    scene.jumped_s += landing_s - from_s
+    return True
+
+
+# --- is it quiet?
+
+
+def _controller_at_rest(controller: Controller) -> bool:
+    loop = controller.loop
+    if not controller.leads or loop.frozen or controller.probing.awareness.score:
+        return False
+    return all(_supervisor_at_rest(s) for s in controller.supervisors.values())
+
+
+def _supervisor_at_rest(supervisor: Supervisor) -> bool:
+    ledger = supervisor.ledger
+    if ledger.incident is not None or ledger.open_executions or supervisor.busy or supervisor.turn.locked():
+        return False
+    if ledger.blocked or ledger.retired or ledger.split or ledger.paused_until_ns is not None:
+        return False
+    if supervisor.approvals.waiting() or supervisor.mark_due_s is None:
+        return False
+    judged = supervisor.judged
+    if judged is None or judged.diagnosis.code != "Healthy":
+        return False
+    knowledge = supervisor.knowledge
+    return len(knowledge.settings.texts) == 1 and not knowledge.impostors.members
+
+
+def _known(controller: Controller) -> bool:
+    """Is everything seen as it is now? Else the next look is news."""
+    states = {(s.target, s.probe): s for v in controller.supervisors.values() for s in v.knowledge.states()}
+    states |= {(s.target, s.probe): s for s in controller.observer.states()}
+    for prober in controller.probing.all():
+        state = states.get((prober.watch.target, prober.watch.type))
+        if state is None or state.last is None or not _good(state):
+            return False
+        if not same_facts(state.last.facts, prober.facts_now()):
+            return False
+    return True
+
+
+def _good(state: ProbeState) -> bool:
+    return state.health is Health.UP and state.first_bad_s is None and not state.slow
+
+
+def _nothing_under_way(scene: Scene) -> bool:
+    world, controller = scene.world, scene.controller
+    if not all(p.at_rest for p in controller.probing.all()) or not all(c.at_rest for c in scene.clients):
+        return False
+    for service in world.estate.services:
+        servers = world.servers(service)
+        if len({s.flush_lsn for s in servers}) != 1 or not all(s.at_rest for s in servers):
+            return False
+    if not _known(controller):
+        return False
+    return controller.loop.tasks == _TASKS_OF_A_SUPERVISOR * len(controller.supervisors)
+
+
+def _landing_s(scene: Scene, end_s: float) -> float | None:
+    """The last end of a round from which on everything is seen anew before what comes next."""
+    world, controller = scene.world, scene.controller
+    timeline = world.timeline
+    once_s = timeline.next_once_s()
+    round_s = timeline.next_of(ROUND)
+    if round_s is None:
+        return None
+    bounds = [end_s] if once_s is None else [end_s, once_s]
+    for supervisor in controller.supervisors.values():
+        due_s = supervisor.mark_due_s
+        bounds.append(0.0 if due_s is None else due_s - controller.loop.offset_s)
+    left_s = min(bounds) - _seen_anew_s(controller) - round_s
+    landing_s = round_s + left_s // ROUND.every_s * ROUND.every_s
+    return landing_s if landing_s - timeline.now_s >= SHORTEST_S else None
+
+
+def _seen_anew_s(controller: Controller) -> float:
+    """So long after a landing every probe has looked again, and what an incident freezes is whole again."""
+    slowest_s = max(p.watch.pace.interval_s for p in controller.probing.all())
+    return max(slowest_s * (1 + JITTER), KEPT_S) + _ANSWER_S
+
+
+# --- what has come of it
+
+
+def _grow(
+    scene: Scene, service: str, supervisor: Supervisor, writes: int, attempts: dict[tuple[str, str], int]
+) -> None:
+    """The log, by what clients wrote and by the canaries."""
+    world = scene.world
+    primary = next(s for s in world.servers(service) if not s.in_recovery)
+    prober = scene.controller.probing.of(f"{service}/{primary.name}", CANARY)
+    canaries = attempts.get((f"{service}/{primary.name}", CANARY), 0)
+    for server in world.servers(service):
+        server.grown(writes + canaries)
+    if isinstance(prober, CanaryProber):
+        positions, numbers = primary.branch.canaries
+        positions.append(primary.flush_lsn)
+        numbers.append(prober.acknowledged)
+        supervisor.knowledge.last_acked_canary = prober.acknowledged
+    write = Write(primary.branch, primary.flush_lsn, "client", 0, "left out")
+    world.audit.passed(service, write, writes + canaries)
+
+
+def _later(state: ProbeState, attempts: int, now_s: float, profile: Profile) -> ProbeState:
+    """What detection remembers after so many more successes, the last of them so long ago that the next one
+    counts."""
+    verdicts, flapping = state.verdicts, state.flapping
+    for _ in range(min(attempts, KEPT)):
+        verdicts = remember(verdicts, up=True)
+        flapping = flaps(verdicts, flapped=flapping)
+    return replace(
+        state,
+        successes=state.successes + attempts,
+        verdicts=verdicts,
+        flapping=flapping,
+        sampled_s=now_s - profile.interval_s,
+    )
