@@ -3,8 +3,8 @@
 A scene is *at rest* when all that it does is to repeat itself: every probe is answered well, as it was
 before, and none is under way; every standby streams and has everything; every client waits for its next
 write; the one controller leads and has nothing open, nothing to repair and nothing to say. From such a state
-on, until something comes that comes only once (a fault, a healing, any timer without a rhythm), what happens is
-known:
+on, until something comes that comes only once (a fault, a healing, any timer without a rhythm), what happens
+is known:
 
 - Probes and clients act at moments that are fixed from the start (`Slots`), and not so long after the last
   time; the delays of their packets depend on the moment alone (`Chance.quick`). So what happens at a moment
