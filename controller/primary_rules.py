@@ -7,7 +7,7 @@ from typing import Final
 
 from controller.findings import Finding, against, bad_for_s, supports
 from controller.partition_rules import seen_by_others
-from controller.tally import REACHED, lost_here
+from controller.tally import lost_here
 from controller.views import MemberView, ServiceView
 from model.diagnosis import Evidence, Stance
 from model.health import DISK_FULL_BYTES, Health, ProbeState
@@ -97,7 +97,7 @@ def down(view: ServiceView, now_s: float) -> Finding | None:
 
 def _down_here(view: ServiceView, now_s: float) -> Finding | None:
     member = view.member(view.primary)
-    if member is None or not lost_here(view, member):
+    if member is None or not lost_here(view, member, now_s):
         return None
     state = member.pg
     evidence = [supports(f"{member.name}: {state.why}", state, now_s)]
@@ -117,27 +117,7 @@ def _down_here(view: ServiceView, now_s: float) -> Finding | None:
     if state.refusals >= view.profile.refusals or _failure(state) is Failure.REFUSED:
         evidence.append(against("the host answers: connections are refused, not dropped", state, now_s))
         return _lost("PrimaryProcessDown", member, evidence)
-    if not _heard_since(view, member, state.first_bad_s):
-        return None  # so far it is all that was asked that is silent: it may be us (S6)
     return _silent(view, member, evidence, now_s)
-
-
-def _heard_since(view: ServiceView, primary: MemberView, since_s: float | None) -> bool:
-    """Has anything answered an attempt that began after the first one that the primary left unanswered?"""
-    if since_s is None or (view.observer_heard_s or 0.0) > since_s:
-        return True
-    states = [*primary.node_probes.values()]
-    for member in view.standbys:
-        states += [member.pg, *member.node_probes.values()]
-    return any(_answered_since(state, since_s) for state in states)
-
-
-def _answered_since(state: ProbeState, since_s: float) -> bool:
-    """Be it by a refusal: the way there works."""
-    good, last = state.last_good, state.last
-    if good is not None and good.started_s > since_s:
-        return True
-    return last is not None and last.started_s > since_s and last.failure in REACHED
 
 
 def _stopped_s(member: MemberView) -> float | None:

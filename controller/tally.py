@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from controller.hearing import REACHED
 from controller.views import MemberView, ObserverView, ServiceView
 from model.health import Health, ProbeState, Profile
-from model.observation import ALIVE_FAILURES, Failure, Outcome
-
-# Failures by which a host, if not the server, answers: the way to it works.
-REACHED: Final = ALIVE_FAILURES | {Failure.REFUSED, Failure.RESET, Failure.CLOSED, Failure.STOPPING}
+from model.observation import Failure, Outcome
 
 
 class Vote(StrEnum):
@@ -112,7 +110,7 @@ ALONE: Final = Tally((Ballot("this observer", None, Vote.LOST, "the only one"),)
 def tally(view: ServiceView, now_s: float) -> Tally:
     """The votes on the view's primary."""
     primary = view.member(view.primary)
-    suspected_s = primary.pg.first_bad_s if primary is not None and lost_here(view, primary) else None
+    suspected_s = primary.pg.first_bad_s if primary is not None and lost_here(view, primary, now_s) else None
     own = _own(view, primary, now_s)
     others = (_other(view, other, primary, suspected_s, now_s) for other in view.elsewhere)
     replicas = tuple(m.name for m in view.standbys if m.vetoes)
@@ -129,12 +127,14 @@ def third_places(votes: Tally, primary_site: str | None, candidate_site: str | N
     )
 
 
-def lost_here(view: ServiceView, primary: MemberView) -> bool:
+def lost_here(view: ServiceView, primary: MemberView, now_s: float) -> bool:
     """As we see it: detection says so, or enough refusals while the probe held no connection just then, but
-    the canary's ended without a word."""
+    the canary's ended without a word. A silence in which nothing else was heard either is none (S6)."""
     state, canary = primary.pg, primary.canary
     if state.health is Health.DOWN:
-        return True
+        if state.last is not None and state.last.outcome is Outcome.SUCCEEDED:
+            return False  # it is back, if not yet for as long as is asked
+        return not _silent(state) or _silence_counts(view, state, now_s)
     return (
         state.health is Health.SUSPECT
         and state.last is not None
@@ -146,6 +146,16 @@ def lost_here(view: ServiceView, primary: MemberView) -> bool:
         and canary.closed_s is not None
         and canary.restarting_s is None
     )
+
+
+def _silent(state: ProbeState) -> bool:
+    return state.last is not None and state.last.failure in (Failure.SILENT, Failure.UNREACHABLE)
+
+
+def _silence_counts(view: ServiceView, state: ProbeState, now_s: float) -> bool:
+    if view.hearing is None or state.silent_from_s is None:
+        return True
+    return view.hearing.counts(state.silent_from_s, now_s, view.profile.silence_s)
 
 
 def reaches_anything(view: ServiceView, now_s: float) -> bool:
@@ -175,7 +185,7 @@ def _own(view: ServiceView, primary: MemberView | None, now_s: float) -> Ballot:
         return Ballot(name, site, Vote.NONE, "it reaches nothing at all")
     if primary is None:
         return Ballot(name, site, Vote.NONE, "no primary is known")
-    if lost_here(view, primary):
+    if lost_here(view, primary, now_s):
         there = [(m.pg, m.node_probes) for m in view.members if m.site == primary.site]
         return Ballot(name, site, Vote.LOST, primary.pg.why, site_lost=_lost(there, view.profile, now_s))
     vote, why, well = _vote(primary.pg, None, view.profile, now_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controller.hearing import Hearing
 from model.health import Health, ProbeState, Profile
 from model.quorum import SyncSetting
 
@@ -102,8 +103,8 @@ class ObserverView:
 class ServiceView:
     """One service. `primary` is the member that the journal says is primary, None before it was found.
 
-    observer_sane None: nothing is known of the observer's own network. observer_heard_s: start of the last
-    attempt that a reference target answered. settings: the synchronous settings of
+    observer_sane None: nothing is known of the observer's own network. hearing: what else
+    answers; None: not told. settings: the synchronous settings of
     which every one must be satisfied (P2), without the primary's own name. broken_dependencies: services
     below that are out. moving: an execution that changes who is primary is open, so that two primaries are no
     news. system_identifier: of the service's data, None while not known. recorded_timeline: of the primary,
@@ -124,7 +125,7 @@ class ServiceView:
     intended_setting: str | None = None
     observer_sane: bool | None = True
     observer_why: str = ""
-    observer_heard_s: float | None = None
+    hearing: Hearing | None = None
     on_admin_stop: str = "hold"
     manager: str = "none"
     broken_dependencies: tuple[str, ...] = ()

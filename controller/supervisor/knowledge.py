@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from config.schema import Estate, Member, Service
 from controller.candidates import unsettled
 from controller.detect import fold
+from controller.hearing import Hearing, answered
 from controller.news import is_news
 from controller.supervisor.elsewhere import Elsewhere
 from controller.supervisor.impostors import Impostors
@@ -42,7 +43,7 @@ class Knowledge:
     synchronous_commit: str | None = None
     observer_sane: bool | None = None
     observer_why: str = ""
-    observer_heard_s: float | None = None
+    hearing: Hearing = field(default_factory=Hearing)
     kept_s: float = KEPT_S
     _states: States = field(init=False)
     _kept: deque[Observation] = field(default_factory=deque)
@@ -82,6 +83,8 @@ class Knowledge:
         self._keep(seen)
         settings, impostors = self.settings.texts, self.impostors.members
         member = self.member_of(seen.target)
+        if (member is None or member.name != primary) and answered(seen):
+            self.hearing.heard(seen.started_s, self.service.detection.interval_s)
         if member is not None and seen.outcome is Outcome.SUCCEEDED:
             if seen.probe == CANARY:
                 self._canary_acknowledged(seen)
@@ -172,7 +175,7 @@ class Knowledge:
             intended_setting=postgresql.synchronous_standby_names,
             observer_sane=self.observer_sane,
             observer_why=self.observer_why,
-            observer_heard_s=self.observer_heard_s,
+            hearing=replace(self.hearing),
             on_admin_stop=postgresql.on_admin_stop,
             manager=self.service.manager,
             broken_dependencies=tuple(broken_dependencies),

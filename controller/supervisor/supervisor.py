@@ -124,7 +124,9 @@ class Supervisor:
         """What the reference targets say of this host's own network (S6). heard_s: start of the last attempt
         that one of them answered, monotonic seconds."""
         knowledge = self.knowledge
-        knowledge.observer_sane, knowledge.observer_why, knowledge.observer_heard_s = sane, why, heard_s
+        knowledge.observer_sane, knowledge.observer_why = sane, why
+        if heard_s is not None:
+            knowledge.hearing.heard(heard_s, self.service.detection.interval_s)
 
     def observer_elsewhere(self, name: str, sane: bool | None, why: str, at_s: float) -> None:
         """What another observer says of its own network and of itself. at_s: when, on our monotonic clock."""

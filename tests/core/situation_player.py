@@ -44,6 +44,7 @@ from controller.detect import age, fold
 from controller.diagnose import diagnose
 from controller.flapping import described
 from controller.gates import DecisionInput
+from controller.hearing import Hearing, answered
 from controller.tally import tally, third_places
 from controller.views import CANARY, PG, MemberView, ObserverView, ServiceView
 from model.decision import Decision
@@ -109,15 +110,24 @@ class Situation:
         return judge(view, now_s, {**self.described.get("around", {}), **expected.get("around", {})})
 
     def view(self, now_s: float, vetoes: list[str]) -> ServiceView:
-        aged = self._folded(self._observations(now_s, self.seen, canary=True), now_s)
+        seen = list(self._observations(now_s, self.seen, canary=True))
+        aged = self._folded(seen, now_s)
         return ServiceView(
             name="orders",
             profile=self.profile,
             primary=self.primary,
             members=[self._member(name, aged, name in vetoes) for name in self.members],
             elsewhere=tuple(self._elsewhere(name, now_s, **told) for name, told in self.observers.items()),
+            hearing=self._hearing(seen),
             **self.view_fields,
         )
+
+    def _hearing(self, seen: Iterable[Observation]) -> Hearing:
+        hearing = Hearing()
+        for observation in sorted(seen, key=lambda o: o.ended_s):
+            if (observation.target != self.primary or observation.probe == "icmp") and answered(observation):
+                hearing.heard(observation.started_s, self.profile.interval_s)
+        return hearing
 
     def _folded(self, seen: Iterable[Observation], now_s: float) -> dict[tuple[str, str], ProbeState]:
         states: dict[tuple[str, str], ProbeState] = {}
