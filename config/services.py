@@ -124,6 +124,12 @@ class Service(EstateModel):
         "balanced",
         description="How soon silence counts as an outage, against the stalls that are ridden out.",
     )
+    # An hour: what took the primary away the first time is found and mended by then, or known to people.
+    no_return: Seconds = Field(
+        3600.0,
+        description="So long after a failover its old primary takes over again only when a person agrees. "
+        "0s: at once.",
+    )
     depends_on: tuple[Name, ...] = Field((), description="Services that this one needs.")
     endpoint: DsnEndpoint = Field(DsnEndpoint(), description="How clients reach the service.")
     manager: Literal["none"] = Field(

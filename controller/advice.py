@@ -97,6 +97,16 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
             "SERVICE --comment …` when the cause is known."
         ),
     ),
+    "pingpong": GateAdvice(
+        guards=(
+            "The candidate lost the primary's role within `no_return` (an hour). That redundancy is back "
+            "does not say why it was lost: going to and fro makes many outages of one cause."
+        ),
+        todo=(
+            "Find out why it was lost. It is sound: `bcm-failover approve APR-…`, or beforehand "
+            "`acknowledge SERVICE --comment …`. It is not: `failover SERVICE --to` another member."
+        ),
+    ),
     "budget": GateAdvice(
         guards=(
             "More automatic failovers in the window than `daemon.failover_budget` allows: a common cause "

@@ -6,31 +6,36 @@ counts is made by the runbook, from positions read after the members have droppe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from controller.views import MemberView, ServiceView
 from model.lsn import Position, format_lsn, may_be_invented
-from model.quorum import MemberPosition
+from model.quorum import MemberPosition, preference_of
 
 # What a new primary needs in its first seconds, before anybody can look: four WAL segments of 16 MiB.
 ROOM_BYTES = 64 * 1024 * 1024
 
 
 def positions(
-    view: ServiceView, high_water: Mapping[str, tuple[int, int]] | None = None
+    view: ServiceView,
+    high_water: Mapping[str, tuple[int, int]] | None = None,
+    returning: Collection[str] = (),
 ) -> list[MemberPosition]:
     """Every member but the primary, in the order of the view.
 
     high_water: member → furthest (timeline, position in bytes) that it ever showed, if not the view's own.
+    returning: members that lost the primary's role a short while ago: others come first.
     A member that can't be read, is of another lineage or is below its own high-water mark has no position: it
     does not count (P3). One that counts may still be no candidate (P4, P16).
     """
     marks = view.high_water if high_water is None else high_water
-    return [_position(view, member, marks.get(member.name)) for member in view.standbys]
+    return [_position(view, m, marks.get(m.name), m.name in returning) for m in view.standbys]
 
 
-def _position(view: ServiceView, member: MemberView, mark: tuple[int, int] | None) -> MemberPosition:
-    preference = (1 if member.at_dr else 0, member.preference)
+def _position(
+    view: ServiceView, member: MemberView, mark: tuple[int, int] | None, returning: bool
+) -> MemberPosition:
+    preference = preference_of(member.site_role, member.preference, remote=member.at_dr, returning=returning)
     name, app = member.name, member.application_name
     why_not = _not_counted(view, member, mark)
     timeline, lsn = member.fact_int("timeline"), member.fact_int("position")

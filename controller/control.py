@@ -101,7 +101,7 @@ class DaemonControl:
 
     async def acknowledge(self, service: str, *, comment: str, caller: Caller) -> Json:
         supervisor = self._supervisor(service)
-        if supervisor.ledger.blocked is None:
+        if supervisor.ledger.blocked is None and not supervisor.ledger.lost:
             raise UsageError(f"{service} is not blocked", hint="nothing has to be acknowledged")
         await supervisor.append(ev.SERVICE_UNBLOCKED, {"reason": comment}, actor=caller.person)
         return {"service": service, "blocked": None}

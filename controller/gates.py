@@ -29,9 +29,10 @@ class DecisionInput:
     this service as configured (P1, P10). approved: as many as must have agreed to just this; approval: how
     the request stands, if there is one; approval_in_mode_act: also what is done automatically needs one.
     fenceable: the old primary can be fenced by other means than its standbys. flapping: what its probe saw of
-    the primary changes too often to be believed: how often; None otherwise. budget_of, budget_window_ms: how
-    many automatic failovers the estate allows within which span. at_s: monotonic, for the ages among the
-    inputs.
+    the primary changes too often to be believed: how often; None otherwise. lost_by, lost_ago_ms: the
+    failover that took the primary's role from the candidate within no_return_ms, and how long ago; None: none
+    did. budget_of, budget_window_ms: how many automatic failovers the estate allows within which span. at_s:
+    monotonic, for the ages among the inputs.
     """
 
     service: str
@@ -60,6 +61,9 @@ class DecisionInput:
     fenceable: bool = False
     flapping: str | None = None
     pause_left_ms: int | None = None
+    lost_by: str | None = None
+    lost_ago_ms: int | None = None
+    no_return_ms: int = 0
     budget_of: int | None = None
     budget_window_ms: int | None = None
     at_s: float | None = None
@@ -77,6 +81,7 @@ def evaluate_gates(given: DecisionInput) -> tuple[GateResult, ...]:
         _confirmed(given),
         _flapping(given),
         _blocked(given),
+        _pingpong(given),
         _budget(given),
         _execution(given),
         _candidate(given),
@@ -163,6 +168,27 @@ def _blocked(given: DecisionInput) -> GateResult:
     return GateResult("blocked", given.blocked is None, given.blocked or "not blocked", "S8", inputs=inputs)
 
 
+def _pingpong(given: DecisionInput) -> GateResult:
+    """Redundancy that is back lifts the block, and says nothing of why the candidate lost the role. Back to
+    it so soon only with a person's yes: A, B, A and on is how one cause becomes many outages."""
+    inputs = {
+        "candidate": given.choice.candidate,
+        "lost_by": given.lost_by,
+        "lost_ago_ms": given.lost_ago_ms,
+        "window_ms": given.no_return_ms,
+        "approved": given.approved,
+    }
+    if given.lost_by is None or given.lost_ago_ms is None:
+        text = "the candidate did not lose the primary's role a short while ago"
+        return GateResult("pingpong", True, text, "S8", inputs=inputs)
+    ago = f"{given.lost_ago_ms // 1000} s ago ({given.lost_by})"
+    since = f"{given.choice.candidate} lost the primary's role {ago}"
+    if given.approved:
+        return GateResult("pingpong", True, f"{since}; approved", "S8", inputs=inputs)
+    text = f"{since}: back to it only when a person agrees"
+    return GateResult("pingpong", False, text, "S8", asks=True, inputs=inputs)
+
+
 def _budget(given: DecisionInput) -> GateResult:
     left = given.budget_left
     inputs = {"left": left, "of": given.budget_of, "window_ms": given.budget_window_ms}
@@ -179,7 +205,8 @@ def _execution(given: DecisionInput) -> GateResult:
 def _candidate(given: DecisionInput) -> GateResult:
     choice = given.choice
     text = f"{choice.candidate}: {choice.reason}" if choice.candidate else choice.reason
-    inputs = {"candidate": choice.candidate, "streams_from": choice.source}
+    ranking = [{"member": r.member, "place": r.place, "why": r.why} for r in choice.ranking]
+    inputs = {"candidate": choice.candidate, "streams_from": choice.source, "ranking": ranking}
     return GateResult("candidate", choice.candidate is not None, text, "P4", inputs=inputs)
 
 

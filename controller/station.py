@@ -33,6 +33,7 @@ from controller.store.hostclock import boot_id
 from controller.store.sqlite import SqliteStore, StoreState
 from controller.supervisor.desk import facts_in
 from controller.supervisor.executor import Executor
+from controller.supervisor.launching import Launching
 from controller.supervisor.ledger import automatic_failovers
 from controller.supervisor.probing import ProbeFactory
 from controller.supervisor.supervisor import Supervisor
@@ -98,6 +99,7 @@ class Station:
         )
         self.watchdog_s: float | None = None
         self._quiet = quiet
+        self._launching = Launching()
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
@@ -261,6 +263,7 @@ class Station:
             trouble=self.trouble,
             observing=self._observing,
             alerts=self.inbox.alerts.firing,
+            launching=self._launching,
         )
 
     async def _alert_changed(self, type_: str, data: dict[str, Any], service: str) -> None:
@@ -305,7 +308,8 @@ class Station:
         budget = self.estate.daemon.failover_budget
         since_ns = int((self.clock.wall_s() - budget.per) * 1e9)
         opened = self.journal.events(types=(ev.EXECUTION_OPENED,))
-        return budget.count - automatic_failovers(opened, since_ns)
+        this_boot = (boot_id(), int((self.clock.monotonic_s() - budget.per) * 1e9))
+        return budget.count - automatic_failovers(opened, since_ns, this_boot)
 
     def _broken_dependencies(self, service: Service) -> tuple[str, ...]:
         judged = {n: self.supervisors[n].judged for n in service.depends_on if n in self.supervisors}

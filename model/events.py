@@ -24,7 +24,7 @@ SYNC_SETTING: Final = (
     "sync.setting"  # {member, value, source: read|set, previous, previous_read_ns, confirmed}
 )
 HIGH_WATER: Final = "member.high_water"  # {members: {member: {timeline, lsn}}}
-MEMBER_RETIRED: Final = "member.retired"  # {member, why}: lost the primary's role; fenced when it answers
+MEMBER_RETIRED: Final = "member.retired"  # {member, why, kind: of the execution}: fenced when it answers
 MEMBER_REJOINED: Final = "member.rejoined"  # {member}
 HEALTH_CHANGED: Final = "health.changed"  # {target, probe, from, to, why}
 DIAGNOSIS_CHANGED: Final = "diagnosis.changed"  # Diagnosis.to_json()

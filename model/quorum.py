@@ -119,7 +119,7 @@ class MemberPosition:
 
     position None: not readable, or not detached from the old primary, or not stable: it does not count.
     not_candidate: why it may not be promoted (delayed, paused, excluded), though it counts.
-    preference: lower is preferred; local standbys come before the DR member.
+    preference: lower is preferred, see `preference_of`; local standbys come before the DR member.
     """
 
     member: str
@@ -191,35 +191,100 @@ def _short_of(
     return None
 
 
+# A member that is further behind than this streams for longer than a moment (0.5 MB took 20 ms, P4): one
+# segment of WAL, about half a second.
+FAR_BEHIND_BYTES = 16 << 20
+_SITE_RANKS = {"primary": 0, "standby": 1}
+_PARTS = ("at the DR site", "more than a segment behind", "lost the primary's role a short while ago",
+          "by the estate's preference", "by its site", "by its name")  # fmt: skip
+
+
+def preference_of(
+    site_role: str, configured: int, *, remote: bool = False, returning: bool = False
+) -> tuple[int, ...]:
+    """Lower is preferred. The DR site comes last, whatever else (P4); of the others, one that lost the
+    primary's role a short while ago comes after those that did not (`returning`); then the estate's own
+    number; then the site: the primary one before the standby one. remote: counts as the DR site."""
+    away = remote or site_role in ("dr", "witness")
+    return (int(away), int(returning), configured, _SITE_RANKS.get(site_role, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One member in the order of choice. place: from 1; None: it can't be promoted. why: in words."""
+
+    member: str
+    place: int | None
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Who is promoted; `source` is a member ahead of it, from which it first streams what it lacks (P4)."""
+    """Who is promoted; `source` is a member ahead of it, from which it first streams what it lacks (P4).
+    ranking: every member, the candidate first, those that can't be promoted last."""
 
     candidate: str | None
     source: str | None
     reason: str
+    ranking: tuple[Ranked, ...] = ()
 
 
 def choose(members: Sequence[MemberPosition], wanted: str | None = None) -> Choice:
     """The preferred eligible member; one that lags catches up from the furthest first (P4).
 
-    Only members of the newest lineage that was read take part: positions of others can't be compared (P3).
+    The order: local before DR; within a moment of the furthest before further behind; then as `preference_of`
+    says; then by name. Only members of the newest lineage that was read take part: positions of others can't
+    be compared (P3). wanted: this one or none.
     """
     counted = _newest_lineage(members)
-    eligible = sorted((m for m in counted if m.not_candidate is None), key=lambda m: (m.preference, m.member))
-    if wanted is not None:
-        eligible = [m for m in eligible if m.member == wanted]
-    if not eligible:
-        asked = [m for m in members if wanted is None or m.member == wanted]
-        reasons = "; ".join(f"{m.member}: {m.not_candidate or m.why_not or 'not readable'}" for m in asked)
-        return Choice(None, None, f"no member can be promoted ({reasons or 'none left'})")
-    best = eligible[0]
-    furthest = max(counted, key=lambda m: (_lsn(m), m is best))
-    behind = _lsn(furthest) - _lsn(best)
+    furthest = max(counted, key=_lsn, default=None)
+    top = 0 if furthest is None else _lsn(furthest)
+    eligible = sorted((m for m in counted if m.not_candidate is None), key=lambda m: _rank(m, top))
+    ranking = _ranking(members, eligible, top)
+    fit = [m for m in eligible if wanted is None or m.member == wanted]
+    if not fit or furthest is None:
+        asked = [r for r in ranking if wanted is None or r.member == wanted]
+        reasons = "; ".join(f"{r.member}: {r.why}" for r in asked)
+        return Choice(None, None, f"no member can be promoted ({reasons or 'none left'})", ranking)
+    best, behind = fit[0], top - _lsn(fit[0])
     if behind > 0:
         text = f"preferred; {behind} bytes behind {furthest.member}: streams them first"
-        return Choice(best.member, furthest.member, text)
-    return Choice(best.member, None, "preferred, and nobody is ahead of it")
+        return Choice(best.member, furthest.member, text, ranking)
+    return Choice(best.member, None, "preferred, and nobody is ahead of it", ranking)
+
+
+def _rank(member: MemberPosition, top: int) -> tuple[int | str, ...]:
+    far = int(top - _lsn(member) > FAR_BEHIND_BYTES)
+    first, *others = member.preference or (0,)
+    return (first, far, *others, member.member)
+
+
+def _ranking(
+    members: Sequence[MemberPosition],
+    eligible: Sequence[MemberPosition],
+    top: int,
+) -> tuple[Ranked, ...]:
+    ranked: list[Ranked] = []
+    for place, member in enumerate(eligible, 1):
+        behind = top - _lsn(member)
+        lag = f"; {behind} bytes behind" if behind > 0 else ""
+        before = None if place == 1 else eligible[place - 2]
+        why = "preferred" if before is None else f"after {before.member}: {_differs(before, member, top)}"
+        ranked.append(Ranked(member.member, place, why + lag))
+    for member in members:
+        if member in eligible:
+            continue
+        why = member.not_candidate or member.why_not
+        if not why:
+            why = "not readable" if member.position is None else "it is of another lineage than the newest"
+        ranked.append(Ranked(member.member, None, why))
+    return tuple(ranked)
+
+
+def _differs(better: MemberPosition, worse: MemberPosition, top: int) -> str:
+    """The first part of their ranks that tells two members apart."""
+    pairs = zip(_PARTS, _rank(better, top), _rank(worse, top), strict=False)
+    return next((part for part, one, other in pairs if one != other), "by its name")
 
 
 def _newest_lineage(members: Sequence[MemberPosition]) -> list[MemberPosition]:

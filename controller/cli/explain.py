@@ -126,8 +126,13 @@ def print_gate(line: Any, gate: Mapping[str, Any]) -> None:
     word = {True: "pass", False: "fail"}.get(gate.get("passed"), "unknown")  # type: ignore[arg-type]
     rule = f" [{gate['rule']}]" if gate.get("rule") else ""
     line(f"  {mark_of(word)} {gate.get('name')}{rule}: {gate.get('reason', '')}", style_of(word))
-    if gate.get("inputs"):
-        line("      " + ", ".join(f"{k} = {_input(v)}" for k, v in gate["inputs"].items()), "dim")
+    inputs = dict(gate.get("inputs") or {})
+    ranking = inputs.pop("ranking", [])
+    if inputs:
+        line("      " + ", ".join(f"{k} = {_input(v)}" for k, v in inputs.items()), "dim")
+    for ranked in ranking:
+        place = f"{ranked['place']}." if ranked.get("place") else "not"
+        line(f"      {place} {ranked.get('member')}: {ranked.get('why')}", "dim")
 
 
 def _input(value: object) -> str:

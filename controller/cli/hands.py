@@ -55,7 +55,8 @@ def acknowledge(service: str, comment: str) -> int:
     """Allow SERVICE automatic failovers again after one has happened.
 
     After an automatic failover a service is blocked from another one until redundancy is back or a person
-    says, with a comment, that the cause is known.
+    says, with a comment, that the cause is known. Back to the member that lost the primary's role it goes by
+    itself only after `no_return`, or after this.
     """
     return _tell(
         ("services", service, "acknowledge"), {"comment": comment}, f"{service} is no longer blocked"

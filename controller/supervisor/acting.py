@@ -125,10 +125,16 @@ class Acting:
             actor="daemon" if approval is None else approval.given[-1],
             overrides=granted_overrides(judged.diagnosis),
         )
+        if approval is not None:
+            await supervisor.desk.mark(incident, "T3", self._world.clock.monotonic_s())
+            await supervisor.launch(order)
+            return
         # The gate looked at one candidate; by the time of the proof it may be another.
-        at_dr = tuple(m.name for m in judged.view.members if m.at_dr)
-        await supervisor.desk.mark(incident, "T3", self._world.clock.monotonic_s())
-        await supervisor.launch(replace(order, not_asked=at_dr if approval is None else ()))
+        to_ask = dict.fromkeys((*(m.name for m in judged.view.members if m.at_dr), *order.returning))
+        with self._world.launching.one(self._world.budget_left()) as within:
+            if within:
+                await supervisor.desk.mark(incident, "T3", self._world.clock.monotonic_s())
+                await supervisor.launch(replace(order, not_asked=tuple(to_ask)))
 
     async def _bring_back_if_approved(self, member: str, now_s: float) -> None:
         supervisor = self._supervisor

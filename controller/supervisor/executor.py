@@ -12,7 +12,7 @@ from controller import fields
 from controller.evidence import judge_rpo
 from controller.evidence_inputs import gather_rpo_inputs
 from controller.executions import Execution, expected_durations, fold_executions
-from controller.supervisor.ledger import REJOIN, Ledger
+from controller.supervisor.ledger import FAILOVER, REJOIN, Ledger
 from controller.supervisor.mending import Outcome
 from controller.supervisor.settings_history import SettingsHistory
 from model import events as ev
@@ -28,7 +28,6 @@ from runbooks.planner import Plan, make_plan
 from runbooks.recorded import recorded_from_events
 from runbooks.schema import Runbook
 
-FAILOVER = "failover"
 SWITCHOVER = "switchover"
 FAILBACK = "failback"
 MOVES = frozenset({FAILOVER, SWITCHOVER, FAILBACK})
@@ -40,7 +39,8 @@ _EXECUTION_TYPES = (ev.EXECUTION_OPENED, ev.STEP_INTENT, ev.STEP_RESULT, ev.EXEC
 class Order:
     """One run that somebody wants. `member`: the one that is to be brought back, for a rejoin. `counted`: the
     settings without the primary's own name. no_room: members that have no room on their disks (P16).
-    not_asked: members that a person must be asked for first (S9)."""
+    not_asked: members that a person must be asked for first (S9, `no_return`). returning: those that lost the
+    role a short while ago."""
 
     service: Service
     runbook: str
@@ -57,6 +57,7 @@ class Order:
     overrides: tuple[str, ...] = ()
     member: str | None = None
     not_asked: tuple[str, ...] = ()
+    returning: tuple[str, ...] = ()
 
     def vars(self, epoch: int) -> dict[str, Any]:
         """The variables that the shipped runbooks know; each takes those that it declares."""
@@ -75,6 +76,7 @@ class Order:
             "high_water": {m: {"timeline": t, "lsn": lsn} for m, (t, lsn) in self.high_water.items()},
             "no_room": list(self.no_room),
             "not_asked": list(self.not_asked),
+            "returning": list(self.returning),
             "epoch": epoch,
             "overrides": list(self.overrides),
             "intended_names": self.service.postgresql.synchronous_standby_names,
@@ -184,7 +186,8 @@ class Executor:
     async def _moved(self, run: Execution, kind: str, promoted: str, ledger: Ledger) -> None:
         old = fields.optional_text(run.vars, "primary")
         if old is not None and old != promoted:
-            await self._append(run, ev.MEMBER_RETIRED, {"member": old, "why": f"{promoted} was promoted"})
+            lost = {"member": old, "why": f"{promoted} was promoted", "kind": kind}
+            await self._append(run, ev.MEMBER_RETIRED, lost)
             attached = run.step("attached")
             if attached is not None and attached.state == StepState.SUCCEEDED.value:
                 await self._append(run, ev.MEMBER_REJOINED, {"member": old})

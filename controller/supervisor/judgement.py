@@ -17,7 +17,7 @@ from controller.following import why_not_following
 from controller.gates import DecisionInput
 from controller.supervisor.consent import Question, consent
 from controller.supervisor.knowledge import Knowledge
-from controller.supervisor.ledger import Ledger
+from controller.supervisor.ledger import Ledger, Lost
 from controller.tally import tally, third_places
 from controller.views import ServiceView
 from model.decision import Decision
@@ -38,6 +38,7 @@ class Surroundings:
     wall_ns: int
     broken_dependencies: tuple[str, ...] = ()
     moving: bool = False
+    boot_id: str = ""
     # Shown beside the diagnosis; nothing is decided on them.
     alerts: Sequence[Firing] = ()
 
@@ -56,6 +57,14 @@ class Case:
         """What an approval needs at the level of now; without an incident, at the lowest."""
         incident = self.ledger.incident
         return rule_for(self.estate.levels, self.service, incident.level if incident else LEVELS[0])
+
+    def returning(self, around: Surroundings, now_s: float) -> dict[str, Lost]:
+        """Members that lost the primary's role within `no_return`, for how long that still counts."""
+        window_ms = self.service.no_return * 1000
+        ago_ms = {
+            m: lost.ago_ms(around.boot_id, now_s, around.wall_ns) for m, lost in self.ledger.lost.items()
+        }
+        return {m: lost for m, lost in self.ledger.lost.items() if ago_ms[m] < window_ms}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
         recorded_timeline=ledger.timeline,
     )
     diagnosis = diagnose(view, now_s)
-    members = tuple(positions(view))
+    members = tuple(positions(view, returning=case.returning(around, now_s)))
     proof = prove(view.settings, members)
     choice = choose(members)
     outlook = Outlook(view, diagnosis, members, choice, proof)
@@ -118,6 +127,7 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
     primary = service.members.get(ledger.primary or "")
     rule = case.rule
     approval = approval_of(ledger, rule, outlook, around.wall_ns)
+    lost = case.returning(around, now_s).get(choice.candidate or "")
     seen = view.member(ledger.primary)
     votes = tally(view, now_s)
     return DecisionInput(
@@ -130,6 +140,9 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
         observer_sane=knowledge.observer_sane,
         observer_why=knowledge.observer_why,
         blocked=ledger.blocked,
+        lost_by=None if lost is None else lost.execution,
+        lost_ago_ms=None if lost is None else lost.ago_ms(around.boot_id, now_s, around.wall_ns),
+        no_return_ms=int(service.no_return * 1000),
         budget_left=around.budget_left,
         open_execution=ledger.open_executions[0] if ledger.open_executions else None,
         choice=choice,

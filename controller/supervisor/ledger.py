@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller import fields
+from controller.approval_rules import DAEMON
 from controller.phases import parse_wall_ns
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.settings_history import SettingsHistory
@@ -21,8 +22,10 @@ from model.execution import ExecutionState
 # High water is journaled every HIGH_WATER_EVERY_S; three of them may be missed.
 HIGH_WATER_EVERY_S = 300.0
 SEEN_LATELY_NS = 3 * int(HIGH_WATER_EVERY_S * 1e9)
-# The kind of execution that does not change who is primary, and the trigger of one that a person approved.
+# The kind of execution that does not change who is primary, and the one that takes the role away; the trigger
+# of one that a person approved.
 REJOIN = "rejoin"
+FAILOVER = "failover"
 APPROVED = "approved"
 # More names to choose from: what was certain of fewer is not of more (P2).
 _LOOSENS = frozenset({"postgresql.widen"})
@@ -71,9 +74,25 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """A member lost the primary's role to a failover: by which execution, and when."""
+
+    execution: str
+    boot_id: str
+    mono_ns: int
+    wall_ns: int
+
+    def ago_ms(self, boot_id: str, now_s: float, wall_ns: int) -> int:
+        """Of this boot on the monotonic clock: a jump of the wall's changes nothing."""
+        ago_ns = int(now_s * 1e9) - self.mono_ns if boot_id == self.boot_id else wall_ns - self.wall_ns
+        return max(0, ago_ns // 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """paused_until_ns: wall clock, since people state an end by the clock on the wall. retired: members that
     lost the primary's role to a failover and have not rejoined: fenced when they answer, never followed.
+    lost: the same, rejoined or not, until a person has acknowledged it: never failed back to hastily.
     kinds: of the open executions. split: two members were seen to accept writes, and nobody has said yet
     which side is right. loosening: the step that is about to make the synchronous setting looser, or has
     perhaps made it so (P2). seq: of the last event that is in it."""
@@ -97,6 +116,7 @@ class Ledger:
     seq: int = 0
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     retired: tuple[str, ...] = ()
+    lost: Mapping[str, Lost] = field(default_factory=dict)
     last_diagnosis: str | None = None
 
     @classmethod
@@ -300,8 +320,17 @@ def _retired(ledger: Ledger, event: Event) -> Ledger:
         k: replace(a, expired=True) if a.to == member and a.runbook.endswith(REJOIN) else a
         for k, a in ledger.approvals.items()
     }
-    retired = tuple(dict.fromkeys((*ledger.retired, member)))
-    return replace(ledger, retired=retired, approvals=approvals)
+    retired, lost = tuple(dict.fromkeys((*ledger.retired, member))), dict(ledger.lost)
+    if fields.text(event.data, "kind") == FAILOVER and member not in ledger.retired:
+        wall_ns = parse_wall_ns(event.wall_utc) or 0
+        lost[member] = Lost(event.execution or "", event.boot_id, event.mono_ns, wall_ns)
+    return replace(ledger, retired=retired, lost=lost, approvals=approvals)
+
+
+def _unblocked(ledger: Ledger, event: Event) -> Ledger:
+    """By redundancy, which says nothing of why the primary was lost; or by a person, who knows."""
+    lost = ledger.lost if event.actor == DAEMON else {}
+    return replace(ledger, blocked=None, split=False, lost=lost)
 
 
 def _rejoined(ledger: Ledger, event: Event) -> Ledger:
@@ -316,7 +345,7 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     ev.SERVICE_PAUSED: _paused,
     ev.SERVICE_RESUMED: lambda ledger, _e: replace(ledger, paused_until_ns=None, paused_reason=""),
     ev.SERVICE_BLOCKED: lambda ledger, e: replace(ledger, blocked=fields.text(e.data, "reason")),
-    ev.SERVICE_UNBLOCKED: lambda ledger, _e: replace(ledger, blocked=None, split=False),
+    ev.SERVICE_UNBLOCKED: _unblocked,
     ev.INCIDENT_OPENED: lambda ledger, e: replace(ledger, incident=OpenIncident.opened_by(e)),
     ev.INCIDENT_LEVEL: _incident,
     ev.INCIDENT_ACKNOWLEDGED: _incident,
@@ -339,13 +368,22 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
 }
 
 
-def automatic_failovers(events: Iterable[Event], since_wall_ns: int) -> int:
-    """Executions that failed a service over without a person's request, opened since `since_wall_ns` (S1)."""
+def automatic_failovers(
+    events: Iterable[Event], since_wall_ns: int, this_boot: tuple[str, int] | None = None
+) -> int:
+    """Executions that failed a service over without a person's yes, opened since `since_wall_ns` (S1).
+    this_boot: (boot id, the same moment on its monotonic clock): a jump of the wall's gives nobody more."""
     return sum(
         1
         for event in events
         if event.type == ev.EXECUTION_OPENED
-        and fields.text(event.data, "kind") == "failover"
+        and fields.text(event.data, "kind") == FAILOVER
         and fields.text(event.data, "trigger") == "automatic"
-        and (parse_wall_ns(event.wall_utc) or 0) >= since_wall_ns
+        and _since(event, since_wall_ns, this_boot)
     )
+
+
+def _since(event: Event, wall_ns: int, this_boot: tuple[str, int] | None) -> bool:
+    if this_boot is not None and event.boot_id == this_boot[0]:
+        return event.mono_ns >= this_boot[1]
+    return (parse_wall_ns(event.wall_utc) or 0) >= wall_ns

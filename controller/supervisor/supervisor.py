@@ -170,10 +170,11 @@ class Supervisor:
         return Surroundings(
             leader=world.lease.held(),
             epoch=world.lease.epoch,
-            budget_left=world.budget_left(),
+            budget_left=world.budget_left() - world.launching.count,
             wall_ns=self.wall_ns(),
             broken_dependencies=world.broken_dependencies(self.service),
             moving=self.runs.moving,
+            boot_id=world.boot_id,
             alerts=world.alerts(self.service.name),
         )
 
@@ -190,7 +191,8 @@ class Supervisor:
         overrides: tuple[str, ...] = (),
     ) -> Order:
         """Everything that a run of `runbook` has to know, as it is known now."""
-        members = self.judge_now().outlook.members
+        now = self.judge_now()
+        members = now.outlook.members
         return Order(
             service=self.service,
             runbook=runbook,
@@ -205,6 +207,7 @@ class Supervisor:
             trigger=trigger,
             actor=actor,
             overrides=overrides,
+            returning=tuple(self.case.returning(self.surroundings(), now.at_s)),
         )
 
     async def launch(self, order: Order) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from config.schema import Service
@@ -12,6 +12,7 @@ from controller.supervisor.desk import FactsKeeper, Signer
 from controller.supervisor.executor import Executor
 from controller.supervisor.knowledge import KEPT_S
 from controller.supervisor.ledger import HIGH_WATER_EVERY_S
+from controller.supervisor.launching import Launching
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
 from model.ports import Clock, Lease
@@ -57,3 +58,5 @@ class World:
     # Seconds: of raw observations that an incident freezes, and between two notes of the high water.
     kept_s: float = KEPT_S
     marks_every_s: float = HIGH_WATER_EVERY_S
+    # Shared by all: what is about to be launched counts for the budget before the journal has it.
+    launching: Launching = field(default_factory=Launching)

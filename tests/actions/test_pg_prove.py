@@ -97,6 +97,9 @@ async def test_who_may_not_be_promoted_still_counts(calm: Cluster, bench: BenchF
     result = await made.run("prove", PROVE)
     assert (result.outcome, result.output["complete"]) == (StepState.FAILED, True)
     assert "S9" in result.detail
+    made.ctx.vars.update(returning=["pg3"])
+    result = await made.run("prove", PROVE)
+    assert "S8" in result.detail
 
 
 async def test_a_candidate_that_a_person_named_is_never_replaced(calm: Cluster, bench: BenchFactory) -> None:

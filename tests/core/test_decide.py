@@ -27,6 +27,7 @@ GATES = [
     "confirmed",
     "flapping",
     "blocked",
+    "pingpong",
     "budget",
     "execution",
     "candidate",
@@ -86,6 +87,7 @@ ASKS: list[tuple[str, dict[str, Any]]] = [
     ("diagnosis", {"diagnosis": diagnosis("PrimaryListenerHung")}),
     ("dr", {"candidate_site_role": "dr"}),
     ("approval", {"mode": "ask"}),
+    ("pingpong", {"lost_by": "EXE-5", "lost_ago_ms": 60_000, "no_return_ms": 3_600_000}),
 ]
 
 

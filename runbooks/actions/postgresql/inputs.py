@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from config.schema import Estate, Member, MemberRole, Service, SiteRole
+from config.schema import Member, MemberRole, Service
 from model.errors import RunbookError
-from model.quorum import SyncSetting, parse_synchronous_standby_names, without
+from model.quorum import SyncSetting, parse_synchronous_standby_names, preference_of, without
 from runbooks.actions.base import StepContext
 
 # A person who overrides by name: an unfenced old primary, an incomplete proof, a primary that still answers.
 OVERRIDE_FENCE: Final = "S2"
 OVERRIDE_PROOF: Final = "S3"
 OVERRIDE_ANSWERS: Final = "S6"
-
-_DR_RANK = 1
 
 
 def member_named(ctx: StepContext, name: str) -> Member:
@@ -83,10 +81,14 @@ def shortfall(settings: Sequence[SyncSetting], members: Iterable[Member]) -> str
     return None
 
 
-def preference(estate: Estate, member: Member) -> tuple[int, int]:
-    """Lower is preferred: local members before the DR site (P4), then by the estate's own number."""
-    remote = member.role is MemberRole.DR or estate.site_of(member).role in (SiteRole.DR, SiteRole.WITNESS)
-    return (_DR_RANK if remote else 0, member.preference)
+def preference(ctx: StepContext, member: Member) -> tuple[int, ...]:
+    """Lower is preferred: as the gate `candidate` ranks them, see `model.quorum.preference_of`."""
+    return preference_of(
+        ctx.estate.site_of(member).role.value,
+        member.preference,
+        remote=member.role is MemberRole.DR,
+        returning=member.name in members_in(ctx, "returning"),
+    )
 
 
 def candidate_of(ctx: StepContext) -> str:
@@ -103,7 +105,7 @@ def shown_candidate(ctx: StepContext) -> str:
         return candidate_of(ctx)
     except RunbookError:
         fit = [m for name in members_in(ctx, "standbys") if not (m := member_named(ctx, name)).excluded]
-        best = min(fit, key=lambda m: (preference(ctx.estate, m), m.name), default=None)
+        best = min(fit, key=lambda m: (preference(ctx, m), m.name), default=None)
         return best.name if best else "CANDIDATE"
 
 

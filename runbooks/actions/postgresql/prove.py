@@ -200,12 +200,12 @@ def _member_position(ctx: StepContext, name: str, seen: _Seen) -> MemberPosition
     elif name in members_in(ctx, "no_room"):
         not_candidate = "no room on its disk (P16)"
     elif name in members_in(ctx, "not_asked"):
-        not_candidate = "at the DR site, and nobody was asked (S9)"
+        not_candidate = "a person must be asked for it first, and nobody was"
     return MemberPosition(
         member=name,
         application_name=member.application_name,
         position=seen.position,
-        preference=preference(ctx.estate, member),
+        preference=preference(ctx, member),
         not_candidate=not_candidate,
         why_not=seen.why_not,
     )

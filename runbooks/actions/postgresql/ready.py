@@ -147,4 +147,4 @@ def _choose(ctx: StepContext, fit: list[str]) -> str | None:
         return str(wanted)
     if wanted and people_named_candidate(ctx):
         return None
-    return min(fit, key=lambda m: (preference(ctx.estate, member_named(ctx, m)), m), default=None)
+    return min(fit, key=lambda m: (preference(ctx, member_named(ctx, m)), m), default=None)
