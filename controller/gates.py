@@ -263,8 +263,7 @@ def _approval(given: DecisionInput) -> GateResult:
 
 
 def _asks_elsewhere(given: DecisionInput) -> bool:
-    dr = _dr(given)
-    return given.diagnosis.info.stance is Stance.CONFIRM or (dr.asks and not dr.passed)
+    return any(g.asks and not g.passed for g in (_diagnosis(given), _pingpong(given), _dr(given)))
 
 
 def _age_ms(given: DecisionInput, then_s: float | None) -> int | None:

@@ -31,10 +31,9 @@ from controller.signals import Signals
 from controller.status import service_health
 from controller.store.hostclock import boot_id
 from controller.store.sqlite import SqliteStore, StoreState
+from controller.supervisor.budget import Launching, budget_left
 from controller.supervisor.desk import facts_in
 from controller.supervisor.executor import Executor
-from controller.supervisor.launching import Launching
-from controller.supervisor.ledger import automatic_failovers
 from controller.supervisor.probing import ProbeFactory
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.tap import TappedJournal
@@ -305,11 +304,7 @@ class Station:
         await self._watching.watch_primary(service, primary)
 
     def _budget_left(self) -> int:
-        budget = self.estate.daemon.failover_budget
-        since_ns = int((self.clock.wall_s() - budget.per) * 1e9)
-        opened = self.journal.events(types=(ev.EXECUTION_OPENED,))
-        this_boot = (boot_id(), int((self.clock.monotonic_s() - budget.per) * 1e9))
-        return budget.count - automatic_failovers(opened, since_ns, this_boot)
+        return budget_left(self.estate.daemon.failover_budget, self.journal, self.clock, boot_id())
 
     def _broken_dependencies(self, service: Service) -> tuple[str, ...]:
         judged = {n: self.supervisors[n].judged for n in service.depends_on if n in self.supervisors}

@@ -18,6 +18,7 @@ def event(
     incident: str | None = None,
     execution: str | None = None,
     boot: str = "boot",
+    actor: str = "daemon",
     wall: str = "2026-01-01T00:00:00.000000Z",
 ) -> Event:
     return Event(
@@ -33,7 +34,7 @@ def event(
         service=service,
         incident=incident,
         execution=execution,
-        actor="daemon",
+        actor=actor,
         data=data or {},
         prev="",
         hash="",

@@ -19,8 +19,8 @@ from controller.simulate.probing import CanaryProber, PingProber, PostgresProber
 from controller.simulate.sessions import SimulatedSql
 from controller.simulate.timeline import Rhythm
 from controller.status import service_health
+from controller.supervisor.budget import Launching, budget_left
 from controller.supervisor.executor import Executor
-from controller.supervisor.ledger import automatic_failovers
 from controller.supervisor.probing import ICMP, TCP, canary_patience_s
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.tap import TappedJournal
@@ -28,7 +28,6 @@ from controller.supervisor.trouble import Trouble
 from controller.supervisor.world import Observing
 from controller.supervisor.world import World as SupervisorWorld
 from controller.views import CANARY
-from model import events as ev
 from model.errors import NodeAccessError
 from model.health import Health
 from model.observation import Observation
@@ -93,6 +92,7 @@ class Controller:
         )
         self.executor = Executor(ports, self.estate, runbooks)
         self.supervisors: dict[str, Supervisor] = {}
+        self._launching = Launching()
         self._frozen_s: float | None = None
         self._boot = boot
 
@@ -199,13 +199,11 @@ class Controller:
             keep_facts=_kept_nowhere,
             kept_s=KEPT_S,
             marks_every_s=self._world.traits.marks_every_s,
+            launching=self._launching,
         )
 
     def _budget_left(self) -> int:
-        budget = self.estate.daemon.failover_budget
-        since_ns = int((self.clock.wall_s() - budget.per) * 1e9)
-        opened = self.store.events(types=(ev.EXECUTION_OPENED,))
-        return budget.count - automatic_failovers(opened, since_ns)
+        return budget_left(self.estate.daemon.failover_budget, self.journal, self.clock, self._boot)
 
     def _broken_dependencies(self, service: Service) -> tuple[str, ...]:
         judged = {n: self.supervisors[n].judged for n in service.depends_on if n in self.supervisors}

@@ -222,12 +222,14 @@ def _could_have(scene: Scene, service: Service, supervisor: Supervisor) -> bool:
         and world.network.open(s.host.name, ops)
         and s.branch.system == old.branch.system
     ]
+    returning = supervisor.case.returning(supervisor.surroundings(), scene.controller.loop.time())
     wanted = {n.lower() for n in setting.names}
     named = [s for s in readable if s.application_name.lower() in wanted]
     fit = [
         s
         for s in readable
         if not service.members[s.name].excluded
+        and s.name not in returning  # a person is asked
         and service.members[s.name].role.value != "dr"
         and s.free_bytes > FULL_BYTES
     ]

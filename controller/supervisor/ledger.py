@@ -366,24 +366,3 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     ev.MEMBER_REJOINED: _rejoined,
     ev.DIAGNOSIS_CHANGED: _diagnosed,
 }
-
-
-def automatic_failovers(
-    events: Iterable[Event], since_wall_ns: int, this_boot: tuple[str, int] | None = None
-) -> int:
-    """Executions that failed a service over without a person's yes, opened since `since_wall_ns` (S1).
-    this_boot: (boot id, the same moment on its monotonic clock): a jump of the wall's gives nobody more."""
-    return sum(
-        1
-        for event in events
-        if event.type == ev.EXECUTION_OPENED
-        and fields.text(event.data, "kind") == FAILOVER
-        and fields.text(event.data, "trigger") == "automatic"
-        and _since(event, since_wall_ns, this_boot)
-    )
-
-
-def _since(event: Event, wall_ns: int, this_boot: tuple[str, int] | None) -> bool:
-    if this_boot is not None and event.boot_id == this_boot[0]:
-        return event.mono_ns >= this_boot[1]
-    return (parse_wall_ns(event.wall_utc) or 0) >= wall_ns

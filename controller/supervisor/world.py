@@ -8,11 +8,11 @@ from typing import Any
 
 from config.schema import Service
 from controller.alerts import Firing
+from controller.supervisor.budget import Launching
 from controller.supervisor.desk import FactsKeeper, Signer
 from controller.supervisor.executor import Executor
 from controller.supervisor.knowledge import KEPT_S
 from controller.supervisor.ledger import HIGH_WATER_EVERY_S
-from controller.supervisor.launching import Launching
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
 from model.ports import Clock, Lease

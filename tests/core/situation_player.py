@@ -9,6 +9,7 @@ A situation is written for people who run databases: what each probe saw when, a
     members: {pg3: {site_role: dr, facts: {…}}}   # fields of MemberView; facts of every good reading
     around: {mode: observe, …}     # fields of DecisionInput; of them
       approval: {level: II, persons: 2, approvers: [wang, ada], given: [wang], refused: …, left_s: 60}
+      lost_role: {pg2: 600}        # who lost the primary's role to a failover, how many seconds ago
     observers:                     # several: the first is the one that judges, and has `seen`
       ops1: {site: a}
       ops2: {site: b, seen: [0.10..3.00/0.25+0.50 pg1 silent]}   # what this one saw, on our clock
@@ -63,6 +64,7 @@ _PROBES = {None: PG, "canary": CANARY, "icmp": "icmp"}
 _UNKNOWN = {"local", "credentials", "lock_blocked"}
 SYSTEM = "7000000000000000001"
 AT = 16 << 20  # where everybody is
+NO_RETURN_S = 3600
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,13 @@ def _times(first_s: float, last_s: float, step_s: float) -> Iterator[float]:
 
 def judge(view: ServiceView, now_s: float, around: Mapping[str, Any]) -> Judged:
     diagnosis = diagnose(view, now_s)
-    given = _decision_input(view, diagnosis, positions(view), around, now_s)
+    around = dict(around)
+    lost_ago_s = {m: s for m, s in around.pop("lost_role", {}).items() if s < NO_RETURN_S}
+    members = positions(view, returning=lost_ago_s)
+    given = _decision_input(view, diagnosis, members, around, now_s)
+    if given.choice.candidate in lost_ago_s:
+        ago_ms = lost_ago_s[given.choice.candidate] * 1000
+        given = replace(given, lost_by="EXE-5", lost_ago_ms=ago_ms, no_return_ms=NO_RETURN_S * 1000)
     return Judged(view, diagnosis, decide(given))
 
 

@@ -6,7 +6,7 @@ from supervisor_events import SERVICE, event
 
 from controller.approval_rules import Rule
 from controller.supervisor.consent import Question, consent
-from controller.supervisor.ledger import SEEN_LATELY_NS, Ledger, automatic_failovers
+from controller.supervisor.ledger import SEEN_LATELY_NS, Ledger
 from controller.supervisor.open_incident import CRASH_SEEN_S
 from model import events as ev
 
@@ -211,19 +211,31 @@ def test_a_primary_counts_as_seen_for_three_missed_records_and_no_longer() -> No
     assert not Ledger(SERVICE).seen_lately(FIRST_NS)
 
 
-def test_the_budget_counts_automatic_failovers_of_the_window_in_the_whole_estate() -> None:
-    events = [
-        event(ev.EXECUTION_OPENED, {"kind": "failover", "trigger": "automatic"}, service="a"),
-        event(ev.EXECUTION_OPENED, {"kind": "failover", "trigger": "automatic"}, service="b"),
-        event(ev.EXECUTION_OPENED, {"kind": "failover", "trigger": "manual"}),
-        event(ev.EXECUTION_OPENED, {"kind": "rejoin", "trigger": "automatic"}),
-        event(
-            ev.EXECUTION_OPENED,
-            {"kind": "failover", "trigger": "automatic"},
-            wall="2025-12-31T00:00:00.000000Z",
-        ),
-    ]
-    assert automatic_failovers(events, FIRST_NS - 1) == 2
+def lost(kind: str) -> object:
+    data = {"member": "pg1", "why": "pg2 was promoted", "kind": kind}
+    return event(ev.MEMBER_RETIRED, data, execution="EXE-4", seq=5)
+
+
+def test_who_lost_the_role_to_a_failover_is_known_though_it_has_rejoined() -> None:
+    known = ledger(lost("failover"), event(ev.MEMBER_REJOINED, {"member": "pg1"}))
+    assert known.retired == ()
+    assert known.lost["pg1"].execution == "EXE-4"
+    assert not ledger(lost("switchover")).lost  # a person moved it, and nothing was wrong with it
+
+
+def test_redundancy_says_nothing_of_why_the_role_was_lost_and_a_person_does() -> None:
+    known = ledger(lost("failover"), event(ev.SERVICE_BLOCKED, {"reason": "EXE-4 failed over"}))
+    by_redundancy = known.apply(event(ev.SERVICE_UNBLOCKED, {"reason": "redundancy is back"}))
+    assert (by_redundancy.blocked, list(by_redundancy.lost)) == (None, ["pg1"])
+    assert not known.apply(event(ev.SERVICE_UNBLOCKED, {"reason": "a PSU"}, actor="wang")).lost
+
+
+def test_how_long_ago_the_role_was_lost_does_not_jump_with_the_clock_on_the_wall() -> None:
+    then = ledger(lost("failover")).lost["pg1"]
+    a_day_ns = 86_400_000_000_000
+    assert then.ago_ms("boot", 65.0, then.wall_ns + a_day_ns) == 60_000
+    assert then.ago_ms("boot", 65.0, then.wall_ns - a_day_ns) == 60_000
+    assert then.ago_ms("another boot", 1.0, then.wall_ns + 60_000_000_000) == 60_000
 
 
 def test_a_crash_that_was_seen_just_now_need_not_be_seen_again() -> None:

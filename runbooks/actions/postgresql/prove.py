@@ -200,7 +200,9 @@ def _member_position(ctx: StepContext, name: str, seen: _Seen) -> MemberPosition
     elif name in members_in(ctx, "no_room"):
         not_candidate = "no room on its disk (P16)"
     elif name in members_in(ctx, "not_asked"):
-        not_candidate = "a person must be asked for it first, and nobody was"
+        back = name in members_in(ctx, "returning")
+        why = "it lost the primary's role a short while ago" if back else "at the DR site"
+        not_candidate = f"{why}, and nobody was asked ({'S8' if back else 'S9'})"
     return MemberPosition(
         member=name,
         application_name=member.application_name,
