@@ -12,6 +12,7 @@ from controller.simulate.faults import KINDS
 from controller.simulate.postgres import NAMES, READ_ONLY, Postgres, Process
 from controller.simulate.replication import parsed
 from controller.simulate.scene import Scenario, Scene
+from controller.simulate.stuck import Standstill
 from controller.simulate.wal import FULL_BYTES
 from controller.supervisor.supervisor import Supervisor
 from controller.views import PG
@@ -57,7 +58,7 @@ def play(scenario: Scenario) -> tuple[Ending, Scene]:
     if not settled(scene):
         _judge_hold(scene, ending)
         for _visit in range(VISITS):
-            if not settled(scene):
+            if not settled(scene) and not _excused(scene):
                 _person(scene)
                 until_settled(scene, world.timeline.now_s + BETWEEN_VISITS_S)
     _judge(scene, ending)
@@ -65,10 +66,12 @@ def play(scenario: Scenario) -> tuple[Ending, Scene]:
 
 
 def until_settled(scene: Scene, end_s: float) -> None:
+    """Or until it stands still without being so, or to the end."""
     timeline = scene.world.timeline
+    standstill = Standstill(scene)
     while timeline.now_s < end_s:
         timeline.run_until(min(timeline.now_s + _LOOK_S, end_s))
-        if settled(scene):
+        if settled(scene) or standstill.look():
             return
 
 
@@ -170,6 +173,10 @@ def excuse(scene: Scene, service: str) -> str | None:
         return "no node access: members are brought back by hand"
     systems = {s.branch.system for s in scene.world.servers(service)}
     return "a member holds another system's data" if len(systems) > 1 else None
+
+
+def _excused(scene: Scene) -> bool:
+    return all(excuse(scene, name) for name in scene.controller.supervisors)
 
 
 def _judge_hold(scene: Scene, ending: Ending) -> None:

@@ -10,6 +10,8 @@ from config.schema import Estate
 
 SERVICE: Final = "orders"
 SITES: Final = {"dc1": "primary", "dc2": "standby", "far": "dr", "wit": "witness"}
+# Where the gateways stand that tell whether the own network works.
+REFERENCES: Final = ("dc1", "dc2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def _raw(shape: Shape) -> dict[str, Any]:
         "configVersion": 1,
         "daemon": {
             "state_dir": "/var/lib/bcm-failover",
-            "reference_targets": [f"gateway-{site}:53" for site in SITES],
+            "reference_targets": [f"gateway-{site}:53" for site in REFERENCES],
             "failover_budget": {"count": shape.budget, "per": "1h"},
         },
         "sites": {site: {"role": role} for site, role in SITES.items()},

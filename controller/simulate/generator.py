@@ -12,7 +12,7 @@ from controller.simulate.scene import Scenario
 from controller.simulate.world import Traits
 
 # The world runs well for so long first: the controller has to know it.
-CALM_S: Final = 2.5
+CALM_S: Final = 2.0
 # How often each kind comes.
 WEIGHTS: Final[dict[str, int]] = {
     "crash": 14, "freeze": 10, "host-down": 10, "node-cut": 8, "node-deaf": 3, "node-mute": 3,
@@ -83,7 +83,7 @@ def _shape(chance: random.Random) -> Shape:
 
 
 def _events(chance: random.Random, shape: Shape) -> tuple[FaultEvent, ...]:
-    count = chance.choices((1, 2, 3, 4), (25, 35, 27, 13))[0]
+    count = chance.choices((1, 2, 3, 4, 5, 6), (12, 22, 26, 20, 12, 8))[0]
     kinds, weights = list(WEIGHTS), list(WEIGHTS.values())
     at_s = CALM_S + chance.random()
     events = []
@@ -91,7 +91,7 @@ def _events(chance: random.Random, shape: Shape) -> tuple[FaultEvent, ...]:
         kind = chance.choices(kinds, weights)[0]
         events.append(_event(chance, shape, kind, at_s))
         at_s += chance.choices(
-            (chance.random(), 1 + 4 * chance.random(), 5 + 15 * chance.random()), (5, 3, 2)
+            (chance.random(), 1 + 4 * chance.random(), 5 + 7 * chance.random()), (5, 3, 2)
         )[0]
     return tuple(events)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from controller.simulate.loop import VirtualLoop
 from controller.simulate.timeline import Rhythm, Timeline
 from controller.store.records import Draft, Writer, seal, snapshot
-from controller.supervisor.supervisor import TICK_S
+from controller.supervisor.ticks import TICK_S
 from model import events as ev
 from model.errors import JournalFullError, LeadershipLostError
 from model.events import GENESIS_HASH, Event

@@ -32,6 +32,7 @@ from controller.simulate.controller import KEPT_S, ROUND, Controller
 from controller.simulate.probing import CanaryProber
 from controller.simulate.wal import Write
 from controller.supervisor.supervisor import Supervisor
+from controller.supervisor.ticks import is_calm
 from controller.views import CANARY
 from model.health import Health, ProbeState, Profile
 from probes.scheduler_timing import JITTER
@@ -91,6 +92,8 @@ def jump(scene: Scene, end_s: float) -> bool:
     for name, supervisor in controller.supervisors.items():
         _grow(scene, name, supervisor, writes.get(name, 0), attempts)
         for state in supervisor.knowledge.states():
+            if (state.target, state.probe) not in attempts:
+                continue  # of a probe that has ended, as the canary's on a former primary
             supervisor.knowledge.recall(
                 _later(
                     state,
@@ -122,15 +125,7 @@ def _controller_at_rest(controller: Controller) -> bool:
 
 
 def _supervisor_at_rest(supervisor: Supervisor) -> bool:
-    ledger = supervisor.ledger
-    if ledger.incident is not None or ledger.open_executions or supervisor.busy or supervisor.turn.locked():
-        return False
-    if ledger.blocked or ledger.retired or ledger.split or ledger.paused_until_ns is not None:
-        return False
-    if supervisor.approvals.waiting() or supervisor.mark_due_s is None:
-        return False
-    judged = supervisor.judged
-    if judged is None or judged.diagnosis.code != "Healthy":
+    if not is_calm(supervisor) or supervisor.approvals.waiting() or supervisor.mark_due_s is None:
         return False
     knowledge = supervisor.knowledge
     return len(knowledge.settings.texts) == 1 and not knowledge.impostors.members

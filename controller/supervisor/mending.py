@@ -59,6 +59,14 @@ class Mending:
                 return member.name
         return None
 
+    def expects(self, judged: Judged, ledger: Ledger) -> bool:
+        """Will it be the turn of a member soon, though it is not now?"""
+        now_s = judged.at_s
+        if any(now_s - since_s < DETACHED_S for since_s in self._astray_s.values()):
+            return True
+        later = [m for m in (*ledger.retired, *self._astray_s) if m in self._next_s]
+        return any(0 < self._next_s[m] - now_s < DETACHED_S for m in later)
+
     def returned(self, judged: Judged, ledger: Ledger) -> list[str]:
         """Retired members that stream from the primary on its timeline: somebody has brought them back."""
         return [m.name for m in judged.view.standbys if m.name in ledger.retired and _streams(judged.view, m)]

@@ -7,7 +7,6 @@ person's request, one after the other under one lock: what is decided is decided
 from __future__ import annotations
 
 import asyncio
-from math import floor
 from typing import Any
 
 import structlog
@@ -37,34 +36,20 @@ from controller.supervisor.recovery import accepts_writes
 from controller.supervisor.runs import Runs
 from controller.supervisor.settings_history import widest_setting
 from controller.supervisor.telling import Telling
+from controller.supervisor.ticks import also_if_calm, is_calm, next_tick_s
 from controller.supervisor.world import World
 from controller.views import PG
 from model import events as ev
 from model.errors import BcmError, HeldError, JournalError, LeadershipLostError
 from model.events import Event
 from model.observation import Observation
-from probes.scheduler_timing import fraction
 
 log = structlog.get_logger(__name__)
 
-# A turn at least this often: ageing, expiries and the clock on the wall need no observation.
-TICK_S = 0.25
-# A phase of its own for each service, in whole parts of a tick that binary fractions hold exactly.
-_PHASES = 256
-# What is left of a sleep by rounding.
-_INSTANT_S = 1e-6
 # After a turn that failed: the same would fail again at once.
 PAUSE_S = 1.0
 # An observer reads what the one that leads has written this often; it costs a look at the disk.
 FOLLOW_S = 1.0
-
-
-def next_tick_s(service: str, now_s: float) -> float:
-    """When the service is judged next though nothing was seen. Which moments these are does not depend on
-    what happened before."""
-    phase_s = (int(fraction(service) * _PHASES) + 0.5) / _PHASES * TICK_S
-    passed = floor((now_s + _INSTANT_S - phase_s) / TICK_S)
-    return phase_s + (passed + 1) * TICK_S
 
 
 class Supervisor:
@@ -293,7 +278,12 @@ class Supervisor:
         while True:
             now_s = clock.monotonic_s()
             await clock.sleep(next_tick_s(self.service.name, now_s) - now_s)
-            self._wake.set()
+            if self._is_due(clock.monotonic_s()):
+                self._wake.set()
+
+    def _is_due(self, now_s: float) -> bool:
+        calm = self._leads and is_calm(self) and self._world.lease.held()
+        return not calm or also_if_calm(self.service.name, now_s)
 
     async def _turn(self) -> None:
         seq = self.ledger.seq

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from supervisor_bench import Bench, running
 
-from controller.supervisor.supervisor import TICK_S
+from controller.supervisor.ticks import CALM_TICKS, TICK_S
 from controller.views import PG
 from model.observation import Failure
 
@@ -31,16 +31,20 @@ async def _turns(bench: Bench, seconds: float, *, look_every_s: float | None = N
 
 async def test_a_turn_is_taken_though_nothing_is_seen(tmp_path: Path) -> None:
     async with running(tmp_path) as bench:
+        await bench.live(1.0)
+        bench.see("pg1", PG, failure=Failure.CLOSED)
         turns = await _turns(bench, 3.0)
-        gaps = [later - earlier for earlier, later in itertools.pairwise(turns)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(turns[1:])]
         assert gaps == pytest.approx([TICK_S] * len(gaps))
         assert len(gaps) >= 10
 
 
-async def test_what_only_says_again_what_was_known_waits_for_the_next_tick(tmp_path: Path) -> None:
+async def test_a_calm_service_is_judged_at_every_fourth_tick(tmp_path: Path) -> None:
+    """What only says again what was known waits for it."""
     async with running(tmp_path) as bench:
-        turns = await _turns(bench, 3.0, look_every_s=0.1)
-        assert len(turns) == pytest.approx(3.0 / TICK_S, abs=2)
+        await bench.live(3.0)
+        turns = await _turns(bench, 4.0, look_every_s=0.1)
+        assert len(turns) == pytest.approx(4.0 / (CALM_TICKS * TICK_S), abs=1)
 
 
 async def test_news_is_judged_at_once(tmp_path: Path) -> None:
