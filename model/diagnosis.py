@@ -52,8 +52,39 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Root:
+    """Where an outage comes from. key: `site/dc1`, `node/db1`, `probe/switch-1` (a network device, by the probe
+    that looks at it), `service/orders`."""
+
+    key: str
+    info: CodeInfo
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def code(self) -> str:
+        return self.info.code
+
+    @property
+    def is_place(self) -> bool:
+        """A whole site is out, or can't be reached."""
+        return self.key.startswith("site/")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "code": self.info.code,
+            "cause": self.info.cause.value,
+            "sentence": self.info.sentence,
+            "sentence_zh": self.info.sentence_zh,
+            "evidence_for": [e.text for e in self.evidence if e.supports],
+            "evidence_against": [e.text for e in self.evidence if not e.supports],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """`since_s`/`first_bad_s`/`last_good_s` are monotonic seconds of the observer."""
+    """`since_s`/`first_bad_s`/`last_good_s` are monotonic seconds of the observer. root: what lies below it,
+    if it is the consequence of something else."""
 
     service: str
     info: CodeInfo
@@ -63,6 +94,7 @@ class Diagnosis:
     last_good_s: float | None
     first_bad_s: float | None
     evidence: tuple[Evidence, ...] = ()
+    root: Root | None = None
 
     @property
     def code(self) -> str:
@@ -82,4 +114,5 @@ class Diagnosis:
             "first_bad_ns": None if self.first_bad_s is None else int(self.first_bad_s * 1e9),
             "evidence_for": [e.text for e in self.evidence if e.supports],
             "evidence_against": [e.text for e in self.evidence if not e.supports],
+            "root": None if self.root is None else self.root.to_json(),
         }
