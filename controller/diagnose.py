@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from controller import endpoint_rules as endpoint
 from controller import primary_rules as primary
 from controller import redundancy_rules as redundancy
 from controller.findings import Finding, Rule, first_bad_s, last_good_s, supports
@@ -126,6 +127,7 @@ RULES: Final[tuple[Rule, ...]] = (
     primary.read_only,
     primary.writes_blocked,
     redundancy.old_primary_returned,
+    endpoint.endpoint_down,
     redundancy.foreign_system,
     redundancy.standby_down,
     redundancy.standby_detached,

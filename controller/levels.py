@@ -7,6 +7,7 @@ from typing import Final
 from config.durations import format_duration
 from config.levels import LevelRule, Levels
 from config.services import Importance
+from model.diagnosis import Root
 from model.level import LEVELS
 
 _IMPORTANCE: Final = tuple(Importance)
@@ -14,9 +15,9 @@ _IMPORTANCE: Final = tuple(Importance)
 _SITE_CODES: Final = frozenset({"SiteDown", "SiteIsolated"})
 
 
-def scope_of(code: str) -> str:
-    """`site` or `service`."""
-    return "site" if code in _SITE_CODES else "service"
+def scope_of(code: str, root: Root | None = None) -> str:
+    """`site` or `service`. root: what lies below the service's outage."""
+    return "site" if code in _SITE_CODES or (root is not None and root.is_place) else "service"
 
 
 def level_of(levels: Levels, scope: str, importance: Importance, elapsed_s: float) -> tuple[str, str] | None:

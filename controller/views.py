@@ -110,6 +110,7 @@ class ServiceView:
     news. system_identifier: of the service's data, None while not known. recorded_timeline: of the primary,
     as it was journaled, for as long as it has not been read. high_water: member → furthest (timeline,
     position in bytes) that it ever showed (P3). disk_free_percent: less free space than this is a warning.
+    endpoint: declared probes that look at the service as its clients do, by name.
     standbys: every member but the primary. identity: the system identifier, the recorded one, else the
     primary's last. timeline: the primary's, as it was last seen. observer, observer_site: who looks, and from
     where; None while nobody has said. elsewhere: the other observers that are declared, whether they say
@@ -134,6 +135,7 @@ class ServiceView:
     recorded_timeline: int | None = None
     high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     disk_free_percent: int = 10
+    endpoint: Mapping[str, ProbeState] = field(default_factory=dict)
     observer: str = "this observer"
     observer_site: str | None = None
     elsewhere: Sequence[ObserverView] = ()

@@ -126,7 +126,7 @@ class Picture:
         known = before or _GONE
         was = None if before is None else before.life
         self._about_node(after.node, at_s, members=(was, after.life), hosts=(known.host, after.host))
-        text = f"{after.heard} still receives from {after.member} of {service}" if after.heard else ""
+        text = f"{service}/{after.member}: {after.heard}" if after.heard else ""
         self._hear(after.node, f"{service}/{after.member}", text)
 
     def _nodes_host(self, node: str, was: Life | None, now: Life, at_s: float) -> None:
@@ -263,7 +263,8 @@ class Picture:
             return None
         since_s = self._silent_s.get(name, 0.0)
         answers = [d for d in devices if d.life is Life.ALIVE and _answered_since(d, since_s)]
-        if any(_not_settled(d, since_s) for d in devices):
+        machines = len(silent) + len(dead)
+        if machines < SITE_MACHINES or any(_not_settled(d, since_s) for d in devices):
             return None
         shown = [_against(f"{d.probe} answers") for d in answers]
         lives = [_against(text) for text in self._signs_of_life(name)]
@@ -272,9 +273,6 @@ class Picture:
         if answers or lives:
             why = [_said(e.text) for e in (*lives, *shown)]
             return Root(f"site/{name}", CODES["SiteIsolated"], (nodes, *why))
-        machines = len(silent) + len(dead)
-        if machines < SITE_MACHINES:
-            return None
         gone = [_said(f"{d.probe} is down too") for d in dead]
         return Root(f"site/{name}", CODES["SiteDown"], (nodes, *gone, _said("other places answer")))
 

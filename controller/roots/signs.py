@@ -28,7 +28,7 @@ class Life(StrEnum):
 @dataclass(frozen=True, slots=True)
 class MemberSigns:
     """life: of the host, as the member's server shows it. host: as probes of the host show it; None without
-    any. heard: somebody at another site still hears this one."""
+    any. heard: who still hears this one though it is not heard from here."""
 
     member: str
     node: str
@@ -113,9 +113,8 @@ def _member(view: ServiceView, member: MemberView) -> MemberSigns:
     life = life_of(member.pg)
     if life is not Life.ALIVE and member.canary is not None and member.canary.health is Health.UP:
         life = Life.ALIVE
-    return MemberSigns(
-        member.name, member.node, life, _host_life(member.node_probes.values()), _heard(view, member)
-    )
+    host = _host_life(member.node_probes.values())
+    return MemberSigns(member.name, member.node, life, host, _heard(view, member, life))
 
 
 def _host_life(states: Iterable[ProbeState]) -> Life | None:
@@ -126,8 +125,20 @@ def _host_life(states: Iterable[ProbeState]) -> Life | None:
     return None
 
 
-def _heard(view: ServiceView, member: MemberView) -> str:
-    """Who at another site still receives from it (P14)."""
-    if member.name != view.primary or member.fresh:
+def _heard(view: ServiceView, member: MemberView, life: Life) -> str:
+    """Who still hears a member that is not heard from here: a replica at another site (P14), or another
+    observer whose own network works."""
+    if life is Life.ALIVE:
         return ""
-    return next((m.name for m in view.standbys if m.site != member.site and m.vetoes), "")
+    if member.name == view.primary:
+        for other in view.standbys:
+            if other.site != member.site and other.vetoes:
+                return f"{other.name} still receives from it"
+    for observer in view.elsewhere:
+        seen = observer.members.get(member.name)
+        hosts = observer.hosts.get(member.name, {})
+        if observer.sane and (
+            (seen is not None and life_of(seen) is Life.ALIVE) or _host_life(hosts.values()) is Life.ALIVE
+        ):
+            return f"observer {observer.name} reaches it"
+    return ""

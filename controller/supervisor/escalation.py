@@ -38,7 +38,7 @@ class Escalation:
         await self._remind(incident, level, elapsed_s)
 
     async def _raise(self, incident: OpenIncident, diagnosis: Diagnosis, elapsed_s: float) -> str:
-        scope = scope_of(diagnosis.code)
+        scope = scope_of(diagnosis.code, diagnosis.root)
         found = level_of(self._levels, scope, self._importance, elapsed_s)
         if found is None or higher_level(incident.level, found[0]) == incident.level:
             return incident.level

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from config.schema import Estate, Service, ServiceMode
 from controller.alert_evidence import with_alerts
@@ -21,8 +21,8 @@ from controller.supervisor.ledger import Ledger, Lost
 from controller.tally import tally, third_places
 from controller.views import ServiceView
 from model.decision import Decision
-from model.diagnosis import Diagnosis
-from model.health import Health
+from model.diagnosis import Diagnosis, Root, Stance
+from model.health import Health, ProbeState
 from model.level import LEVELS
 from model.quorum import Choice, MemberPosition, Proof, choose, prove
 
@@ -39,6 +39,10 @@ class Surroundings:
     broken_dependencies: tuple[str, ...] = ()
     moving: bool = False
     boot_id: str = ""
+    # Declared probes that look at the service as its clients do, by name.
+    endpoint: Mapping[str, ProbeState] = field(default_factory=dict)
+    # What lies below the service's trouble: named beside the diagnosis, and nothing is decided on it.
+    root: Root | None = None
     # Shown beside the diagnosis; nothing is decided on them.
     alerts: Sequence[Firing] = ()
 
@@ -106,8 +110,11 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
         moving=around.moving or ledger.moving,
         system_identifier=ledger.system_identifier,
         recorded_timeline=ledger.timeline,
+        endpoint=around.endpoint,
     )
     diagnosis = diagnose(view, now_s)
+    if around.root is not None and diagnosis.info.stance is not Stance.NONE:
+        diagnosis = replace(diagnosis, root=around.root)
     members = tuple(positions(view, returning=case.returning(around, now_s)))
     proof = prove(view.settings, members)
     choice = choose(members)

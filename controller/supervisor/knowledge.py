@@ -6,7 +6,7 @@ Holds no opinion: health is made by `detect`, the view is judged by `diagnose` a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -161,6 +161,7 @@ class Knowledge:
         moving: bool = False,
         system_identifier: str | None = None,
         recorded_timeline: int | None = None,
+        endpoint: Mapping[str, ProbeState] | None = None,
     ) -> ServiceView:
         """moving: an execution that changes who is primary is open. system_identifier, recorded_timeline: as
         journaled."""
@@ -184,6 +185,7 @@ class Knowledge:
             recorded_timeline=recorded_timeline,
             high_water=dict(self.high_water),
             disk_free_percent=self.estate.warnings.disk_free_percent,
+            endpoint=endpoint or {},
             observer=self.estate.daemon.name,
             observer_site=self.elsewhere.own_site,
             elsewhere=self.elsewhere.views(now_s),

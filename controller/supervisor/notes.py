@@ -53,7 +53,8 @@ class Notes:
 
     async def diagnosis(self, judged: Judged) -> None:
         diagnosis = judged.diagnosis
-        key = (diagnosis.code, diagnosis.member, diagnosis.confirmed)
+        root = None if diagnosis.root is None else diagnosis.root.key
+        key = (diagnosis.code, diagnosis.member, diagnosis.confirmed, root)
         if key != self._diagnosis:
             await self._append(ev.DIAGNOSIS_CHANGED, diagnosis.to_json())
             self._diagnosis = key

@@ -22,6 +22,7 @@ _MENDABLE: Final = frozenset(
         "StandbyLagging",
         "DiskFilling",
         "LatencyDegraded",
+        "EndpointDown",
     }
 )
 
