@@ -88,9 +88,8 @@ CODES: Final[dict[str, CodeInfo]] = {
              "This observer reaches nothing at all: the trouble may be its own network.",
              "观测点无法到达任何目标：可能是自身网络中断。"),
         _row("SiteIsolated", _SITE, _REFUSE, "II",
-             "Every node of a site is silent from here, but something shows that the site lives: the way to it "
-             "is cut.",
-             "从本观测点看站点全部节点无响应，但有迹象表明站点存活：通往该站点的线路中断。"),
+             "Every node of a site is silent from here, but something shows that it lives.",
+             "从本观测点看站点全部节点无响应，但有迹象表明站点存活。"),
         _row("NetworkDeviceDown", N, _REFUSE, "III",
              "A network device is out, and what stands behind it is silent.",
              "网络设备中断，其后的主机无响应。"),

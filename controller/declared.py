@@ -8,6 +8,7 @@ from config.probes import ProbeEntry
 from config.schema import Estate, Service
 from controller.detect import age
 from controller.detect_count import fold_count
+from controller.roots.topology import CLIENT_SIDE
 from controller.supervisor.probing import Watch
 from model.health import ProbeState
 from model.observation import Observation
@@ -44,6 +45,10 @@ class DeclaredProbes:
         self._nodes = nodes
         self._heartbeats = heartbeats
         self._states: dict[str, ProbeState] = {}
+        self._endpoints: dict[str, list[ProbeEntry]] = {}
+        for entry in self._entries.values():
+            if entry.service is not None and entry.member is None and entry.type in CLIENT_SIDE:
+                self._endpoints.setdefault(entry.service, []).append(entry)
 
     def entry(self, name: str) -> ProbeEntry:
         """Raises KeyError."""
@@ -74,6 +79,15 @@ class DeclaredProbes:
     def known(self) -> list[tuple[ProbeEntry, ProbeState | None]]:
         """As it was seen last, not aged, in the order of the estate; None where nothing was seen yet."""
         return [(entry, self._states.get(name)) for name, entry in self._entries.items()]
+
+    def endpoint(self, service: str) -> Mapping[str, ProbeState]:
+        """Probes that look at the service as its clients do; asked in each of its turns."""
+        entries = self._endpoints.get(service)
+        if not entries:
+            return {}
+        now_s = self._clock.monotonic_s()
+        known = [(entry, self._states.get(entry.name)) for entry in entries]
+        return {entry.name: age(state, now_s, entry.profile) for entry, state in known if state is not None}
 
     def states(self) -> Mapping[str, ProbeState]:
         """Name → what is known now; what is stale is unknown."""

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from config.loader import LoadedEstate
-from config.schema import Estate, Service
+from config.schema import Estate, ProbeEntry, Service
 from controller.adapters.clock import SystemClock
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.secrets import SecretStore
@@ -27,6 +27,10 @@ from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
 from controller.observers_inbox import ObserversInbox
 from controller.probe_runs import ProbeRuns
+from controller.root_desk import RootDesk, RootPorts
+from controller.roots.picture import Picture
+from controller.roots.signs import signs_of
+from controller.roots.topology import Topology
 from controller.signals import Signals
 from controller.status import service_health
 from controller.store.hostclock import boot_id
@@ -34,6 +38,8 @@ from controller.store.sqlite import SqliteStore, StoreState
 from controller.supervisor.budget import Launching, budget_left
 from controller.supervisor.desk import facts_in
 from controller.supervisor.executor import Executor
+from controller.supervisor.judgement import Judged
+from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.probing import ProbeFactory
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.tap import TappedJournal
@@ -42,7 +48,7 @@ from controller.supervisor.world import Observing, World
 from controller.watching import Watching
 from model import events as ev
 from model.errors import BcmError, EstateError, HeldError, JournalError, LeadershipLostError
-from model.health import Health
+from model.health import Health, ProbeState
 from model.observation import Observation
 from probes.scheduler import Scheduler
 from runbooks.actions.base import ActionPorts
@@ -96,6 +102,18 @@ class Station:
             page=self.pager.page,
             leads=store.held,
         )
+        self.roots = RootDesk(
+            RootPorts(
+                clock=clock,
+                journal=self.journal,
+                page=self.pager.page,
+                leads=store.held,
+                picture=lambda: self.picture,
+                declared=self._declared_now,
+                incident=self._incident_of,
+                boot_id=boot_id(),
+            )
+        )
         self.watchdog_s: float | None = None
         self._quiet = quiet
         self._launching = Launching()
@@ -118,6 +136,7 @@ class Station:
         self._watch_all()
         self.inbox.start()
         self._keeper = asyncio.create_task(self._keep(), name="keeper")
+        self._beside.append(asyncio.create_task(self.roots.run(), name="roots"))
         if not self._quiet:
             self._beside.append(asyncio.create_task(self.warnings.run(), name="early-warnings"))
             self._beside.append(asyncio.create_task(self.inspections.run(), name="inspections"))
@@ -212,6 +231,7 @@ class Station:
             declared=estate.probes.values(),
             awareness=self.scheduler.awareness,
         )
+        self.picture = Picture(Topology.of(estate))
         self.probes = ProbeFactory(estate, self.clock, self._secrets)
         self._watching = Watching(self.scheduler, self.probes, self._nodes.all())
         self.inbox.configure(estate)
@@ -263,6 +283,9 @@ class Station:
             observing=self._observing,
             alerts=self.inbox.alerts.firing,
             launching=self._launching,
+            root_of=self.picture.root_of,
+            endpoint=self.declared.endpoint,
+            judged=self._judged,
         )
 
     async def _alert_changed(self, type_: str, data: dict[str, Any], service: str) -> None:
@@ -312,6 +335,18 @@ class Station:
             name for name, last in judged.items() if last and service_health(last) == Health.DOWN.value
         )
 
+    def _judged(self, judged: Judged) -> None:
+        """One service's turn: what it saw belongs to the picture of the whole estate."""
+        out = service_health(judged) == Health.DOWN.value
+        self.picture.note(signs_of(judged.view, judged.diagnosis, out=out), judged.at_s)
+
+    def _declared_now(self) -> Iterable[tuple[ProbeEntry, ProbeState]]:
+        return self.declared.all()
+
+    def _incident_of(self, service: str) -> OpenIncident | None:
+        supervisor = self.supervisors.get(service)
+        return None if supervisor is None else supervisor.ledger.incident
+
     def _observed(self, seen: Observation) -> None:
         """From the scheduler: to whoever it concerns."""
         kind, _, rest = seen.target.partition("/")
@@ -321,8 +356,10 @@ class Station:
         if kind == "probe":
             self.declared.observe(seen)
             return
+        sane, why = self.observer.judge(seen.ended_s)
+        self.picture.observer(sane)
         for supervisor in self._concerned(kind, rest):
-            supervisor.observer(*self.observer.judge(seen.ended_s), self.observer.heard_s)
+            supervisor.observer(sane, why, self.observer.heard_s)
             supervisor.observe(seen)
 
     def observed_elsewhere(self, batch: Batch) -> None:

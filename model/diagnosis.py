@@ -53,8 +53,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Where an outage comes from. key: `site/dc1`, `node/db1`, `probe/switch-1` (a network device, by the probe
-    that looks at it), `service/orders`."""
+    """Where an outage comes from. key: `site/dc1`, `node/db1`, `probe/switch-1` (a network device, by the
+    probe that looks at it), `service/orders`."""
 
     key: str
     info: CodeInfo

@@ -28,6 +28,8 @@ MEMBER_RETIRED: Final = "member.retired"  # {member, why, kind: of the execution
 MEMBER_REJOINED: Final = "member.rejoined"  # {member}
 HEALTH_CHANGED: Final = "health.changed"  # {target, probe, from, to, why}
 DIAGNOSIS_CHANGED: Final = "diagnosis.changed"  # Diagnosis.to_json()
+ROOT_FOUND: Final = "root.found"  # {root: Root.to_json(), services}: what services suffer from, and which
+ROOT_OVER: Final = "root.over"  # {key}
 # Alertmanager's, of a service: {fingerprint, name, says: down|up|warning, summary, labels, unrecorded};
 # unrecorded: changes that were left out before it, if any. Resolved: also why (resolved, forgotten, …).
 ALERT_RECEIVED: Final = "alert.received"
@@ -42,6 +44,8 @@ INCIDENT_REPORTED: Final = "incident.reported"  # {to, comment}
 DEADLINE_MISSED: Final = "deadline.missed"  # {what: confirmation|report, level, within_ms, office}
 INCIDENT_RECOVERED: Final = "incident.recovered"  # {primary}
 INCIDENT_CLOSED: Final = "incident.closed"  # {reason, head_seq, head_hash, signature}
+# Its outage has the root of this incident: {service, part: its own incident or null, code, root: key}
+INCIDENT_CONSEQUENCE: Final = "incident.consequence"
 CLOCK_MARK: Final = "clock.mark"  # {mark: T0..T10, at_ns, note}; at_ns is the writer's monotonic clock
 DECISION_MADE: Final = "decision.made"  # Decision.to_json()
 OVERRIDE_RECORDED: Final = "override.recorded"  # {rule, reason, person}

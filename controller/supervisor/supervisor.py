@@ -150,6 +150,12 @@ class Supervisor:
     def case(self) -> Case:
         return Case(self.estate, self.service, self.knowledge, self.ledger)
 
+    def _judge(self) -> Judged:
+        """A turn's judgement: whoever asks later, and the estate beside this service, know it."""
+        judged = self.judged = self.judge_now()
+        self._world.judged(judged)
+        return judged
+
     def surroundings(self) -> Surroundings:
         world = self._world
         return Surroundings(
@@ -161,6 +167,8 @@ class Supervisor:
             moving=self.runs.moving,
             boot_id=world.boot_id,
             alerts=world.alerts(self.service.name),
+            endpoint=world.endpoint(self.service.name),
+            root=world.root_of(self.service.name),
         )
 
     def wall_ns(self) -> int:
@@ -287,7 +295,7 @@ class Supervisor:
 
     async def _turn(self) -> None:
         seq = self.ledger.seq
-        judged = self.judged = self.judge_now()
+        judged = self._judge()
         if not self._world.lease.held():
             await self._observe_only(judged)
             return
@@ -307,7 +315,7 @@ class Supervisor:
         if await self._primacy.adopt_outside(judged):
             return
         if self.ledger.seq != seq:  # what was just taken down is part of what is judged
-            judged = self.judged = self.judge_now()
+            judged = self._judge()
         await self._acting.decide(judged)
         if not self.busy:
             await self._acting.mend(judged)
@@ -322,7 +330,7 @@ class Supervisor:
         if self.runs.moving or self.ledger.moving:
             return
         await self._take_down(judged)
-        judged = self.judged = self.judge_now()
+        judged = self._judge()
         await self._acting.decide(judged)
         await self._acting.give_way(judged)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,13 @@ from controller.alerts import Firing
 from controller.supervisor.budget import Launching
 from controller.supervisor.desk import FactsKeeper, Signer
 from controller.supervisor.executor import Executor
+from controller.supervisor.judgement import Judged
 from controller.supervisor.knowledge import KEPT_S
 from controller.supervisor.ledger import HIGH_WATER_EVERY_S
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
+from model.diagnosis import Root
+from model.health import ProbeState
 from model.ports import Clock, Lease
 
 Page = Callable[..., object]
@@ -22,6 +25,18 @@ Page = Callable[..., object]
 
 def no_alerts(_service: str) -> Sequence[Firing]:
     return ()
+
+
+def no_root(_service: str) -> Root | None:
+    return None
+
+
+def no_endpoint(_service: str) -> Mapping[str, ProbeState]:
+    return {}
+
+
+def nobody_listens(_judged: Judged) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +75,9 @@ class World:
     marks_every_s: float = HIGH_WATER_EVERY_S
     # Shared by all: what is about to be launched counts for the budget before the journal has it.
     launching: Launching = field(default_factory=Launching)
+    # Where the trouble of a service comes from, as far as the estate beside it tells.
+    root_of: Callable[[str], Root | None] = no_root
+    # What declared probes see of a service as its clients do, by their names.
+    endpoint: Callable[[str], Mapping[str, ProbeState]] = no_endpoint
+    # Called with each judgement of each turn.
+    judged: Callable[[Judged], None] = nobody_listens

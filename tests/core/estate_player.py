@@ -175,7 +175,7 @@ class EstatePlayer:
             self.others[kind] = result  # `ops2 sees dc1`
 
     def _place(self, kind: str, name: str, result: str) -> None:
-        nodes = [n for n, node in self.estate.nodes.items() if name in (n if kind == "node" else node.site,)]
+        nodes = [n for n, node in self.estate.nodes.items() if name == (n if kind == "node" else node.site)]
         for node in nodes:
             self.results[f"ping {node}"] = result
         for service, member in self.estate.all_members():

@@ -90,8 +90,15 @@ def _expectations() -> list[Mapping[str, Any]]:
 BESIDE = {"BackupStale", "CanarySlow", "CertificateExpiring", "ClockSkew"}
 
 
+def _of_estates() -> set[str]:
+    """Codes of services and of roots in the situations of whole estates."""
+    found = [e for p in (SITUATIONS[0].parent / "estates").glob("*.yaml") for e in load(p)["expect"]]
+    told = [row for e in found for key in ("roots", "services") for row in e.get(key, {}).values()]
+    return {row["code"] for row in told if "code" in row}
+
+
 def test_every_code_has_a_situation() -> None:
-    told = {expected.get("code") for expected in _expectations()} | BESIDE
+    told = {expected.get("code") for expected in _expectations()} | BESIDE | _of_estates()
     assert set(CODES) - told == set()
 
 
