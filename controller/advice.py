@@ -232,14 +232,20 @@ CODE_ADVICE: Final[dict[str, str]] = {
     "EverythingUnknown": "Look at the daemon's host first: network, DNS, open files, load.",
     "PrimaryUnknown": "Look at the reason of the member in `status`: it says what could not be judged.",
     "ObserverIsolated": "Mend the daemon's own network. Nothing is done from here meanwhile.",
-    "DependencyDown": "See the service that it names.",
+    "SiteIsolated": (
+        "Mend the way to the site: its nodes live. Each service there is judged by its own rules; a replica "
+        "that still hears its primary holds the failover."
+    ),
+    "NetworkDeviceDown": "Bring the device back: what is silent behind it follows by itself.",
+    "EndpointDown": "Look at the balancer, virtual IP or name that clients use: the members work.",
+    "DependencyDown": "See the service that it names, and the root of both in `status`.",
     "AllStandbysDown": (
         "Bring a standby back. Until then writes wait (`when_single_copy: block`) or are on one copy."
     ),
     "OldPrimaryReturned": (
         "It is fenced and rejoined by itself (`rejoin: auto`). Without node access: stop it by hand."
     ),
-    "NodeDown": "Bring the host back; the standby follows by itself.",
+    "NodeDown": "Bring the host back; what stood by on it follows by itself.",
     "StandbyDown": "Start the standby. Its server log says why it stopped.",
     "StandbyDetached": (
         "It is re-attached or rejoined by itself; without node access check its `primary_conninfo`."

@@ -46,7 +46,10 @@ class DaemonControl:
         ]
         now_s = self._clock.monotonic_s()
         incidents = [
-            incident_status(s, s.ledger.incident, now_s)
+            {
+                **incident_status(s, s.ledger.incident, now_s),
+                "part_of": self._signals.part_of(s.ledger.incident.id),
+            }
             for s in self._supervisors.values()
             if s.ledger.incident is not None
         ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from controller import fields
+from controller.consequences import Consequence, Consequences
 from controller.evidence import RpoVerdict
 from controller.phases import Instant, Timings, read_timings
 from model import events as ev
@@ -69,7 +70,8 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Incident:
     """One outage, or one switch by hand. `diagnosis` is the one that opened it; `frozen` its frozen facts.
-    verdicts: of each execution that moved the service, the newest last. people: who did anything in it."""
+    verdicts: of each execution that moved the service, the newest last. people: who did anything in it.
+    consequences: services that suffer from its root too. part_of: the incident whose root is this one's."""
 
     id: str
     service: str | None
@@ -92,11 +94,21 @@ class Incident:
     pages: tuple[Page, ...] = ()
     duties: tuple[Duty, ...] = ()
     people: tuple[str, ...] = ()
+    consequences: tuple[Consequence, ...] = ()
+    part_of: str | None = None
     events: tuple[Event, ...] = field(default=(), repr=False)
 
     @property
     def code(self) -> str:
         return fields.text(self.diagnosis, "code")
+
+    @property
+    def root(self) -> str | None:
+        """Where it comes from, as it was found last; None: it is nobody's consequence."""
+        if self.consequences:
+            return self.consequences[-1].root
+        found = [fields.text(_root(event), "key") for event in self.events]
+        return next((key for key in reversed(found) if key), None)
 
     @property
     def verdict(self) -> RpoVerdict | None:
@@ -108,7 +120,9 @@ def fold_incidents(events: Iterable[Event]) -> dict[str, Incident]:
     grouped: dict[str, list[Event]] = {}
     incident_of_execution: dict[str, str] = {}
     incident_of_page: dict[str, str] = {}
+    consequences = Consequences()
     for event in events:
+        consequences.apply(event)
         incident = event.incident or None
         if event.type == ev.INCIDENT_OPENED and incident is not None:
             grouped.setdefault(incident, [])
@@ -121,12 +135,33 @@ def fold_incidents(events: Iterable[Event]) -> dict[str, Incident]:
             incident = incident_of_execution.get(event.execution or "") or incident_of_page.get(page)
         if incident in grouped:
             grouped[incident].append(event)
-    return {key: _fold(key, records) for key, records in grouped.items()}
+    return {
+        key: replace(
+            _fold(key, records),
+            consequences=tuple(consequences.of.get(key, ())),
+            part_of=consequences.part_of.get(key),
+        )
+        for key, records in grouped.items()
+    }
 
 
 def list_incidents(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """One JSON-ready row per incident, the newest first."""
-    return [_row(i) for i in reversed(fold_incidents(events).values())]
+    """One JSON-ready row per incident, the newest first. What is the consequence of another's root has none
+    of its own: it is listed there, and `state` and `level` are those of the whole."""
+    incidents = fold_incidents(events)
+    return [
+        _whole(incident, incidents) for incident in reversed(incidents.values()) if incident.part_of is None
+    ]
+
+
+def _whole(incident: Incident, incidents: Mapping[str, Incident]) -> dict[str, Any]:
+    row = _row(incident)
+    parts = [incidents[c.part] for c in incident.consequences if c.part is not None and c.part in incidents]
+    for part in parts:
+        row["level"] = higher_level(row["level"], part.level)
+    states = {row["state"], *(part.state for part in parts)}
+    row["state"] = next(state for state in (OPEN, RECOVERED, CLOSED) if state in states)
+    return row
 
 
 def show_incident(events: Iterable[Event], incident_id: str) -> dict[str, Any]:
@@ -200,6 +235,9 @@ def _row(incident: Incident) -> dict[str, Any]:
         "rpo": verdict.label if verdict else None,
         "executions": list(incident.executions),
         "overridden": [o.rule for o in incident.overrides],
+        "root": incident.root,
+        "part_of": incident.part_of,
+        "consequences": [c.to_json() for c in incident.consequences],
     }
 
 
@@ -255,6 +293,17 @@ def _apply(incident: Incident, event: Event) -> Incident:
             return replace(incident, overrides=(*incident.overrides, override))
         case _:
             return incident
+
+
+def _root(event: Event) -> Mapping[str, Any]:
+    """Of the diagnosis that the event is, or has in it."""
+    match event.type:
+        case ev.DIAGNOSIS_CHANGED:
+            return fields.mapping(event.data, "root")
+        case ev.INCIDENT_OPENED:
+            return fields.mapping(fields.mapping(event.data, "diagnosis"), "root")
+        case _:
+            return {}
 
 
 def _duty(event: Event) -> Duty:

@@ -68,6 +68,7 @@ class RootDesk:
     ports: RootPorts
     _known: dict[str, _Lasting] = field(default_factory=dict)
     _linked: set[tuple[str, str]] = field(default_factory=set)
+    _part_of: dict[str, str] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)  # key → code, of those that are in the journal
     _read_seq: int = 0
     _began_s: float = field(init=False)
@@ -81,6 +82,10 @@ class RootDesk:
             known = self._known[key]
             if known.seen_s - known.since_s >= SETTLE_S:
                 yield known.root, known.services
+
+    def part_of(self, incident: str) -> str | None:
+        """The incident that leads, of one that is a consequence of the same root."""
+        return self._part_of.get(incident)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -133,6 +138,9 @@ class RootDesk:
         data = event.data
         if event.type == ev.INCIDENT_CONSEQUENCE:
             self._linked.add((event.incident or "", fields.text(data, "service")))
+            part = fields.optional_text(data, "part")
+            if part is not None:
+                self._part_of[part] = event.incident or ""
         elif event.type == ev.ROOT_OVER:
             self._told.pop(fields.text(data, "key"), None)
         else:
@@ -175,7 +183,7 @@ class RootDesk:
             if other == service or (incident.id, other) in self._linked:
                 continue
             own = self._of_now(other, known)
-            await self.ports.journal.append(
+            event = await self.ports.journal.append(
                 ev.INCIDENT_CONSEQUENCE,
                 {
                     "service": other,
@@ -186,7 +194,7 @@ class RootDesk:
                 service=service,
                 incident=incident.id,
             )
-            self._linked.add((incident.id, other))
+            self._apply(event)
 
     def _lead(self, known: _Lasting) -> tuple[str, OpenIncident] | None:
         kind, _, name = known.root.key.partition("/")

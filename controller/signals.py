@@ -11,7 +11,8 @@ from controller.declared import DeclaredProbes, subjects_of
 from controller.early_warnings.desk import WarningDesk
 from controller.inspection.desk import InspectionDesk
 from controller.probe_runs import ProbeRuns
-from controller.status import alert_warnings, declared_status, warnings_status
+from controller.root_desk import RootDesk
+from controller.status import alert_warnings, declared_status, roots_status, warnings_status
 from controller.supervisor.supervisor import Supervisor
 from model.ports import Clock
 
@@ -28,10 +29,12 @@ class Signals:
     warnings: WarningDesk
     inspections: InspectionDesk
     alerts: AlertBox
+    roots: RootDesk | None = None
 
     def status(self) -> Json:
-        """{"probes", "warnings"} of the whole estate."""
+        """{"roots", "probes", "warnings"} of the whole estate."""
         return {
+            "roots": roots_status(self.roots.lasting() if self.roots is not None else ()),
             "probes": declared_status(self.declared().all(), self.clock.monotonic_s()),
             "warnings": [*warnings_status(self.warnings.open()), *self._alerts_of(None)],
         }
@@ -47,6 +50,10 @@ class Signals:
     def warnings_of(self, supervisor: Supervisor) -> list[Json]:
         found = self.warnings.about(*subjects_of(supervisor.service, supervisor.estate))
         return [*warnings_status(found), *self._alerts_of(supervisor.service.name)]
+
+    def part_of(self, incident: str) -> str | None:
+        """The open incident whose root is this one's too."""
+        return None if self.roots is None else self.roots.part_of(incident)
 
     def _alerts_of(self, service: str | None) -> list[Json]:
         return alert_warnings(self.alerts.firing(service), self.clock.monotonic_s(), self.clock.wall_s())

@@ -401,6 +401,7 @@ class Station:
             warnings=self.warnings,
             inspections=self.inspections,
             alerts=self.inbox.alerts,
+            roots=self.roots,
         )
 
     def probe_runs(self) -> ProbeRuns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from config.schema import ProbeEntry, Service
@@ -18,6 +18,7 @@ from controller.supervisor.ledger import Approval, Ledger
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.supervisor import Supervisor
 from controller.views import MemberView, ServiceView
+from model.diagnosis import Root
 from model.health import Health, ProbeState
 from model.lsn import format_lsn
 
@@ -36,6 +37,7 @@ def service_status(supervisor: Supervisor, wall_ns: int) -> Json:
         "code": diagnosis.code,
         "sentence": diagnosis.info.sentence,
         "sentence_zh": diagnosis.info.sentence_zh,
+        "root": None if diagnosis.root is None else diagnosis.root.key,
         "mode": service.mode.value,
         "importance": service.importance.value,
         "paused": ledger.paused(wall_ns),
@@ -133,6 +135,12 @@ def approval_status(supervisor: Supervisor, approval: Approval, state: ApprovalS
         "needs": state.reason,
         "expires_in_s": state.left_ms // 1000,
     }
+
+
+def roots_status(found: Iterable[tuple[Root, Sequence[str]]]) -> list[Json]:
+    """What services suffer from: [{key, code, cause, sentence, sentence_zh, evidence_for, evidence_against,
+    services}]."""
+    return [{**root.to_json(), "services": list(services)} for root, services in found]
 
 
 def warnings_status(warnings: Iterable[OpenWarning]) -> list[Json]:

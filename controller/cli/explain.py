@@ -53,6 +53,19 @@ def explain(service: str, incident: str | None, at: str | None) -> int:
     return ExitCode.OK
 
 
+def _root_lines(root: Mapping[str, Any]) -> list[str]:
+    """What lies below the diagnosis, if anything does."""
+    if not root:
+        return []
+    head = f"  it comes from {root.get('key')}: {root.get('code')}: {root.get('sentence')}"
+    return [head, *_evidence(root, "    ")]
+
+
+def _evidence(found: Mapping[str, Any], indent: str) -> list[str]:
+    lines = [f"{indent}+ {text}" for text in found.get("evidence_for", [])]
+    return [*lines, *(f"{indent}- {text}" for text in found.get("evidence_against", []))]
+
+
 def _print(settings: Settings, body: Mapping[str, Any]) -> None:
     from rich.text import Text
 
@@ -68,10 +81,8 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
     if diagnosis:
         confirmed = "confirmed" if diagnosis.get("confirmed") else "not confirmed yet"
         line(f"  {diagnosis.get('sentence', '')} ({confirmed}; cause: {diagnosis.get('cause')})")
-        for text in diagnosis.get("evidence_for", []):
-            line(f"  + {text}")
-        for text in diagnosis.get("evidence_against", []):
-            line(f"  - {text}")
+        for text in (*_evidence(diagnosis, "  "), *_root_lines(diagnosis.get("root") or {})):
+            line(text)
     decision = body.get("decision") or {}
     verb = str(decision.get("verb", "none"))
     line(f"decision: {verb}: {decision.get('reason', '')}", style_of(verb))

@@ -36,7 +36,11 @@ def incident() -> None:
 @command("list", examples=("bcm-failover incident list", "bcm-failover incident list --limit 5 -o json"))
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The newest N.")
 def list_(limit: int) -> int:
-    """List the newest incidents, the newest first."""
+    """List the newest incidents, the newest first.
+
+    Those that come from one root, as a site that is out, are one line: `incident show` has its consequences,
+    each with its own incident.
+    """
     settings = current_settings()
     body = daemon_or_store(
         settings,
@@ -164,13 +168,15 @@ def _print_list(settings: Settings, body: Mapping[str, Any]) -> None:
     for heading in ("ID", "SERVICE", "LEVEL", "STATE", "DIAGNOSIS", "OPENED", "RTO", "RPO"):
         table.add_column(heading, no_wrap=True)
     for row in body["items"]:
-        state = str(row["state"])
+        state, others = str(row["state"]), row["consequences"]
         table.add_row(
             clean(row["id"]),
-            clean(row["service"]),
+            clean(row["service"]) + (f" and {len(others)} more" if others else ""),
             clean(row["level"]),
             Text(clean(state), style=_STATE_STYLES.get(state, "")),
-            clean(row["code"]) + (" (by hand)" if row["manual"] else ""),
+            clean(row["code"])
+            + (f" ({row['root']})" if row["root"] else "")
+            + (" (by hand)" if row["manual"] else ""),
             clean(str(row["opened_utc"])[:19]),
             seconds(row["rto_s"]),
             clean(row["rpo"] or "-"),
@@ -193,6 +199,13 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
     for key in ("recovered_utc", "closed_utc"):
         if body.get(key):
             line(f"  {key.removesuffix('_utc')} {body[key]}")
+    if body["root"]:
+        line(f"root: {body['root']}", "bold")
+    if body["part_of"]:
+        line(f"part of {body['part_of']}, which has the same root")
+    for consequence in body["consequences"]:
+        own = f", {consequence['incident']}" if consequence["incident"] else ""
+        line(f"  consequence: {consequence['service']} ({consequence['root']}{own})")
     for override in body["overrides"]:
         line(f"OVERRIDDEN: {override['rule']} by {override['person']}: {override['reason']}", "bold red")
     _print_clock(line, body["timings"])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _EVERY_S: Final = 1.0
+_NAMED: Final = 6
 _DOT: Final = {"up": "●", "suspect": "◐", "down": "✗", "unknown": "?"}
 
 
@@ -83,8 +84,10 @@ def render(body: Mapping[str, Any]) -> Group:
     parts: list[Any] = [_daemon_line(body)]
     services = body.get("services", [])
     parts.append(_table(services) if services else _text("no services in the estate"))
+    parts += [_root(root) for root in body.get("roots", [])]
     parts += [line for service in services for line in _remarks(service)]
-    parts += [_incident(incident) for incident in body.get("incidents_open", [])]
+    incidents = body.get("incidents_open", [])
+    parts += [_incident(lead, parts_of) for lead, parts_of in _by_lead(incidents)]
     parts += [_declared(probe) for probe in body.get("probes", []) if probe.get("health") != "up"]
     parts += [_warning(warning) for warning in body.get("warnings", [])]
     parts += [_approval(approval) for approval in body.get("approvals", [])]
@@ -194,9 +197,29 @@ def _remarks(service: Mapping[str, Any]) -> Iterator[Text]:
         )
 
 
-def _incident(incident: Mapping[str, Any]) -> Text:
+def _root(root: Mapping[str, Any]) -> Text:
+    """What services suffer from, before what each of them says."""
+    services = [str(service) for service in root.get("services", [])]
+    more = f" and {len(services) - _NAMED} more" if len(services) > _NAMED else ""
+    suffer = f"{', '.join(services[:_NAMED])}{more}"
+    text = f"{root.get('key')}: {root.get('code')}: {root.get('sentence')} It takes along: {suffer}"
+    return _text(text, "bold red")
+
+
+def _by_lead(incidents: list[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], list[str]]]:
+    """Each incident that is not the consequence of another open one, with the ids of those that are."""
+    known = {incident.get("id") for incident in incidents}
+    parts: dict[Any, list[str]] = {}
+    for incident in incidents:
+        if incident.get("part_of") in known:
+            parts.setdefault(incident["part_of"], []).append(str(incident.get("id")))
+    return [(i, parts.get(i.get("id"), [])) for i in incidents if i.get("part_of") not in known]
+
+
+def _incident(incident: Mapping[str, Any], parts: list[str]) -> Text:
     """How grave it is, for how long, and what people still owe it."""
-    words = [f"{incident.get('id')} ({incident.get('service')}): level {incident.get('level')}"]
+    with_ = f" with {', '.join(parts)}" if parts else ""
+    words = [f"{incident.get('id')}{with_} ({incident.get('service')}): level {incident.get('level')}"]
     if incident.get("elapsed_s") is not None:
         words.append(f"{seconds(incident['elapsed_s'])} since the outage")
     if incident.get("commander"):

@@ -85,7 +85,22 @@ def _summary(report: Json, words: Words) -> list[str]:
         (words("primary"), escaped(incident.get("primary") or words("not_known"))),
         (words("by_hand"), words("yes" if incident.get("manual") is True else "no")),
     ]
-    return [f"## {words('summary')}", "", *_table(["", ""], rows)]
+    rows += [(words(key), escaped(incident.get(key))) for key in ("root", "part_of") if incident.get(key)]
+    return [f"## {words('summary')}", "", *_table(["", ""], rows), *_consequences(incident, words)]
+
+
+def _consequences(incident: Json, words: Words) -> list[str]:
+    """Services that suffer from the same root, with their own incidents."""
+    found = fields.mappings(incident, "consequences")
+    if not found:
+        return []
+    rows = [
+        (escaped(c.get("service")), code(c.get("code")) if c.get("code") else words("none"),
+         escaped(c.get("incident") or words("none")), escaped(c.get("root")))
+        for c in found
+    ]  # fmt: skip
+    heads = [words(k) for k in ("service", "code", "incident", "root")]
+    return ["", f"### {words('consequences')}", "", *_table(heads, rows)]
 
 
 def _targets(report: Json, words: Words) -> list[str]:

@@ -24,7 +24,8 @@ def _opened(data: Data) -> str:
 def _diagnosis(data: Data) -> str:
     settled = "" if data.get("confirmed") is True else " (not confirmed)"
     member = f" on {data['member']}" if data.get("member") else ""
-    return f"diagnosis {data.get('code')}{member}{settled}"
+    root = fields.text(fields.mapping(data, "root"), "key")
+    return f"diagnosis {data.get('code')}{member}{settled}{f', root {root}' if root else ''}"
 
 
 def _decision(data: Data) -> str:
@@ -55,6 +56,7 @@ _LINES: Final[dict[str, Callable[[Data], str]]] = {
     ev.INCIDENT_OPENED: _opened,
     ev.DIAGNOSIS_CHANGED: _diagnosis,
     ev.DECISION_MADE: _decision,
+    ev.INCIDENT_CONSEQUENCE: lambda d: f"{d.get('service')} suffers from {d.get('root')} too",
     ev.HEALTH_CHANGED: lambda d: f"{d.get('target')} {d.get('from')} → {d.get('to')}: {d.get('why')}",
     ev.ALERT_RECEIVED: lambda d: f"alert {_text(d, 'name', 'summary')} (says {d.get('says')})",
     ev.ALERT_RESOLVED: lambda d: f"alert {d.get('name')} ended: {d.get('why')}",
