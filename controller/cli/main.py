@@ -35,6 +35,10 @@ _COMMANDS: Final = {
     "runbook": (f"{_HERE}.runbook:runbook", "Runbooks: list, show, lint, plan."),
     "journal": (f"{_HERE}.journal:journal", "The journal: verify, export, repair."),
     "probe": (f"{_HERE}.probe:probe", "Probes: their types, and one attempt with all that it saw."),
+    "simulate": (
+        f"{_HERE}.simulate:simulate",
+        "Break things in a virtual world, and see what is done.",
+    ),
     "reload": (f"{_HERE}.hands:reload", "Read the estate again, or keep the old one and say why."),
     "demo": ("controller.demo.command:demo", "Fail over a real three-node PostgreSQL on this machine."),
     "completion": (f"{_HERE}.completion:completion", "Print the shell's completion script."),
