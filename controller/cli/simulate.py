@@ -26,7 +26,8 @@ def simulate(faults: int | None, seconds: float | None, seed: int | None, jobs: 
     """Break things in a virtual world, and see what is done.
 
     Plays random scenarios, of seed S, S+1, …, in virtual time, with the real judgement, engine and actions on
-    simulated hosts, and audits each. The same seed and number of faults give the same figures, whatever the number of processes.
+    simulated hosts, and audits each. The same seed and number of faults give the same figures, whatever the
+    number of processes.
 
     Exit code 1 if a rule was broken, a failover was missed or one was false.
     """
