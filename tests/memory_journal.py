@@ -53,6 +53,7 @@ class MemoryJournal:
         self.appends = 0
         self.before: Hook = lambda _number, _type: None
         self.after: Hook = lambda _number, _type: None
+        self.mono_ns: Callable[[], int] = time.monotonic_ns
         self.full = False
         self.dead = False
         self.held_answers: list[bool] = []
@@ -101,7 +102,7 @@ class MemoryJournal:
             epoch=self._epoch,
             writer="test",
             boot_id=self._boot_id,
-            mono_ns=time.monotonic_ns(),
+            mono_ns=self.mono_ns(),
             wall_utc="2026-01-01T00:00:00.000000Z",
             wall_offset_us=None,
             type=type_,

@@ -18,6 +18,7 @@ from virtual_clock import VirtualClock, settle
 
 from config.schema import Estate, Service
 from controller.alerts import Firing
+from controller.supervisor.budget import Launching
 from controller.supervisor.desk import facts_in
 from controller.supervisor.executor import Executor
 from controller.supervisor.judgement import Judged
@@ -204,9 +205,10 @@ class Bench:
         self.estate = estate_
         self.service: Service = estate_.services[SERVICE]
         self.store = store or MemoryStore()
-        self.memory: MemoryJournal = self.store.open()
-        self.journal = TappedJournal(self.memory)
         self.clock = VirtualClock()
+        self.memory: MemoryJournal = self.store.open()
+        self.memory.mono_ns = lambda: int(self.clock.monotonic_s() * 1e9)
+        self.journal = TappedJournal(self.memory)
         self.servers = Servers()
         self.canary_names = NAMES
         self.script: Script = succeeds
@@ -220,6 +222,7 @@ class Bench:
         self.pages: list[tuple[str, str]] = []
         self.watched: list[str | None] = []
         self.budget = 3
+        self.launching = Launching()
         self.broken: tuple[str, ...] = ()
         self.firing: tuple[Firing, ...] = ()
         self.observing = Observing(another_leads=False, why="the disk is full")
@@ -250,6 +253,7 @@ class Bench:
             trouble=self.trouble,
             observing=lambda: self.observing,
             alerts=lambda _service: self.firing,
+            launching=self.launching,
         )
 
     def start(self) -> None:

@@ -298,6 +298,25 @@ def _judge_journal(scene: Scene, service: str, ending: Ending) -> None:
             blocked = True
         elif event.type == ev.SERVICE_UNBLOCKED:
             blocked = False
+    _judge_way_back(scene, service)
+
+
+def _judge_way_back(scene: Scene, service: str) -> None:
+    """S8: by itself nobody gets the role back so soon (scenarios are shorter than `no_return`)."""
+    by_itself: set[str | None] = set()
+    lost: set[str] = set()
+    for event in scene.world.store.read(0, None, service, None, None):
+        data = event.data
+        if event.type == ev.EXECUTION_OPENED and data["trigger"] == "automatic":
+            by_itself.add(event.execution)
+        elif event.type == ev.MEMBER_RETIRED and data.get("kind") == "failover":
+            lost.add(data["member"])
+        elif event.type == ev.SERVICE_UNBLOCKED and event.actor != "daemon":
+            lost.clear()
+        elif event.type == ev.STEP_RESULT and data["step"] == "promote" and event.execution in by_itself:
+            member = data.get("output", {}).get("member")
+            if member in lost:
+                scene.world.audit.broken("S8", f"{event.execution} gave {member} the role back by itself")
 
 
 def _grave(scene: Scene) -> bool:
