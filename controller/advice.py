@@ -107,6 +107,16 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
             "`acknowledge SERVICE --comment …`. It is not: `failover SERVICE --to` another member."
         ),
     ),
+    "order": GateAdvice(
+        guards=(
+            "Several services are out at once. One that this service needs is failing over, or is about to; "
+            "or the budget does not last for all, and others are more important."
+        ),
+        todo=(
+            "Nothing: it holds for the moments that the others take. Not to wait: `bcm-failover failover "
+            "SERVICE`."
+        ),
+    ),
     "budget": GateAdvice(
         guards=(
             "More automatic failovers in the window than `daemon.failover_budget` allows: a common cause "

@@ -98,11 +98,12 @@ def second_primary(view: ServiceView, now_s: float) -> Finding | None:
 
 
 def dependency(view: ServiceView, now_s: float) -> Finding | None:
-    """Its cause lies below, unless its own process is seen to have died: no service below does that."""
+    """Its cause lies below, unless its own process is seen to have died, or its host: no service below does
+    that. Where a whole site goes, each has lost its own, and those below go first (gate `order`)."""
     member = view.member(view.primary)
     if not view.broken_dependencies or member is None or member.fresh:
         return None
-    if member.pg.refusals >= view.profile.refusals:
+    if member.pg.refusals >= view.profile.refusals or primary.host_is_silent(view, member, now_s):
         return None
     evidence = (
         supports(f"out: {', '.join(view.broken_dependencies)}"),

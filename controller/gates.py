@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from controller.approval_rules import ApprovalState, Standing
 from controller.observer_gates import dr_gate, observers_gate
+from controller.order import FIRST, Turn, told
 from controller.tally import ALONE, Tally
 from model.decision import GateResult
 from model.diagnosis import Diagnosis, Stance
@@ -31,8 +32,8 @@ class DecisionInput:
     fenceable: the old primary can be fenced by other means than its standbys. flapping: what its probe saw of
     the primary changes too often to be believed: how often; None otherwise. lost_by, lost_ago_ms: the
     failover that took the primary's role from the candidate within no_return_ms, and how long ago; None: none
-    did. budget_of, budget_window_ms: how many automatic failovers the estate allows within which span. at_s:
-    monotonic, for the ages among the inputs.
+    did. turn: whom it has to let go first. budget_of, budget_window_ms: how many automatic failovers the
+    estate allows within which span. at_s: monotonic, for the ages among the inputs.
     """
 
     service: str
@@ -64,6 +65,7 @@ class DecisionInput:
     lost_by: str | None = None
     lost_ago_ms: int | None = None
     no_return_ms: int = 0
+    turn: Turn = FIRST
     budget_of: int | None = None
     budget_window_ms: int | None = None
     at_s: float | None = None
@@ -82,6 +84,7 @@ def evaluate_gates(given: DecisionInput) -> tuple[GateResult, ...]:
         _flapping(given),
         _blocked(given),
         _pingpong(given),
+        _order(given),
         _budget(given),
         _execution(given),
         _candidate(given),
@@ -189,9 +192,36 @@ def _pingpong(given: DecisionInput) -> GateResult:
     return GateResult("pingpong", False, text, "S8", asks=True, inputs=inputs)
 
 
+def _order(given: DecisionInput) -> GateResult:
+    """It holds for no longer than the others take to be moved, or to turn out to need a person."""
+    turn = given.turn
+    inputs = {
+        "waits_for": [c.service for c in turn.waits_for],
+        "yields_to": [c.service for c in turn.yields_to],
+        "by_person": _by_person(given),
+    }
+    if _by_person(given):
+        return GateResult("order", True, "a person decides when", "S1", inputs=inputs)
+    if turn.waits_for:
+        text = f"waits for what it needs: {told(turn.waits_for)}"
+        return GateResult("order", False, text, "S1", inputs=inputs)
+    if turn.yields_to:
+        text = f"what is left of the budget is kept for what is more important: {told(turn.yields_to)}"
+        return GateResult("order", False, text, "S1", inputs=inputs)
+    return GateResult("order", True, "no other service has to go first", "S1", inputs=inputs)
+
+
 def _budget(given: DecisionInput) -> GateResult:
-    left = given.budget_left
-    inputs = {"left": left, "of": given.budget_of, "window_ms": given.budget_window_ms}
+    left, by_person = given.budget_left, _by_person(given)
+    inputs = {
+        "left": left,
+        "of": given.budget_of,
+        "window_ms": given.budget_window_ms,
+        "by_person": by_person,
+    }
+    if left <= 0 and by_person:
+        text = "none is left in this window; what a person decides is not counted"
+        return GateResult("budget", True, text, "S1", inputs=inputs)
     text = f"{left} automatic failovers left in this window"
     return GateResult("budget", left > 0, text, "S1", inputs=inputs)
 
@@ -260,6 +290,12 @@ def _approval(given: DecisionInput) -> GateResult:
     why = "mode is ask" if given.mode == "ask" else "the rule asks also in mode act" if needed else ""
     text = ": ".join(t for t in (why, "waits for approval" if state is None else state.reason) if t)
     return GateResult("approval", False, text, "S7", asks=True, inputs=inputs)
+
+
+def _by_person(given: DecisionInput) -> bool:
+    """A person decides, or has decided: it is nothing automatic."""
+    asked = given.mode == "ask" or given.approval_in_mode_act or _asks_elsewhere(given)
+    return asked or given.approved
 
 
 def _asks_elsewhere(given: DecisionInput) -> bool:

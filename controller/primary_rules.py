@@ -175,6 +175,12 @@ def _silent(view: ServiceView, member: MemberView, evidence: list[Evidence], now
     return _lost("PrimaryNodeDown", member, evidence)
 
 
+def host_is_silent(view: ServiceView, member: MemberView, now_s: float) -> bool:
+    """Something looks at its host, and nothing of it answers. What runs on a host can't take that away."""
+    nodes = member.node_probes.values()
+    return bool(nodes) and all(s.health is Health.DOWN or _silent_since(s, now_s, view) for s in nodes)
+
+
 def _silent_since(state: ProbeState, now_s: float, view: ServiceView) -> bool:
     """Not yet `down` by its own count, but silent for most of what is asked: its attempts began later."""
     if state.health is not Health.SUSPECT or state.silent_from_s is None:

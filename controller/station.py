@@ -26,6 +26,7 @@ from controller.inspection.ground import DaemonSide, Ground
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
 from controller.observers_inbox import ObserversInbox
+from controller.order import FailoverOrder
 from controller.probe_runs import ProbeRuns
 from controller.root_desk import RootDesk, RootPorts
 from controller.roots.picture import Picture
@@ -36,6 +37,7 @@ from controller.status import service_health
 from controller.store.hostclock import boot_id
 from controller.store.sqlite import SqliteStore, StoreState
 from controller.supervisor.budget import Launching, budget_left
+from controller.supervisor.claims import Claims
 from controller.supervisor.desk import facts_in
 from controller.supervisor.executor import Executor
 from controller.supervisor.judgement import Judged
@@ -117,6 +119,7 @@ class Station:
         self.watchdog_s: float | None = None
         self._quiet = quiet
         self._launching = Launching()
+        self._claims = Claims()
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
@@ -212,6 +215,7 @@ class Station:
         estate = loaded.estate
         self.scheduler.observer = estate.daemon.name
         self._elsewhere.configure(estate)
+        self._claims.order = FailoverOrder.of(estate)
         self._nodes = NodeAccesses(estate, self._secrets)
         ports = ActionPorts(
             clock=self.clock,
@@ -286,6 +290,7 @@ class Station:
             root_of=self.picture.root_of,
             endpoint=self.declared.endpoint,
             judged=self._judged,
+            claims=self._claims,
         )
 
     async def _alert_changed(self, type_: str, data: dict[str, Any], service: str) -> None:

@@ -19,6 +19,7 @@ from virtual_clock import VirtualClock, settle
 from config.schema import Estate, Service
 from controller.alerts import Firing
 from controller.supervisor.budget import Launching
+from controller.supervisor.claims import Claims
 from controller.supervisor.desk import facts_in
 from controller.supervisor.executor import Executor
 from controller.supervisor.judgement import Judged
@@ -223,6 +224,7 @@ class Bench:
         self.watched: list[str | None] = []
         self.budget = 3
         self.launching = Launching()
+        self.claims = Claims()
         self.broken: tuple[str, ...] = ()
         self.firing: tuple[Firing, ...] = ()
         self.observing = Observing(another_leads=False, why="the disk is full")
@@ -254,6 +256,7 @@ class Bench:
             observing=lambda: self.observing,
             alerts=lambda _service: self.firing,
             launching=self.launching,
+            claims=self.claims,
         )
 
     def start(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from config.schema import Estate, Service
 from controller.observer import PREFIX, ObserverHealth
+from controller.order import FailoverOrder
 from controller.simulate.journal import SimulatedClock, SimulatedJournal
 from controller.simulate.loop import VirtualLoop
 from controller.simulate.network import Host
@@ -20,6 +21,7 @@ from controller.simulate.sessions import SimulatedSql
 from controller.simulate.timeline import Rhythm
 from controller.status import service_health
 from controller.supervisor.budget import Launching, budget_left
+from controller.supervisor.claims import Claims
 from controller.supervisor.executor import Executor
 from controller.supervisor.probing import ICMP, TCP, canary_patience_s
 from controller.supervisor.supervisor import Supervisor
@@ -93,6 +95,7 @@ class Controller:
         self.executor = Executor(ports, self.estate, runbooks)
         self.supervisors: dict[str, Supervisor] = {}
         self._launching = Launching()
+        self._claims = Claims(FailoverOrder.of(self.estate))
         self._frozen_s: float | None = None
         self._boot = boot
 
@@ -200,6 +203,7 @@ class Controller:
             kept_s=KEPT_S,
             marks_every_s=self._world.traits.marks_every_s,
             launching=self._launching,
+            claims=self._claims,
         )
 
     def _budget_left(self) -> int:

@@ -52,6 +52,10 @@ class Acting:
         if outcome.primary is not None:
             self.forget()
 
+    def rests(self, now_s: float) -> bool:
+        """After a try that did not get through: it does not act now, whatever the decision."""
+        return now_s < self._again_s
+
     async def decide(self, judged: Judged) -> None:
         """Journal what is decided when it changes, tell who must know, and do it."""
         supervisor, ledger = self._supervisor, self._supervisor.ledger
@@ -69,6 +73,8 @@ class Acting:
         asked = None
         if decision.verb is Verb.ASK and decision.runbook is not None and not supervisor.quiet:
             asked = await supervisor.approvals.ask(_question(incident, judged))
+        if decision.stopped_by == "order" and all(g.passed for g in decision.gates if g.name != "order"):
+            return  # of moments, and nothing that a person could do
         if decision.verb is not Verb.ACT:
             supervisor.telling.held(judged, incident, asked)
         elif decision.runbook is not None and incident is not None:
@@ -110,7 +116,7 @@ class Acting:
 
     async def _act(self, judged: Judged, runbook: str, incident: str) -> None:
         supervisor = self._supervisor
-        if supervisor.quiet or supervisor.busy or judged.at_s < self._again_s:
+        if supervisor.quiet or supervisor.busy or self.rests(judged.at_s):
             return
         self._again_s = judged.at_s + self._wait_s
         self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)

@@ -15,6 +15,7 @@ from controller.diagnose import diagnose
 from controller.flapping import described
 from controller.following import why_not_following
 from controller.gates import DecisionInput
+from controller.order import FIRST, Turn
 from controller.supervisor.consent import Question, consent
 from controller.supervisor.knowledge import Knowledge
 from controller.supervisor.ledger import Ledger, Lost
@@ -43,6 +44,7 @@ class Surroundings:
     endpoint: Mapping[str, ProbeState] = field(default_factory=dict)
     # What lies below the service's trouble: named beside the diagnosis, and nothing is decided on it.
     root: Root | None = None
+    turn: Turn = FIRST
     # Shown beside the diagnosis; nothing is decided on them.
     alerts: Sequence[Firing] = ()
 
@@ -150,6 +152,7 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
         lost_by=None if lost is None else lost.execution,
         lost_ago_ms=None if lost is None else lost.ago_ms(around.boot_id, now_s, around.wall_ns),
         no_return_ms=int(service.no_return * 1000),
+        turn=around.turn,
         budget_left=around.budget_left,
         open_execution=ledger.open_executions[0] if ledger.open_executions else None,
         choice=choice,

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from config.schema import Estate, Service
+from controller.order import stage_of
 from controller.supervisor.acting import Acting
 from controller.supervisor.approvals import ApprovalDesk
 from controller.supervisor.background import Background
@@ -153,15 +154,21 @@ class Supervisor:
     def _judge(self) -> Judged:
         """A turn's judgement: whoever asks later, and the estate beside this service, know it."""
         judged = self.judged = self.judge_now()
+        moving = self.runs.moving or self.ledger.moving
+        acts = self._world.lease.held() and not self.quiet and not self._acting.rests(judged.at_s)
+        claim = stage_of(judged.diagnosis, judged.decision, moving=moving) if acts or moving else None
+        self._world.claims.note(self.service.name, claim, judged.at_s)
         self._world.judged(judged)
         return judged
 
     def surroundings(self) -> Surroundings:
         world = self._world
+        budget_left = world.budget_left() - world.launching.count
         return Surroundings(
             leader=world.lease.held(),
             epoch=world.lease.epoch,
-            budget_left=world.budget_left() - world.launching.count,
+            budget_left=budget_left,
+            turn=world.claims.turn(self.service.name, budget_left, world.clock.monotonic_s()),
             wall_ns=self.wall_ns(),
             broken_dependencies=world.broken_dependencies(self.service),
             moving=self.runs.moving,
@@ -257,6 +264,7 @@ class Supervisor:
         if not self._closed:
             self._closed = True
             self._unlisten()
+            self._world.claims.note(self.service.name, None, 0.0)
             self._background.cancel()
 
     async def _guarded_turn(self) -> None:

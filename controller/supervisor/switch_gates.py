@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from controller.approval_rules import ApprovalState, Standing
 from controller.decide import decide
+from controller.order import FIRST
 from controller.supervisor.judgement import Judged, Surroundings, decision_input, redundancy_missing
 from controller.supervisor.supervisor import Supervisor
 from model.decision import Decision, GateResult
@@ -44,6 +45,7 @@ def failover_decision(supervisor: Supervisor, wish: Wish, around: Surroundings) 
         paused=None,
         blocked=None,
         budget_left=1,
+        turn=FIRST,
         approved=True,
         primary_was_seen=True,
     )

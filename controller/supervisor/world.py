@@ -9,6 +9,7 @@ from typing import Any
 from config.schema import Service
 from controller.alerts import Firing
 from controller.supervisor.budget import Launching
+from controller.supervisor.claims import Claims
 from controller.supervisor.desk import FactsKeeper, Signer
 from controller.supervisor.executor import Executor
 from controller.supervisor.judgement import Judged
@@ -81,3 +82,5 @@ class World:
     endpoint: Callable[[str], Mapping[str, ProbeState]] = no_endpoint
     # Called with each judgement of each turn.
     judged: Callable[[Judged], None] = nobody_listens
+    # Shared by all: who has to let whom go first.
+    claims: Claims = field(default_factory=Claims)

@@ -10,6 +10,9 @@ A situation is written for people who run databases: what each probe saw when, a
     around: {mode: observe, …}     # fields of DecisionInput; of them
       approval: {level: II, persons: 2, approvers: [wang, ada], given: [wang], refused: …, left_s: 60}
       lost_role: {pg2: 600}        # who lost the primary's role to a failover, how many seconds ago
+      out_too: {ldap: moving}      # other services: confirming, due (to fail over next) or moving
+      needs: [ldap]                # those that this one needs
+      importance: {orders: low}    # of services, where it is not normal
     observers:                     # several: the first is the one that judges, and has `seen`
       ops1: {site: a}
       ops2: {site: b, seen: [0.10..3.00/0.25+0.50 pg1 silent]}   # what this one saw, on our clock
@@ -38,6 +41,7 @@ from typing import Any
 
 import yaml
 
+from config.services import Importance
 from controller.approval_rules import DAEMON, ApprovalState, Rule, Standing, judge_approval
 from controller.candidates import positions
 from controller.decide import decide
@@ -46,6 +50,7 @@ from controller.diagnose import diagnose
 from controller.flapping import described
 from controller.gates import DecisionInput
 from controller.hearing import Hearing, answered
+from controller.order import Claim, FailoverOrder, Stage, Turn
 from controller.tally import tally, third_places
 from controller.views import CANARY, PG, MemberView, ObserverView, ServiceView
 from model.decision import Decision
@@ -65,6 +70,7 @@ _UNKNOWN = {"local", "credentials", "lock_blocked"}
 SYSTEM = "7000000000000000001"
 AT = 16 << 20  # where everybody is
 NO_RETURN_S = 3600
+BUDGET = 3
 
 
 @dataclass(frozen=True)
@@ -261,6 +267,8 @@ def judge(view: ServiceView, now_s: float, around: Mapping[str, Any]) -> Judged:
     around = dict(around)
     lost_ago_s = {m: s for m, s in around.pop("lost_role", {}).items() if s < NO_RETURN_S}
     members = positions(view, returning=lost_ago_s)
+    others = {key: around.pop(key, {}) for key in ("out_too", "needs", "importance")}
+    around["turn"] = _turn(**others, budget_left=around.get("budget_left", BUDGET))
     given = _decision_input(view, diagnosis, members, around, now_s)
     if given.choice.candidate in lost_ago_s:
         ago_ms = lost_ago_s[given.choice.candidate] * 1000
@@ -284,7 +292,7 @@ def _decision_input(
         "observer_sane": view.observer_sane,
         "observer_why": view.observer_why,
         "blocked": None,
-        "budget_left": 3,
+        "budget_left": BUDGET,
         "open_execution": None,
         "choice": choice,
         "proof": prove(view.settings, members),
@@ -307,6 +315,19 @@ def _decision_input(
     for listed in ("auto_refusals", "third_observers"):
         given[listed] = tuple(given.get(listed, ()))
     return DecisionInput(**given)
+
+
+def _turn(
+    out_too: Mapping[str, str], needs: Iterable[str], importance: Mapping[str, str], budget_left: int
+) -> Turn:
+    ranks = {i.value: rank for rank, i in enumerate(Importance)}
+    order = FailoverOrder(
+        {"orders": tuple(needs)},
+        {s: ranks[importance.get(s, "normal")] for s in ("orders", *out_too)},
+        dict.fromkeys(needs, ("orders",)),
+    )
+    claims = [Claim(service, Stage[stage.upper()], 0.0) for service, stage in out_too.items()]
+    return order.turn("orders", claims, budget_left, 0.0)
 
 
 def _approval(told: Mapping[str, Any]) -> ApprovalState | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from controller.codes import CODES
 from controller.decide import decide, decision_key, granted_overrides, would_text
 from controller.gates import DecisionInput, evaluate_gates
+from controller.order import Claim, Stage, Turn
 from model.canonical import canonical_json
 from model.decision import Verb
 from model.diagnosis import Diagnosis, Stance
@@ -28,6 +29,7 @@ GATES = [
     "flapping",
     "blocked",
     "pingpong",
+    "order",
     "budget",
     "execution",
     "candidate",
@@ -75,13 +77,18 @@ STOPS: list[tuple[str, dict[str, Any]]] = [
     ("confirmed", {"primary_was_seen": False}),
     ("flapping", {"flapping": "orders/pg1 flaps"}),
     ("blocked", {"blocked": "EXE-5"}),
-    ("budget", {"budget_left": 0}),
     ("execution", {"open_execution": "EXE-9"}),
     ("candidate", {"choice": Choice(None, None, "none left")}),
     ("rpo", {"proof": UNPROVEN}),
     ("rpo", {"proof": UNPROVEN, "rpo_s": 5.0, "canary_age_ms": 100}),
     ("rpo", {"proof": UNPROVEN, "rpo_s": 5.0, "canary_age_ms": None, "fenceable": True}),
     ("rpo", {"proof": UNPROVEN, "rpo_s": 5.0, "canary_age_ms": 5001, "fenceable": True}),
+]
+# Of what is done by itself: a person's yes is no automatic failover, and comes in no order.
+STOPS_AUTOMATICALLY: list[tuple[str, dict[str, Any]]] = [
+    ("order", {"turn": Turn(waits_for=(Claim("ldap", Stage.MOVING, 0.0),))}),
+    ("order", {"turn": Turn(yields_to=(Claim("billing", Stage.CONFIRMING, 0.0),))}),
+    ("budget", {"budget_left": 0}),
 ]
 ASKS: list[tuple[str, dict[str, Any]]] = [
     ("diagnosis", {"diagnosis": diagnosis("PrimaryListenerHung")}),
@@ -99,7 +106,7 @@ def test_all_gates_pass_and_it_acts() -> None:
     assert decision.stopped_by is None
 
 
-@pytest.mark.parametrize(("gate", "change"), STOPS)
+@pytest.mark.parametrize(("gate", "change"), STOPS + STOPS_AUTOMATICALLY)
 def test_each_gate_holds_by_itself(gate: str, change: dict[str, Any]) -> None:
     decision = decide(replace(GOOD, **change))
     assert decision.verb is Verb.HOLD
@@ -119,6 +126,16 @@ def test_each_question_asks_by_itself_and_is_settled_by_an_approval(
 @pytest.mark.parametrize(("gate", "change"), STOPS)
 def test_an_approval_opens_no_gate_that_stops(gate: str, change: dict[str, Any]) -> None:
     assert decide(replace(GOOD, **change, approved=True)).stopped_by == gate
+
+
+@pytest.mark.parametrize(("gate", "change"), STOPS_AUTOMATICALLY)
+def test_what_a_person_decides_is_asked_for_and_done_though_it_would_be_held_by_itself(
+    gate: str, change: dict[str, Any]
+) -> None:
+    for asks, question in ASKS:
+        asked = decide(replace(GOOD, **change, **question))
+        assert (asked.verb, asked.stopped_by) == (Verb.ASK, asks)
+        assert decide(replace(GOOD, **change, **question, approved=True)).verb is Verb.ACT, gate
 
 
 def test_within_the_rpo_a_fenced_asynchronous_service_acts() -> None:
