@@ -61,7 +61,7 @@ def played(scenario: Scenario) -> Played:
         with silent():
             ending, scene = play(scenario)
             try:
-                return _kept(ending, scene)
+                return kept(ending, scene)
             finally:
                 scene.close()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported with the seed that shows it
@@ -73,7 +73,7 @@ def played(scenario: Scenario) -> Played:
         )
 
 
-def _kept(ending: Ending, scene: Scene) -> Played:
+def kept(ending: Ending, scene: Scene) -> Played:
     return Played(
         seed=ending.seed,
         faults=ending.faults,
