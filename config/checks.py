@@ -12,6 +12,7 @@ from config.document import Document, Path
 from config.durations import format_duration
 from config.findings import Finding
 from config.http_checks import http_warnings
+from config.observer_checks import observer_warnings
 from config.schema import Estate, MemberRole, Node, Service, ServiceMode
 from config.tolerance import tolerance
 
@@ -29,6 +30,7 @@ _VOLATILE = ("/tmp", "/var/tmp", "/run", "/var/run", "/dev/shm")  # noqa: S108
 
 def estate_warnings(estate: Estate, document: Document) -> Iterator[Finding]:
     yield from http_warnings(estate, document)
+    yield from observer_warnings(estate, document)
     yield from _daemon(estate, document)
     yield from _people(estate, document)
     yield from approval_warnings(estate, document)
