@@ -35,7 +35,7 @@ def _silent(estate: Estate, document: Document) -> Iterator[Finding]:
         yield document.warning(
             _AT,
             f"what {', '.join(others)} see does not come to this controller: this version does not carry it",
-            f"{needed_of(count)} of {count} observers must see a primary lost, so nothing is done automatically",
+            f"{needed_of(count)} of {count} observers must see a primary lost: nothing is done automatically",
             "this controller alone",
             key=True,
         )

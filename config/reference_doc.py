@@ -59,7 +59,8 @@ _CHECKS = """\
 
 Errors:
 
-- a site, node, service or member that is named but not declared; `observers` without this controller; dependencies that go round in a circle;
+- a site, node, service or member that is named but not declared; `observers` without this controller;
+  dependencies that go round in a circle;
 - not exactly one `primary` in a service; a `dr` member at a site that is not `dr`; a member at a witness
   site;
 - an `application_name` of two members of a service (compared without case), a slot of two members, a host
@@ -79,8 +80,8 @@ Warnings:
   office that nobody holds;
 - `/metrics` on an address that is not loopback; a `probe_endpoint` for whoever reaches the port; rules of
   alerts or heartbeats without a `push_token`; a state directory that does not outlive a reboot;
-- observers whose observations do not come here, an even number of them, no majority left without one site, and
-  none at a third place beside the primary's and the DR site;
+- observers whose observations do not come here, an even number of them, no majority left without one site,
+  and none at a third place beside the primary's and the DR site;
 - two members on one node; every standby excluded; a member that the endpoint leaves out; a `primary` or
   `standby` at a DR site; `postgresql.service` on Debian (an umbrella); ssh settings that are not used;
   `pg_ctl` without a `log_file`.

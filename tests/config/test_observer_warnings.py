@@ -33,7 +33,7 @@ def test_of_one_controller_alone_nothing_is_said() -> None:
         ),
         (
             "{ops1: {site: dc1}, ops2: {site: far}, ops3: {site: far}}",
-            "orders: no observer at a third place beside dc1 and far; a switch to the DR site is always asked",
+            "orders: no observer at a third place beside dc1 and far; a switch to the DR site is always",
         ),
     ],
 )
