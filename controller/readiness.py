@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from controller.losses import Loss, losses
 from controller.views import ServiceView
 from model.quorum import Choice, MemberPosition, Proof
 
@@ -30,6 +31,7 @@ def readiness(
     return (
         _proof(proof),
         Ready("candidate", choice.candidate is not None, f"{choice.candidate or 'none'}: {choice.reason}"),
+        *_losses(losses(view, members)),
         *_names(view),
         *_senders(view),
         *_rewind(view),
@@ -46,6 +48,18 @@ def _proof(proof: Proof) -> Ready:
     return Ready(
         "proof", True, f"survives the primary{also} with proof: {proof.reason}", "" if spare else hint
     )
+
+
+def _losses(found: Sequence[Loss]) -> Iterator[Ready]:
+    """The first is the loss of the primary alone: the line of the proof."""
+    for loss in found[1:]:
+        if loss.candidate is not None:
+            asked = "; a person may be asked first (S9)" if loss.asks else ""
+            yield Ready("loss", True, f"survives {loss.what}: {loss.why}{asked}")
+        elif loss.built_for:
+            yield Ready("loss", False, f"would not survive {loss.what} now: {loss.why}", "mend what it names")
+        else:
+            yield Ready("loss", None, f"is not built to survive {loss.what}: {loss.why}")
 
 
 def _names(view: ServiceView) -> Iterator[Ready]:

@@ -11,6 +11,7 @@ from controller.alerts import Firing
 from controller.approval_rules import ApprovalState
 from controller.decide import would_text
 from controller.early_warnings.desk import OpenWarning
+from controller.losses import losses, verdict
 from controller.readiness import Ready, readiness
 from controller.store.hostclock import wall_utc
 from controller.supervisor.judgement import Judged
@@ -47,6 +48,7 @@ def service_status(supervisor: Supervisor, wall_ns: int) -> Json:
         "rpo_s": service.objectives.rpo,
         "rto_s": service.objectives.rto,
         "tolerance": tolerance_line(judged),
+        "readiness": readiness_verdict(judged),
         "incident": ledger.incident.id if ledger.incident else None,
         "execution": ledger.open_executions[0] if ledger.open_executions else None,
         "decision": judged.decision.to_json(),
@@ -76,6 +78,12 @@ def tolerance_line(judged: Judged) -> str:
     spare = len(proof.readable) - proof.needed
     more = f" and {spare} standby(s)" if spare > 0 else ""
     return f"survives the loss of the primary{more} with proof; {proof.reason}"
+
+
+def readiness_verdict(judged: Judged) -> Json:
+    """`ready`, `partial` or `not-ready`, and why (P19)."""
+    word, why = verdict(losses(judged.view, judged.outlook.members))
+    return {"verdict": word.value, "why": why}
 
 
 def member_status(

@@ -186,6 +186,9 @@ def _remarks(service: Mapping[str, Any]) -> Iterator[Text]:
             yield _text(f"{name}/{member.get('name')}: was primary, has to be rejoined", "yellow")
     if service.get("health") == "up" and str(service.get("tolerance", "")).startswith("would not"):
         yield _text(f"{name}: {service['tolerance']}", "yellow")
+    readiness = service.get("readiness") or {}
+    if readiness.get("verdict") == "partial" and not service.get("incident"):
+        yield _text(f"{name}: partly ready: {readiness['why']}", "yellow")
     if service.get("paused"):
         yield _text(f"{name}: {service['paused']} (end it: bcm-failover resume {name})", "yellow")
     if service.get("blocked"):

@@ -80,6 +80,16 @@ def test_roles_are_those_of_now_and_a_second_primary_is_told_loudly(daemon: Fake
     assert re.search(r"pg1\s+NOT A STANDBY", bcm("status").out)
 
 
+def test_what_a_service_is_built_to_survive_and_would_not_now_is_told(daemon: FakeDaemon, bcm: Shell) -> None:
+    body = status_body()
+    why = "survives the loss of pg1, but not of site dc1: pg4 does not answer"
+    body["services"][0]["readiness"] = {"verdict": "partial", "why": why}
+    daemon.control.answers["status"] = body
+    assert f"orders: partly ready: {why}" in bcm("status").out
+    body["services"][0]["readiness"] = {"verdict": "ready", "why": "survives the loss of pg1"}
+    assert "survives" not in bcm("status").out
+
+
 @pytest.mark.parametrize("output", ["json", "yaml"])
 def test_for_programs_it_is_the_daemons_answer_with_its_version(bcm: Shell, output: str) -> None:
     out = bcm("status", "-o", output).out

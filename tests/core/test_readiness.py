@@ -23,8 +23,10 @@ def failed(described: dict[str, Any]) -> list[str]:
 
 def test_a_sound_service_is_ready_and_is_told_what_it_does_not_survive() -> None:
     found = lines({})
-    assert [line.what for line in found] == ["proof", "candidate", "names"]
-    assert all(line.ok for line in found)
+    assert [line.what for line in found] == ["proof", "candidate", "loss", "loss", "names"]
+    assert [line.ok for line in found] == [True, True, None, None, True]
+    text = "is not built to survive pg1 and pg2: ANY 1 of 2 needs 2 readable of (pg2, pg3); read: pg3"
+    assert found[2].text == text
     assert "no standby beside it" in found[0].text
     assert "ANY 2" in found[0].hint
 

@@ -343,6 +343,7 @@ async def test_status_and_explain_keep_their_shape(tmp_path: Path) -> None:
         wanted = {
             "name", "health", "code", "sentence", "sentence_zh", "mode", "paused", "blocked", "primary",
             "profile", "rpo_s", "rto_s", "tolerance", "incident", "execution", "members", "decision",
+            "readiness",
         }  # fmt: skip
         assert wanted <= set(service)
         assert (service["health"], service["primary"]) == ("up", "pg1")
