@@ -7,8 +7,6 @@ cascade, as their administrator has arranged it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from controller.views import MemberView, ServiceView
 from model.quorum import meant_names, parse_synchronous_standby_names
 
@@ -25,7 +23,7 @@ def why_not_following(view: ServiceView, member: MemberView) -> str | None:
 
 def why_not_confirming(view: ServiceView, member: MemberView) -> str | None:
     """A standby that streams, and is meant to confirm writes: does it stream from somebody else?"""
-    if not _must_confirm(view, member) or _is_listed(view, member) is not False:
+    if not member.streams_elsewhere or not _must_confirm(view, member):
         return None
     host, port = member.facts.get("sender_host"), member.facts.get("sender_port")
     upstream = f"from {host}:{port}, and not from {view.primary}" if host else f"not from {view.primary}"
@@ -43,15 +41,3 @@ def _must_confirm(view: ServiceView, member: MemberView) -> bool:
     home = [m.application_name for m in view.members if m.role == "primary"]
     names = meant_names(plan, home, primary.application_name)
     return member.application_name.lower() in {n.lower() for n in names}
-
-
-def _is_listed(view: ServiceView, member: MemberView) -> bool | None:
-    """Among those that stream from the primary, by its own last reading; None: it did not say."""
-    primary = view.member(view.primary)
-    rows = primary.facts.get("standbys") if primary is not None and primary.fresh else None
-    if not isinstance(rows, Sequence) or isinstance(rows, str):
-        return None
-    names = [row.get("application_name") for row in rows if isinstance(row, dict)]
-    if not all(isinstance(name, str) for name in names):
-        return None  # a role that may not see them all
-    return member.application_name.lower() in {str(name).lower() for name in names}

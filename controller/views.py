@@ -34,6 +34,8 @@ class MemberView:
     # Advance of what the member received, seen between two readings that both began after the suspicion of
     # the primary: a replica that still receives is an observer of a living primary (P14).
     received_after_suspicion: bool = False
+    # It receives, and the primary does not send to it.
+    streams_elsewhere: bool = False
     site_role: str = ""
     mendable: bool = True
     pg: ProbeState = field(init=False, repr=False, compare=False)

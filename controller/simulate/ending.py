@@ -133,7 +133,8 @@ def _person(scene: Scene) -> None:
             server.free_bytes = max(server.free_bytes, 40 << 30)
             server.start_fails = False
             server.kept_copy = None
-            if not server.running and not scene.controller.supervisors[service].busy:
+            supervisor = scene.controller.supervisors[service]
+            if not server.running and not (supervisor.busy and server.name in supervisor.ledger.retired):
                 server.masked = False
                 server.start()
     controller = scene.controller

@@ -54,6 +54,10 @@ class Delays:
     far_s: float = 0.004
 
 
+# Between two keepalives of a connection.
+KEEPALIVE_S: Final = 5.0
+
+
 class Network:
     """cut: (from, to) by host name."""
 
@@ -77,6 +81,12 @@ class Network:
     def open(self, source: str, target: str) -> bool:
         """Does a packet get from one to the other now?"""
         return (source, target) not in self.cut and self.hosts[target].up
+
+    def kept_alive(self, source: str, target: str, missed: int) -> tuple[bool, int]:
+        """A keepalive of the kernel's: (answered now, unanswered in a row, `missed` before). Two end the
+        connection, and so does the first that is answered by a host that has forgotten it (`Host.fate`)."""
+        there = self.open(source, target) and self.open(target, source)
+        return there, 0 if there else missed + 1
 
     def delay_s(self, source: str, target: str) -> float:
         """Of one packet that is sent now. Packets of one way do not overtake each other."""

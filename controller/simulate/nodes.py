@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from controller.simulate.loop import VirtualLoop
+from controller.simulate.network import KEEPALIVE_S
 from controller.simulate.postgres import Postgres
 from controller.simulate.statements import UnknownStatementError
 from model.errors import NodeAccessError
@@ -54,6 +55,7 @@ class SimulatedNode:
         def arrived() -> None:
             nonlocal reached
             reached = True
+            self._loop.deliver(self._keep_alive, waiting, world.network.hosts[self._node].fate, 0)
             world.timeline.after(_SHELL_S, lambda: world.network.hosts[self._node].do(begin))
 
         def begin() -> None:
@@ -85,6 +87,16 @@ class SimulatedNode:
     def _unreached(self, waiting: asyncio.Future[Any], reached: Callable[[], bool]) -> None:
         if not waiting.done() and not reached():
             waiting.set_exception(NodeAccessError("it does not answer", where=f"node {self._node}"))
+
+    def _keep_alive(self, waiting: asyncio.Future[Any], fate: int, missed: int) -> None:
+        """Of the connection that a command runs over: a host that is gone, or was away, ends it."""
+        if waiting.done():
+            return
+        there, missed = self._world.network.kept_alive(self._host, self._node, missed)
+        if missed > 1 or (there and self._world.network.hosts[self._node].fate != fate):
+            waiting.set_exception(NodeAccessError("the connection was lost", where=f"node {self._node}"))
+        else:
+            self._loop.call_later(KEEPALIVE_S, self._keep_alive, waiting, fate, missed)
 
     def _timed_out(self, waiting: asyncio.Future[Any], timeout_s: float) -> None:
         if not waiting.done():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from config.schema import Estate
 from controller.adapters.endpoint import first_writable
 from controller.simulate.loop import VirtualLoop
+from controller.simulate.network import KEEPALIVE_S
 from controller.simulate.postgres import Backend, Postgres
 from controller.simulate.statements import execute
 from model.ports import SqlError, SqlSession
@@ -127,6 +128,8 @@ class SimulatedSession:
         """The result; at the time-out, and when it is cancelled, the socket is shut."""
         timer = self._sessions.loop.call_later(timeout_s, self._timed_out, waiting, timeout_s)
         self._waiting = waiting
+        if timeout_s > KEEPALIVE_S:
+            self._keep_alive(waiting, self._server.host.fate, 0)
         try:
             return await waiting
         except asyncio.CancelledError:
@@ -135,6 +138,17 @@ class SimulatedSession:
         finally:
             self._waiting = None
             timer.cancel()
+
+    def _keep_alive(self, waiting: asyncio.Future[Any], fate: int, missed: int) -> None:
+        """The kernel's: a host that is gone, or was away, ends the connection."""
+        sessions, host = self._sessions, self._server.host
+        if waiting.done():
+            return
+        there, missed = sessions.world.network.kept_alive(sessions.host, host.name, missed)
+        if missed > 1 or (there and host.fate != fate):
+            self._hear_end("closed")
+        else:
+            self._sessions.loop.call_later(KEEPALIVE_S, self._keep_alive, waiting, fate, missed)
 
     def _timed_out(self, waiting: asyncio.Future[Any], timeout_s: float) -> None:
         if waiting.done():

@@ -206,12 +206,14 @@ class Knowledge:
             now_s,
             self.service.detection.interval_s,
         )
+        elsewhere = member.name in self.impostors.elsewhere
         before = self._views.get(member.name)
         if (
             before is not None
             and before.probes is probes
             and before.node_probes is node_probes
             and before.received_after_suspicion is received
+            and before.streams_elsewhere is elsewhere
         ):
             return before
         node = self.estate.nodes[member.node]
@@ -226,6 +228,7 @@ class Knowledge:
             probes=probes,
             node_probes=node_probes,
             received_after_suspicion=received,
+            streams_elsewhere=elsewhere,
             site_role=self.estate.sites[node.site].role.value,
             mendable=node.access != "none",
         )

@@ -89,6 +89,16 @@ async def test_without_node_access_it_is_read_only_and_has_no_clients(
     assert (stopped.outcome, stopped.output["old_primary"]) == (StepState.FAILED, "read_only")
 
 
+async def test_who_runs_as_a_standby_by_now_is_left_alone(alive: Cluster, bench: BenchFactory) -> None:
+    """A controller that slept while another one brought the old primary back."""
+    made = bench(alive)
+    await made.lock()
+    result = await made.ok("fence", Fence(FenceOptions(member="pg3")), timeout_s=5)
+    assert (result.output["old_primary"], result.output["how"]) == ("read_only", "it runs as a standby")
+    assert alive.node("pg3").running()
+    assert made.sql_of("pg3", READ_ONLY) == "off"
+
+
 async def test_a_hung_primary_is_killed(alive: Cluster, bench: BenchFactory) -> None:
     made = bench(alive)
     await made.lock()

@@ -246,6 +246,42 @@ def test_a_member_that_receives_or_has_just_lost_its_primary_is_no_impostor(seen
     assert seen.knowledge.impostors.members == set()
 
 
+def test_an_impostor_is_found_though_both_are_always_read_at_the_same_time(seen: Seen) -> None:
+    for at_s in (1.0, 2.0, 3.0):
+        seen.good("pg2", at_s, took_s=0.03, walreceiver=False)
+        seen.good("pg1", at_s + 0.01, took_s=0.03, standbys=sends())
+    assert seen.knowledge.impostors.members == {"pg2"}
+
+
+def streams_elsewhere(seen: Seen) -> bool:
+    view = seen.knowledge.view("pg1", 10.0).member("pg2")
+    assert view is not None
+    return view.streams_elsewhere
+
+
+def test_a_member_that_receives_and_is_not_among_the_senders_streams_from_somebody_else(seen: Seen) -> None:
+    for at_s in (1.0, 2.0):
+        seen.good("pg1", at_s, standbys=[])
+        seen.good("pg2", at_s + 0.5, walreceiver=True)
+    assert streams_elsewhere(seen)
+    seen.good("pg1", 3.0, standbys=sends())
+    assert not streams_elsewhere(seen)
+
+
+def test_who_has_just_found_the_primary_does_not_stream_from_somebody_else(seen: Seen) -> None:
+    seen.good("pg1", 1.0, standbys=[])
+    seen.good("pg2", 1.5, walreceiver=True)
+    seen.good("pg1", 2.0, standbys=sends())
+    assert not streams_elsewhere(seen)
+
+
+def test_a_primary_that_does_not_say_who_streams_accuses_nobody(seen: Seen) -> None:
+    for at_s in (1.0, 2.0, 3.0):
+        seen.good("pg1", at_s)
+        seen.good("pg2", at_s + 0.5, walreceiver=True)
+    assert not streams_elsewhere(seen)
+
+
 # --- a crash that a controller before this one saw
 
 

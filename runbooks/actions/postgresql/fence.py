@@ -7,6 +7,7 @@ go back to a primary that was restarted in place, and sessions with synchronous_
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
@@ -18,7 +19,7 @@ from model.execution import Precheck, Reconciled, StepResult
 from model.ports import SqlError
 from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.postgresql.inputs import member_named, variable
-from runbooks.actions.postgresql.locks import LockError, Locks, locks_of
+from runbooks.actions.postgresql.locks import Locked, LockError, Locks, locks_of
 from runbooks.actions.postgresql.server import Server
 from runbooks.actions.postgresql.sessions import end_clients
 from runbooks.actions.postgresql.settings import alter_and_see, alter_text
@@ -31,6 +32,7 @@ _LOOK_S: Final = 0.05  # between two looks on the node
 # the node wait so long. A server that is restarted meanwhile is met over SQL, which does not wait.
 _GIVE_WAY_S: Final = 0.3
 _TRY_S: Final = 0.5  # of one attempt to log in: a hung server answers none
+_LOOKED_S: Final = 0.15  # the node waits so long for what the server itself says it is
 # Without node access: so long without a client's session, read-only throughout.
 _QUIET_S: Final = 1.0
 
@@ -48,12 +50,15 @@ class FenceOptions(ActionOptions):
 
 @dataclass(slots=True)
 class _Seen:
-    """What is known so far. `stopped` and `read_only` say how."""
+    """What is known so far. `stopped` and `read_only` say how. standby: it runs as one by now, so that it is
+    no old primary any more: a controller that slept meanwhile must not hurt it."""
 
     stopped: str | None = None
     read_only: str | None = None
     last: str = "not looked at yet"
     ended: int = 0
+    standby: bool = False
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -160,7 +165,9 @@ async def _by_node(ctx: StepContext, member: Member, seen: _Seen, settle_s: floa
     managed = member.control_kind is Control.SYSTEMD
     if ctx.output("final_look").get("answer") == "refused":
         await clock.sleep(_GIVE_WAY_S)
-    while True:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(seen.looked.wait(), _LOOKED_S)
+    while not seen.standby:
         try:
             how = await server.stop()
             if how is not None:
@@ -182,6 +189,11 @@ async def _by_sql(ctx: StepContext, member: Member, locks: Locks, seen: _Seen, m
             if member.name not in locks.members:
                 await locks.acquire(member.name, clock.monotonic_s() + _TRY_S)
             async with locks.session(member.name, clock.monotonic_s() + _TRY_S) as locked:
+                if must == "fenced" and await _is_standby(locked):
+                    seen.standby, seen.read_only = True, "it runs as a standby"
+                    seen.last = "it takes no writes"
+                    seen.over.set()
+                    return
                 if quiet_since_s is None:
                     await alter_and_see(locked, _READ_ONLY, "on")
                 ended, left = await end_clients(locked, ctx.service)
@@ -202,7 +214,14 @@ async def _by_sql(ctx: StepContext, member: Member, locks: Locks, seen: _Seen, m
         except SqlError as error:
             seen.last = explain(error)
             quiet_since_s = None
+        finally:
+            seen.looked.set()
         await clock.sleep(_AGAIN_S)
+
+
+async def _is_standby(locked: Locked) -> bool:
+    [(recovery,)] = await locked.query("SELECT pg_is_in_recovery()")
+    return bool(recovery)
 
 
 def _access(ctx: StepContext, member: Member) -> bool:
