@@ -222,7 +222,7 @@ def _restarting(view: ServiceView, member: MemberView, now_s: float) -> Finding:
     state = member.pg
     evidence = (supports(f"{member.name}: {state.why}", state, now_s),)
     long = bad_for_s(state, now_s) >= view.profile.restart_grace_s
-    if long and _failure(state) is Failure.STARTING:
+    if long and state.starting_s is not None:  # also while it refuses, between two starts
         return Finding("PrimaryNotReady", member.name, True, evidence, _both(member))
     return Finding("PrimaryRestarting", member.name, True, evidence, _both(member))
 

@@ -133,6 +133,9 @@ def _person(scene: Scene) -> None:
             server.free_bytes = max(server.free_bytes, 40 << 30)
             server.start_fails = False
             server.kept_copy = None
+            if _is_old_side(server):
+                server.stop()
+                continue
             supervisor = scene.controller.supervisors[service]
             if not server.running and not (supervisor.busy and server.name in supervisor.ledger.retired):
                 server.masked = False
@@ -141,6 +144,19 @@ def _person(scene: Scene) -> None:
     for supervisor in controller.supervisors.values():
         _unfence(scene, supervisor)
         controller.loop.start(_acknowledge(supervisor), "person")
+
+
+def _is_old_side(server: Postgres) -> bool:
+    """Of two primaries that which somebody else's history has left behind."""
+    others = [s for s in server.world.servers(server.service) if s is not server]
+    rivals = [
+        s for s in others if s.running and not s.in_recovery and s.branch.system == server.branch.system
+    ]
+    return (
+        server.running
+        and not server.in_recovery
+        and any(s.branch.number > server.branch.number for s in rivals)
+    )
 
 
 def _unfence(scene: Scene, supervisor: Supervisor) -> None:
@@ -192,6 +208,10 @@ def _judge_hold(scene: Scene, ending: Ending) -> None:
             ending.missed_failovers += 1
 
 
+# Its postmaster answers, again and again: never taken for dead (P13).
+_LIVES: Final = frozenset({"PrimaryNotReady", "PrimaryRestarting"})
+
+
 def _could_have(scene: Scene, service: Service, supervisor: Supervisor) -> bool:
     """Is the service out, though a failover was provable and nothing forbids it?"""
     ledger = supervisor.ledger
@@ -202,6 +222,8 @@ def _could_have(scene: Scene, service: Service, supervisor: Supervisor) -> bool:
     world = scene.world
     servers = world.servers(service.name)
     if any(_serves(s) for s in servers):
+        return False
+    if supervisor.judged is not None and supervisor.judged.diagnosis.code in _LIVES:
         return False
     old = world.server(service.name, ledger.primary)
     if old.masked or service.objectives.rpo > 0:

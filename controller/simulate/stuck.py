@@ -52,6 +52,8 @@ def _patience_s(scene: Scene) -> float:
 
 
 def _expects(scene: Scene) -> bool:
+    if scene.controller.probing.awareness.score:
+        return True  # it gets well again by and by
     if any(_supervisor_expects(s) for s in scene.controller.supervisors.values()):
         return True
     servers = [s for name in scene.world.estate.services for s in scene.world.servers(name)]
