@@ -36,6 +36,7 @@ class SimulatedSession:
         self._sessions = sessions
         self._server = server
         self._backend: Backend | None = None
+        self._fate = server.host.fate  # when it was opened
         self._closed = False
         self._why = ""
         self._waiting: asyncio.Future[Any] | None = None
@@ -73,6 +74,7 @@ class SimulatedSession:
 
         waiting = sessions.loop.create_future()
         sessions.world.network.send(host, server.host.name, asked)
+        self._fate = self._server.host.fate
         self._backend = await self._await(waiting, timeout_s)
 
     def _opened(self, waiting: asyncio.Future[Any], backend: Backend | None, problem: str) -> None:
@@ -129,7 +131,7 @@ class SimulatedSession:
         timer = self._sessions.loop.call_later(timeout_s, self._timed_out, waiting, timeout_s)
         self._waiting = waiting
         if timeout_s > KEEPALIVE_S:
-            self._keep_alive(waiting, self._server.host.fate, 0)
+            self._keep_alive(waiting, self._fate, 0)
         try:
             return await waiting
         except asyncio.CancelledError:
