@@ -30,6 +30,18 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
         guards="Somebody has paused the service; the reason and the end are shown.",
         todo="Ask whoever paused it, or end it: `bcm-failover resume SERVICE`.",
     ),
+    "command": GateAdvice(
+        guards=(
+            "A person has declared a disaster that concerns the service, and people decide. `natural`: its "
+            "move is asked for when those that it needs have moved. `man-made` and `external`: nothing is "
+            "switched by itself."
+        ),
+        todo=(
+            "`bcm-failover incident plan INCIDENT` shows whose turn it is; `bcm-failover approve` answers. "
+            "`incident split` takes a service out, `incident close` ends it all: see "
+            "[declaring a disaster](declaring-a-disaster.md)."
+        ),
+    ),
     "leadership": GateAdvice(
         guards=(
             "This process does not hold the state directory, or its journal can't be trusted or written. "

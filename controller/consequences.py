@@ -1,8 +1,7 @@
-"""Incidents that are consequences of one root: which leads, and who belongs to it. Pure."""
+"""Services that suffer from the root of another's incident. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,27 +34,21 @@ class Consequence:
 
 @dataclass(slots=True)
 class Consequences:
-    """A fold: of each incident that leads, what belongs to it; of each that belongs to one, which."""
+    """A fold: of each incident that leads, what suffers from its root too. What a person takes apart is no
+    consequence any more."""
 
     of: dict[str, list[Consequence]] = field(default_factory=dict)
-    part_of: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, events: Iterable[Event]) -> Consequences:
-        found = cls()
-        for event in events:
-            found.apply(event)
-        return found
 
     def apply(self, event: Event) -> None:
-        if event.type != ev.INCIDENT_CONSEQUENCE or event.incident is None:
+        incident = event.incident
+        if incident is None:
             return
-        data: Mapping[str, Any] = event.data
-        part = fields.optional_text(data, "part")
-        told = Consequence(
-            fields.text(data, "service"), part, fields.text(data, "code"), fields.text(data, "root"),
-            Instant.of(event),
-        )  # fmt: skip
-        self.of.setdefault(event.incident, []).append(told)
-        if part is not None:
-            self.part_of[part] = event.incident
+        if event.type == ev.INCIDENT_CONSEQUENCE:
+            data = event.data
+            told = Consequence(
+                fields.text(data, "service"), fields.optional_text(data, "part"), fields.text(data, "code"),
+                fields.text(data, "root"), Instant.of(event),
+            )  # fmt: skip
+            self.of.setdefault(incident, []).append(told)
+        elif event.type == ev.INCIDENT_SPLIT:
+            self.of[incident] = [c for c in self.of.get(incident, ()) if c.service != event.service]

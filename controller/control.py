@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from controller.api.control import Caller
-from controller.incident_requests import IncidentRequests
+from controller.disaster.requests import Declaring
+from controller.incident_control import IncidentControl
 from controller.signals import Signals
-from controller.status import approval_status, explanation, incident_status, service_status
+from controller.status import approval_status, disaster_status, explanation, incident_status, service_status
 from controller.supervisor.requests import Requests, check_member
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.switch_gates import Wish
 from model import events as ev
+from model.disaster import Scope, Tier
 from model.errors import UsageError
 from model.ports import Clock
 
@@ -31,12 +33,14 @@ class DaemonControl:
         about: Callable[[], Json],
         reload: Callable[[], Awaitable[Json]],
         signals: Signals,
+        incidents: IncidentControl,
     ) -> None:
         self._supervisors = supervisors
         self._clock = clock
         self._about = about
         self._reload = reload
         self._signals = signals
+        self._incidents = incidents
 
     def status(self) -> Json:
         wall_ns = int(self._clock.wall_s() * 1e9)
@@ -48,10 +52,15 @@ class DaemonControl:
         incidents = [
             {
                 **incident_status(s, s.ledger.incident, now_s),
-                "part_of": self._signals.part_of(s.ledger.incident.id),
+                "part_of": self._incidents.root_of(s.ledger.incident.id),
             }
             for s in self._supervisors.values()
             if s.ledger.incident is not None
+        ]
+        disasters = [
+            disaster_status(d, d.incident, self._incidents.estate(), self._incidents.elapsed_s(d))
+            for d in self._incidents.declared()
+            if d.incident is not None
         ]
         approvals = [
             approval_status(s, approval, state)
@@ -62,7 +71,7 @@ class DaemonControl:
             "daemon": self._about(),
             "services": services,
             **self._signals.status(),
-            "incidents_open": incidents,
+            "incidents_open": [*disasters, *incidents],
             "approvals": approvals,
         }
 
@@ -130,13 +139,28 @@ class DaemonControl:
         return await self._reload()
 
     async def acknowledge_incident(self, incident: str, *, comment: str, caller: Caller) -> Json:
-        return await self._incident(incident).acknowledge(comment, caller.person)
+        return await self._incidents.acknowledge(incident, comment, caller.person)
 
     async def incident_reported(self, incident: str, *, to: str, comment: str, caller: Caller) -> Json:
-        return await self._incident(incident).reported(to, comment, caller.person)
+        return await self._incidents.reported(incident, to, comment, caller.person)
 
     async def close_incident(self, incident: str, *, reason: str, caller: Caller) -> Json:
-        return await self._incident(incident).close(reason, caller.person)
+        return await self._incidents.close(incident, reason, caller.person)
+
+    async def declare_disaster(
+        self, *, tier: Tier, scope: str, reason: str, ago_s: float, dry_run: bool, caller: Caller
+    ) -> Json:
+        wish = Declaring(tier, Scope.parse(scope), reason, caller.person, ago_s)
+        return await self._incidents.declare(wish, dry_run=dry_run)
+
+    def incident_plan(self, incident: str) -> Json:
+        return self._incidents.plan(incident)
+
+    async def merge_incidents(self, incident: str, *, part: str, reason: str, caller: Caller) -> Json:
+        return await self._incidents.merge(incident, part, reason, caller.person)
+
+    async def split_incident(self, incident: str, *, service: str, reason: str, caller: Caller) -> Json:
+        return await self._incidents.split(incident, service, reason, caller.person)
 
     async def run_probe(self, name: str, type_: str | None) -> Json:
         return await self._signals.runs().run(name, type_)
@@ -168,9 +192,6 @@ class DaemonControl:
         raise UsageError(
             f"no approval {approval!r}", hint=f"waiting: {', '.join(waiting) or 'none'}; see `status`"
         )
-
-    def _incident(self, incident: str) -> IncidentRequests:
-        return IncidentRequests(self._supervisors.values(), incident)
 
     def _supervisor(self, service: str) -> Supervisor:
         try:

@@ -72,6 +72,7 @@ class Daemon:
                 about=self.about,
                 reload=self.reload,
                 signals=station.signals(),
+                incidents=station.incidents(),
             ),
             estate=lambda: station.estate,
             read_events=station.journal.events,

@@ -12,7 +12,7 @@ from controller.gates import DecisionInput, evaluate_gates
 from model.decision import Decision, GateResult, Verb
 from model.diagnosis import Diagnosis, Stance
 
-_TOUCHING = frozenset({"mode", "pause", "leadership", "execution", "approval"})
+_TOUCHING = frozenset({"mode", "pause", "command", "leadership", "execution", "approval"})
 
 
 def decide(given: DecisionInput) -> Decision:

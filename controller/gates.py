@@ -15,6 +15,7 @@ from controller.order import FIRST, Turn, told
 from controller.tally import ALONE, Tally
 from model.decision import GateResult
 from model.diagnosis import Diagnosis, Stance
+from model.disaster import Command
 from model.quorum import Choice, Proof
 
 
@@ -33,7 +34,8 @@ class DecisionInput:
     the primary changes too often to be believed: how often; None otherwise. lost_by, lost_ago_ms: the
     failover that took the primary's role from the candidate within no_return_ms, and how long ago; None: none
     did. turn: whom it has to let go first. budget_of, budget_window_ms: how many automatic failovers the
-    estate allows within which span. at_s: monotonic, for the ages among the inputs.
+    estate allows within which span. at_s: monotonic, for the ages among the inputs. command: a declared
+    disaster concerns the service, and people decide; None: none does.
     """
 
     service: str
@@ -69,6 +71,7 @@ class DecisionInput:
     budget_of: int | None = None
     budget_window_ms: int | None = None
     at_s: float | None = None
+    command: Command | None = None
 
 
 def evaluate_gates(given: DecisionInput) -> tuple[GateResult, ...]:
@@ -76,6 +79,7 @@ def evaluate_gates(given: DecisionInput) -> tuple[GateResult, ...]:
     return (
         _mode(given),
         _pause(given),
+        _command(given),
         _leadership(given),
         _observer(given),
         _quorum(given),
@@ -108,6 +112,30 @@ def _mode(given: DecisionInput) -> GateResult:
 def _pause(given: DecisionInput) -> GateResult:
     inputs = {"paused": given.paused is not None, "left_ms": given.pause_left_ms}
     return GateResult("pause", given.paused is None, given.paused or "not paused", "S7", inputs=inputs)
+
+
+def _command(given: DecisionInput) -> GateResult:
+    """Whoever declares a disaster takes command: what would be done by itself is asked for, in the order of
+    the site plan; where it might do harm, or help nobody, it is not even asked for."""
+    command = given.command
+    inputs = {
+        "incident": None if command is None else command.incident,
+        "tier": None if command is None else command.tier.value,
+        "waits_for": [] if command is None else list(command.waits_for),
+        "approved": given.approved,
+    }
+    if command is None:
+        return GateResult("command", True, "no disaster is declared", "S7", inputs=inputs)
+    if command.holds:
+        text = f"{command.text}: nothing is switched but by a person"
+        return GateResult("command", False, text, "S7", inputs=inputs)
+    if command.waits_for:
+        text = f"{command.text}: waits until {', '.join(command.waits_for)} has moved"
+        return GateResult("command", False, text, "S7", inputs=inputs)
+    if given.approved:
+        return GateResult("command", True, f"{command.text}: approved", "S7", inputs=inputs)
+    text = f"{command.text}: a person decides"
+    return GateResult("command", False, text, "S7", asks=True, inputs=inputs)
 
 
 def _leadership(given: DecisionInput) -> GateResult:
@@ -299,7 +327,8 @@ def _by_person(given: DecisionInput) -> bool:
 
 
 def _asks_elsewhere(given: DecisionInput) -> bool:
-    return any(g.asks and not g.passed for g in (_diagnosis(given), _pingpong(given), _dr(given)))
+    elsewhere = (_command(given), _diagnosis(given), _pingpong(given), _dr(given))
+    return any(g.asks and not g.passed for g in elsewhere)
 
 
 def _age_ms(given: DecisionInput, then_s: float | None) -> int | None:

@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from config.levels import Levels
 from controller.supervisor.supervisor import Supervisor
 from model import events as ev
 from model.errors import HeldError, UsageError
 
 Json = dict[str, Any]
+
+
+def require_office(levels: Levels, level: str, person: str) -> None:
+    """An incident's level is confirmed by an office. One that people hold binds: HeldError for others."""
+    office = levels.duties(level).confirmed_by
+    holders = levels.offices.get(office, ())
+    if holders and person not in holders:
+        raise HeldError(
+            f"an incident of level {level} is confirmed by the {office}",
+            gate="approval",
+            hint=f"one of: {', '.join(holders)}",
+        )
 
 
 class IncidentRequests:
@@ -30,15 +43,7 @@ class IncidentRequests:
         async with self._supervisor.turn:
             incident = self._supervisor.ledger.incident
             level = incident.level if incident is not None else "III"
-            levels = self._supervisor.estate.levels
-            office = levels.duties(level).confirmed_by
-            holders = levels.offices.get(office, ())
-            if holders and person not in holders:
-                raise HeldError(
-                    f"an incident of level {level} is confirmed by the {office}",
-                    gate="approval",
-                    hint=f"one of: {', '.join(holders)}",
-                )
+            require_office(self._supervisor.estate.levels, level, person)
             await self._supervisor.append(ev.INCIDENT_ACKNOWLEDGED, {"comment": comment}, actor=person)
         return self._answer(acknowledged=person)
 

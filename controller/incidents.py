@@ -13,6 +13,7 @@ from typing import Any, Final
 from controller import fields
 from controller.consequences import Consequence, Consequences
 from controller.evidence import RpoVerdict
+from controller.incident_links import Links
 from controller.phases import Instant, Timings, read_timings
 from model import events as ev
 from model.errors import UsageError
@@ -69,9 +70,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One outage, or one switch by hand. `diagnosis` is the one that opened it; `frozen` its frozen facts.
-    verdicts: of each execution that moved the service, the newest last. people: who did anything in it.
-    consequences: services that suffer from its root too. part_of: the incident whose root is this one's."""
+    """One outage, one switch by hand, or one declared disaster. `diagnosis`: the one that opened it; `frozen`
+    its frozen facts. verdicts: of each execution that moved the service, the newest last. people: who did
+    anything in it. declared: {tier, scope, reason, person, services, plan}, of a disaster; empty else.
+    consequences: services that suffer from its root too. part_of, parts: see `controller.incident_links`."""
 
     id: str
     service: str | None
@@ -95,7 +97,9 @@ class Incident:
     duties: tuple[Duty, ...] = ()
     people: tuple[str, ...] = ()
     consequences: tuple[Consequence, ...] = ()
+    declared: Mapping[str, Any] = field(default_factory=dict)
     part_of: str | None = None
+    parts: tuple[str, ...] = ()
     events: tuple[Event, ...] = field(default=(), repr=False)
 
     @property
@@ -120,11 +124,12 @@ def fold_incidents(events: Iterable[Event]) -> dict[str, Incident]:
     grouped: dict[str, list[Event]] = {}
     incident_of_execution: dict[str, str] = {}
     incident_of_page: dict[str, str] = {}
-    consequences = Consequences()
+    consequences, links = Consequences(), Links()
     for event in events:
         consequences.apply(event)
+        links = links.apply(event)
         incident = event.incident or None
-        if event.type == ev.INCIDENT_OPENED and incident is not None:
+        if event.type in ev.INCIDENT_OPENINGS and incident is not None:
             grouped.setdefault(incident, [])
         if event.type == ev.EXECUTION_OPENED and event.execution and incident:
             incident_of_execution[event.execution] = incident
@@ -139,15 +144,16 @@ def fold_incidents(events: Iterable[Event]) -> dict[str, Incident]:
         key: replace(
             _fold(key, records),
             consequences=tuple(consequences.of.get(key, ())),
-            part_of=consequences.part_of.get(key),
+            part_of=links.root_of.get(key),
+            parts=links.parts(key),
         )
         for key, records in grouped.items()
     }
 
 
 def list_incidents(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """One JSON-ready row per incident, the newest first. What is the consequence of another's root has none
-    of its own: it is listed there, and `state` and `level` are those of the whole."""
+    """One JSON-ready row per incident, the newest first. What is a part of another one has none of its
+    own: it is listed there, and `state` and `level` are those of the whole."""
     incidents = fold_incidents(events)
     return [
         _whole(incident, incidents) for incident in reversed(incidents.values()) if incident.part_of is None
@@ -156,12 +162,24 @@ def list_incidents(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 def _whole(incident: Incident, incidents: Mapping[str, Incident]) -> dict[str, Any]:
     row = _row(incident)
-    parts = [incidents[c.part] for c in incident.consequences if c.part is not None and c.part in incidents]
+    parts = _parts(incident, incidents)
     for part in parts:
         row["level"] = higher_level(row["level"], part.level)
     states = {row["state"], *(part.state for part in parts)}
     row["state"] = next(state for state in (OPEN, RECOVERED, CLOSED) if state in states)
     return row
+
+
+def _parts(incident: Incident, incidents: Mapping[str, Incident]) -> list[Incident]:
+    """Its parts and theirs, each once."""
+    found: dict[str, Incident] = {}
+    left = list(incident.parts)
+    while left:
+        part = incidents.get(left.pop(0))
+        if part is not None and part.id != incident.id and part.id not in found:
+            found[part.id] = part
+            left += part.parts
+    return list(found.values())
 
 
 def show_incident(events: Iterable[Event], incident_id: str) -> dict[str, Any]:
@@ -211,6 +229,7 @@ def incident_json(incident: Incident) -> dict[str, Any]:
             for d in incident.duties
         ],
         "people": list(incident.people),
+        "declared": dict(incident.declared) or None,
         "frozen": dict(incident.frozen),
         "close_reason": incident.close_reason,
     }
@@ -236,9 +255,24 @@ def _row(incident: Incident) -> dict[str, Any]:
         "executions": list(incident.executions),
         "overridden": [o.rule for o in incident.overrides],
         "root": incident.root,
-        "part_of": incident.part_of,
         "consequences": [c.to_json() for c in incident.consequences],
+        "tier": incident.declared.get("tier"),
+        "scope": _scope(incident),
+        "part_of": incident.part_of,
+        "parts": list(incident.parts),
     }
+
+
+def _scope(incident: Incident) -> str | None:
+    scope = fields.mapping(incident.declared, "scope")
+    return f"{scope.get('kind')} {scope.get('name')}" if scope else None
+
+
+def _declared(opened: Event) -> Mapping[str, Any]:
+    if opened.type != ev.INCIDENT_DECLARED:
+        return {}
+    told = {key: opened.data.get(key) for key in ("tier", "scope", "reason", "services", "plan")}
+    return {**told, "person": opened.actor}
 
 
 def _fold(incident_id: str, records: Sequence[Event]) -> Incident:
@@ -255,6 +289,7 @@ def _fold(incident_id: str, records: Sequence[Event]) -> Incident:
         diagnosis=diagnosis,
         frozen=fields.mapping(opened.data, "frozen"),
         timings=read_timings(records),
+        declared=_declared(opened),
         codes=(_code(diagnosis, opened),),
         events=tuple(records),
     )

@@ -156,7 +156,7 @@ def between(start: Instant | None, end: Instant | None) -> Span:
 def read_timings(events: Sequence[Event]) -> Timings:
     """The clock of the one incident whose events these are."""
     marks = _marks(events)
-    opened = next((e for e in events if e.type == ev.INCIDENT_OPENED), None)
+    opened = next((e for e in events if e.type in ev.INCIDENT_OPENINGS), None)
     first_bad = None
     if opened is not None:
         first_bad_ns = fields.integer(opened.data, "first_bad_ns")

@@ -68,7 +68,6 @@ class RootDesk:
     ports: RootPorts
     _known: dict[str, _Lasting] = field(default_factory=dict)
     _linked: set[tuple[str, str]] = field(default_factory=set)
-    _part_of: dict[str, str] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)  # key → code, of those that are in the journal
     _read_seq: int = 0
     _began_s: float = field(init=False)
@@ -82,10 +81,6 @@ class RootDesk:
             known = self._known[key]
             if known.seen_s - known.since_s >= SETTLE_S:
                 yield known.root, known.services
-
-    def part_of(self, incident: str) -> str | None:
-        """The incident that leads, of one that is a consequence of the same root."""
-        return self._part_of.get(incident)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -138,9 +133,6 @@ class RootDesk:
         data = event.data
         if event.type == ev.INCIDENT_CONSEQUENCE:
             self._linked.add((event.incident or "", fields.text(data, "service")))
-            part = fields.optional_text(data, "part")
-            if part is not None:
-                self._part_of[part] = event.incident or ""
         elif event.type == ev.ROOT_OVER:
             self._told.pop(fields.text(data, "key"), None)
         else:

@@ -51,9 +51,5 @@ class Signals:
         found = self.warnings.about(*subjects_of(supervisor.service, supervisor.estate))
         return [*warnings_status(found), *self._alerts_of(supervisor.service.name)]
 
-    def part_of(self, incident: str) -> str | None:
-        """The open incident whose root is this one's too."""
-        return None if self.roots is None else self.roots.part_of(incident)
-
     def _alerts_of(self, service: str | None) -> list[Json]:
         return alert_warnings(self.alerts.firing(service), self.clock.monotonic_s(), self.clock.wall_s())

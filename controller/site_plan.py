@@ -1,7 +1,7 @@
 """Which services leave a place, whereto, and in which order: the site plan of a declared disaster. Pure.
 
-A service moves after those that it needs. Those of one wave need none of each other and may go at once; within
-a wave the more important comes first, then the name decides, so that the plan is the same for the same facts.
+A service moves after those that it needs. Those of one wave need none of each other and may go at once;
+within a wave the more important comes first, then the name decides: the same facts give the same plan.
 """
 
 from __future__ import annotations

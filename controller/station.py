@@ -18,9 +18,12 @@ from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
 from controller.arrivals import Batch
 from controller.declared import DeclaredProbes
+from controller.disaster.desk import DisasterDesk, DisasterPorts
+from controller.disaster.requests import DisasterRequests
 from controller.early_warnings.desk import DeskPorts, WarningDesk
 from controller.early_warnings.look import look
 from controller.inbox import Inbox
+from controller.incident_control import IncidentControl
 from controller.inspection.desk import InspectionDesk
 from controller.inspection.ground import DaemonSide, Ground
 from controller.notify.pager import Pager
@@ -116,6 +119,17 @@ class Station:
                 boot_id=boot_id(),
             )
         )
+        self.disaster = DisasterDesk(
+            DisasterPorts(
+                clock=clock,
+                journal=self.journal,
+                supervisors=self.supervisors,
+                estate=lambda: self.estate,
+                page=self.pager.page,
+                leads=store.held,
+                boot_id=boot_id(),
+            )
+        )
         self.watchdog_s: float | None = None
         self._quiet = quiet
         self._launching = Launching()
@@ -143,6 +157,7 @@ class Station:
         if not self._quiet:
             self._beside.append(asyncio.create_task(self.warnings.run(), name="early-warnings"))
             self._beside.append(asyncio.create_task(self.inspections.run(), name="inspections"))
+            self._beside.append(asyncio.create_task(self.disaster.run(), name="declared-disasters"))
 
     async def apply(self, loaded: LoadedEstate) -> None:
         """Go on with another estate; what was seen of the old one is forgotten.
@@ -291,6 +306,30 @@ class Station:
             endpoint=self.declared.endpoint,
             judged=self._judged,
             claims=self._claims,
+            command=self.disaster.command_of,
+        )
+
+    def disasters(self) -> DisasterRequests:
+        """Of the estate in force."""
+        return DisasterRequests(
+            self.disaster,
+            self.supervisors,
+            self.journal,
+            self.clock,
+            self.store.sign_head,
+            version=VERSION,
+            digest=self.loaded.digest,
+        )
+
+    def incidents(self) -> IncidentControl:
+        """What people do to incidents."""
+        return IncidentControl(
+            self.supervisors,
+            self.journal,
+            self.disaster,
+            requests=self.disasters,
+            estate=lambda: self.estate,
+            leads=self.store.held,
         )
 
     async def _alert_changed(self, type_: str, data: dict[str, Any], service: str) -> None:

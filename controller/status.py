@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from config.schema import ProbeEntry, Service
+from config.schema import Estate, ProbeEntry, Service
 from controller.alert_evidence import SOURCE
 from controller.alerts import Firing
 from controller.approval_rules import ApprovalState
 from controller.decide import would_text
+from controller.disaster.declarations import Declaration
 from controller.early_warnings.desk import OpenWarning
 from controller.losses import losses, verdict
 from controller.readiness import Ready, readiness
@@ -149,6 +150,26 @@ def roots_status(found: Iterable[tuple[Root, Sequence[str]]]) -> list[Json]:
     """What services suffer from: [{key, code, cause, sentence, sentence_zh, evidence_for, evidence_against,
     services}]."""
     return [{**root.to_json(), "services": list(services)} for root, services in found]
+
+
+def disaster_status(declaration: Declaration, incident: OpenIncident, estate: Estate, elapsed_s: int) -> Json:
+    """The incident of a declared disaster, as `incident_status` has one; `service` is None."""
+    duties = estate.levels.duties(incident.level)
+    return {
+        "id": declaration.id,
+        "service": None,
+        "tier": declaration.tier.value,
+        "scope": str(declaration.scope),
+        "code": incident.code,
+        "level": incident.level,
+        "recovered": False,
+        "elapsed_s": elapsed_s,
+        "commander": duties.commander,
+        "acknowledged": incident.acknowledged,
+        "reported": incident.reported,
+        "missed": [what for what, level in incident.missed if level == incident.level],
+        "part_of": None,
+    }
 
 
 def warnings_status(warnings: Iterable[OpenWarning]) -> list[Json]:

@@ -37,6 +37,13 @@ ALERT_RESOLVED: Final = "alert.resolved"
 
 # --- incidents
 INCIDENT_OPENED: Final = "incident.opened"  # {t0_ns, first_bad_ns, diagnosis, level, manual, frozen: {...}}
+# A person declared a disaster: opens an incident of no single service; its actor has declared it. As
+# incident.opened, and {tier: natural|man-made|external, scope: {kind, name}, reason, services, leaving:
+# {service: members at the place}, plan: SitePlan.to_json()}
+INCIDENT_DECLARED: Final = "incident.declared"
+INCIDENT_OPENINGS: Final = frozenset({INCIDENT_OPENED, INCIDENT_DECLARED})
+INCIDENT_MERGED: Final = "incident.merged"  # {part, reason}: `part` is from now on a part of this incident
+INCIDENT_SPLIT: Final = "incident.split"  # {part or null, reason}: the service, and its part, go apart again
 FACTS_FROZEN: Final = "facts.frozen"  # {file, sha256, observations}: raw observations around T0
 INCIDENT_LEVEL: Final = "incident.level"  # {level, from, why}: it only rises
 INCIDENT_ACKNOWLEDGED: Final = "incident.acknowledged"  # {comment}: confirmed by the actor

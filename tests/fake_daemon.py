@@ -18,6 +18,7 @@ from config.schema import Estate
 from controller.api.admin import AdminServer
 from controller.api.control import Caller
 from model import events as ev
+from model.disaster import Tier
 from model.events import Event
 
 ESTATE = """
@@ -160,6 +161,30 @@ class FakeControl:
 
     async def close_incident(self, incident: str, *, reason: str, caller: Caller) -> Any:
         return self._answer("close_incident", incident=incident, reason=reason, caller=caller)
+
+    async def declare_disaster(
+        self, *, tier: Tier, scope: str, reason: str, ago_s: float, dry_run: bool, caller: Caller
+    ) -> Any:
+        return self._answer(
+            "declare_disaster",
+            tier=tier,
+            scope=scope,
+            reason=reason,
+            ago_s=ago_s,
+            dry_run=dry_run,
+            caller=caller,
+        )
+
+    def incident_plan(self, incident: str) -> Any:
+        return self._answer("incident_plan", incident=incident)
+
+    async def merge_incidents(self, incident: str, *, part: str, reason: str, caller: Caller) -> Any:
+        return self._answer("merge_incidents", incident=incident, part=part, reason=reason, caller=caller)
+
+    async def split_incident(self, incident: str, *, service: str, reason: str, caller: Caller) -> Any:
+        return self._answer(
+            "split_incident", incident=incident, service=service, reason=reason, caller=caller
+        )
 
     async def run_probe(self, name: str, type_: str | None) -> Any:
         return self._answer("run_probe", name=name, type_=type_)

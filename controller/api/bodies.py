@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.durations import Seconds
+from model.disaster import Tier
 from model.errors import UsageError
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -68,6 +69,27 @@ class ReportedBody(Body):
 
 
 class CloseBody(Body):
+    reason: Text
+
+
+class DeclareBody(Body):
+    """`since`: for how long it has lasted already, a duration as in the estate."""
+
+    # Strict about everything else; of a text in JSON an enum can only be made leniently.
+    tier: Tier = Field(strict=False)
+    scope: NameText
+    reason: Text
+    since: Seconds = Field(default=0.0, le=30 * 86400)
+    dry_run: bool = False
+
+
+class MergeBody(Body):
+    part: NameText
+    reason: Text
+
+
+class SplitBody(Body):
+    service: NameText
     reason: Text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from model.disaster import Tier
 from model.events import Event
 
 Json = dict[str, Any]
@@ -36,7 +37,7 @@ class Control(Protocol):
         "warnings": [{code, about, part, sentence, meaning, meaning_zh, since, severity,
         source: alertmanager, of an alert}],
         "incidents_open": [{id, service, code, level, recovered, elapsed_s, commander, acknowledged, reported,
-        missed}],
+        missed, part_of, and of a declared disaster: tier, scope}],
         "approvals": [{id, service, incident, what, runbook, to, requester, level, needed, given, missing,
         may_approve: None for everybody, needs: in words, expires_in_s}]}
 
@@ -107,7 +108,29 @@ class Control(Protocol):
         ...
 
     async def close_incident(self, incident: str, *, reason: str, caller: Caller) -> Json:
-        """Closes one that is recovered, without waiting for redundancy. Raises HeldError if it is not."""
+        """Closes one that is recovered, without waiting for redundancy, with its parts; ends or withdraws a
+        declared disaster. Raises HeldError if it is not recovered. {"incident", "service", "closed",
+        "closed_with_it": [ids], "still_open": [ids]}"""
+        ...
+
+    async def declare_disaster(
+        self, *, tier: Tier, scope: str, reason: str, ago_s: float, dry_run: bool, caller: Caller
+    ) -> Json:
+        """scope: `site:NAME` or `service:NAME`; ago_s: for how long it has lasted already. {"incident" (None
+        of a dry run), "tier", "scope", "proposal", "advice", "services", "running": open executions, "level",
+        "plan": SitePlan.to_json()}. Raises UsageError, HeldError."""
+        ...
+
+    def incident_plan(self, incident: str) -> Json:
+        """`controller.disaster.progress.Progress.to_json()`. Raises UsageError where nobody declared it."""
+        ...
+
+    async def merge_incidents(self, incident: str, *, part: str, reason: str, caller: Caller) -> Json:
+        """`part` becomes a part of `incident`. Raises UsageError where that can't be."""
+        ...
+
+    async def split_incident(self, incident: str, *, service: str, reason: str, caller: Caller) -> Json:
+        """The service's part goes apart again. Raises UsageError where there is none."""
         ...
 
     async def run_probe(self, name: str, type_: str | None) -> Json:

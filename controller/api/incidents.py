@@ -1,4 +1,4 @@
-"""`POST /v1/incidents/…`: what a person does to an open incident."""
+"""`/v1/incidents…`: what a person does to open incidents, and how far a site plan has come."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class IncidentApi:
             web.post(f"{incident}/acknowledge", self.acknowledge),
             web.post(f"{incident}/reported", self.reported),
             web.post(f"{incident}/close", self.close),
+            web.post("/v1/incidents", self.declare),
+            web.get(f"{incident}/plan", self.plan),
+            web.post(f"{incident}/merge", self.merge),
+            web.post(f"{incident}/split", self.split),
         ]
 
     async def acknowledge(self, request: web.Request) -> web.Response:
@@ -49,3 +53,39 @@ class IncidentApi:
         body = await read_body(request, bodies.CloseBody)
         incident = request.match_info["incident"]
         return answer("Done", await self._control.close_incident(incident, reason=body.reason, caller=caller))
+
+    async def declare(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        body = await read_body(request, bodies.DeclareBody)
+        declared = await self._control.declare_disaster(
+            tier=body.tier,
+            scope=body.scope,
+            reason=body.reason,
+            ago_s=body.since,
+            dry_run=body.dry_run,
+            caller=caller,
+        )
+        return answer("Declaration", declared)
+
+    async def plan(self, request: web.Request) -> web.Response:
+        return answer("SitePlan", self._control.incident_plan(request.match_info["incident"]))
+
+    async def merge(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        body = await read_body(request, bodies.MergeBody)
+        incident = request.match_info["incident"]
+        return answer(
+            "Done",
+            await self._control.merge_incidents(incident, part=body.part, reason=body.reason, caller=caller),
+        )
+
+    async def split(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        body = await read_body(request, bodies.SplitBody)
+        incident = request.match_info["incident"]
+        return answer(
+            "Done",
+            await self._control.split_incident(
+                incident, service=body.service, reason=body.reason, caller=caller
+            ),
+        )

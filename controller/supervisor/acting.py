@@ -95,14 +95,19 @@ class Acting:
     async def mend(self, judged: Judged) -> None:
         """Restore redundancy: no client waits for it, so there is time between two tries."""
         supervisor, ledger = self._supervisor, self._supervisor.ledger
+        command = judged.command
         by_itself = (
-            supervisor.service.mode is ServiceMode.ACT and supervisor.service.postgresql.rejoin == "auto"
+            supervisor.service.mode is ServiceMode.ACT
+            and supervisor.service.postgresql.rejoin == "auto"
+            and command is None
         )
         if not by_itself:
             for member in supervisor.mending.returned(judged, ledger):
                 await supervisor.append(ev.MEMBER_REJOINED, {"member": member})
         if supervisor.quiet or ledger.paused(supervisor.wall_ns()) or not may_mend(judged.diagnosis, ledger):
             return
+        if command is not None and (command.holds or command.moves):
+            return  # in a declared disaster the service's own move is asked for first, or nothing is
         due = supervisor.mending.due(judged, supervisor.ledger)
         if due is None:
             return

@@ -105,20 +105,29 @@ class IncidentDesk:
             head = self._journal.events(incident=incident)[-1]
             self._sign(head.seq, head.hash)  # a key that can't be used stops it here, not after the mark
             await self.mark(incident, "T9", redundant_s)
-        head = self._journal.events(incident=incident)[-1]
-        return await self._journal.append(
-            ev.INCIDENT_CLOSED,
-            {
-                "reason": reason,
-                "head_seq": head.seq,
-                "head_hash": head.hash,
-                "signature": self._sign(head.seq, head.hash),
-            },
-            service=self._service,
-            incident=incident,
-            actor=actor,
-            anchor=True,
+        return await close_record(
+            self._journal, self._sign, self._service, incident, reason=reason, actor=actor
         )
+
+
+async def close_record(
+    journal: Journal, sign: Signer, service: str | None, incident: str, *, reason: str, actor: str
+) -> Event:
+    """The incident's last record, signed with the host's key. Raises JournalError."""
+    head = journal.events(incident=incident)[-1]
+    return await journal.append(
+        ev.INCIDENT_CLOSED,
+        {
+            "reason": reason,
+            "head_seq": head.seq,
+            "head_hash": head.hash,
+            "signature": sign(head.seq, head.hash),
+        },
+        service=service,
+        incident=incident,
+        actor=actor,
+        anchor=True,
+    )
 
 
 def facts_in(directory: Path) -> FactsKeeper:

@@ -8,18 +8,18 @@ from typing import Any
 from config.durations import format_duration
 from config.levels import Levels
 from config.services import Importance
-from controller.levels import level_of, missed_deadlines, scope_of
+from controller.levels import level_of, missed_deadlines
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.pages import Told
 from model import events as ev
-from model.diagnosis import Diagnosis
 from model.level import higher_level
 
 Append = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
 class Escalation:
-    """One per service, called in its turns. A switch by hand is no outage: it stays as it is."""
+    """One per service, called in its turns, and one per declared disaster. A switch by hand is no outage: it
+    stays as it is. scope: `site` or `service`, what is out."""
 
     def __init__(
         self, levels: Levels, importance: Importance, append: Append, tell: Callable[[Told], object]
@@ -29,16 +29,15 @@ class Escalation:
         self._append = append
         self._tell = tell
 
-    async def turn(self, incident: OpenIncident | None, diagnosis: Diagnosis, elapsed_s: float) -> None:
+    async def turn(self, incident: OpenIncident | None, scope: str, elapsed_s: float) -> None:
         if incident is None or incident.manual:
             return
         level = incident.level
         if not incident.recovered:
-            level = await self._raise(incident, diagnosis, elapsed_s)
+            level = await self._raise(incident, scope, elapsed_s)
         await self._remind(incident, level, elapsed_s)
 
-    async def _raise(self, incident: OpenIncident, diagnosis: Diagnosis, elapsed_s: float) -> str:
-        scope = scope_of(diagnosis.code, diagnosis.root)
+    async def _raise(self, incident: OpenIncident, scope: str, elapsed_s: float) -> str:
         found = level_of(self._levels, scope, self._importance, elapsed_s)
         if found is None or higher_level(incident.level, found[0]) == incident.level:
             return incident.level

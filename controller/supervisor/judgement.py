@@ -23,6 +23,7 @@ from controller.tally import tally, third_places
 from controller.views import ServiceView
 from model.decision import Decision
 from model.diagnosis import Diagnosis, Root, Stance
+from model.disaster import Command
 from model.health import Health, ProbeState
 from model.level import LEVELS
 from model.quorum import Choice, MemberPosition, Proof, choose, prove
@@ -47,6 +48,8 @@ class Surroundings:
     turn: Turn = FIRST
     # Shown beside the diagnosis; nothing is decided on them.
     alerts: Sequence[Firing] = ()
+    # A declared disaster concerns it: people decide.
+    command: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,13 @@ class Outlook:
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One judgement, whole: what `explain` prints and what the supervisor acts on. `at_s`: monotonic.
-    approval: the request that the decision looked at."""
+    approval: the request that the decision looked at. command: see `Surroundings`."""
 
     at_s: float
     outlook: Outlook
     decision: Decision
     approval: ApprovalState | None = None
+    command: Command | None = None
 
     @property
     def view(self) -> ServiceView:
@@ -117,14 +121,26 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
     diagnosis = diagnose(view, now_s)
     if around.root is not None and diagnosis.info.stance is not Stance.NONE:
         diagnosis = replace(diagnosis, root=around.root)
-    members = tuple(positions(view, returning=case.returning(around, now_s)))
+    members = staying_behind(positions(view, returning=case.returning(around, now_s)), around.command)
     proof = prove(view.settings, members)
     choice = choose(members)
     outlook = Outlook(view, diagnosis, members, choice, proof)
     given = decision_input(case, around, outlook, now_s)
     if around.alerts:
         outlook = replace(outlook, diagnosis=with_alerts(diagnosis, around.alerts, now_s))
-    return Judged(now_s, outlook, decide(given), given.approval)
+    return Judged(now_s, outlook, decide(given), given.approval, around.command)
+
+
+def staying_behind(members: Sequence[MemberPosition], command: Command | None) -> tuple[MemberPosition, ...]:
+    """The members with those at the place that is to be left as no candidates: they prove, and don't lead."""
+    if command is None or not command.leaving:
+        return tuple(members)
+    return tuple(
+        replace(m, not_candidate=m.not_candidate or "its place is to be left")
+        if m.member in command.leaving
+        else m
+        for m in members
+    )
 
 
 def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: float) -> DecisionInput:
@@ -181,6 +197,7 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
         budget_of=estate.daemon.failover_budget.count,
         budget_window_ms=int(estate.daemon.failover_budget.per * 1000),
         at_s=now_s,
+        command=around.command,
     )
 
 

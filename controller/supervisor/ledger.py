@@ -51,7 +51,8 @@ class Rejection:
 class Approval:
     """A request for approval. `given_by`: the persons who said yes; whether they suffice is said by
     `controller.approval_rules`. expired: nobody answered in time, or what it was asked for is over. used: an
-    execution was launched with it. wish: what a person asked for, beside the member."""
+    execution was launched with it. needed: how many, by the rule when it was asked. wish: what a person asked
+    for, beside the member."""
 
     id: str
     incident: str | None
@@ -65,6 +66,7 @@ class Approval:
     used: bool = False
     rejected: Rejection | None = None
     code: str = ""
+    needed: int = 1
     wish: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -285,6 +287,7 @@ def _approval_requested(ledger: Ledger, event: Event) -> Ledger:
         requester=fields.text(data, "requester"),
         expires_ns=fields.integer(data, "expires_wall_ns") or 0,
         code=fields.text(data, "code"),
+        needed=fields.integer(data, "needed") or 1,
         wish=fields.mapping(data, "wish"),
     )
     return replace(ledger, approvals={**ledger.approvals, approval.id: approval})

@@ -11,7 +11,7 @@ from controller.approval_rules import DAEMON, ApprovalState, Standing
 from controller.supervisor.consent import Question
 from controller.supervisor.executor import SWITCHOVER, Order
 from controller.supervisor.judgement import Judged
-from controller.supervisor.ledger import FAILOVER, Approval
+from controller.supervisor.ledger import APPROVED, FAILOVER, Approval
 from controller.supervisor.pages import Told, to_answer
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.switch_gates import RULES, Wish, failover_decision, held_by, switchover_gates
@@ -199,10 +199,11 @@ class Requests:
         return incident.id if incident else None
 
     def _order(self, runbook: str, wish: Wish) -> Order:
+        by_plan = wish.approved is not None and wish.approved.requester == DAEMON
         return self._supervisor.order(
             runbook,
             candidate=wish.to,
-            trigger="manual",
+            trigger=APPROVED if by_plan else "manual",
             actor=wish.person,
             overrides=tuple(o.upper() for o in wish.overrides),
         )

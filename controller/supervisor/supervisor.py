@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from config.schema import Estate, Service
+from controller.levels import scope_of
 from controller.order import stage_of
 from controller.supervisor.acting import Acting
 from controller.supervisor.approvals import ApprovalDesk
@@ -176,6 +177,7 @@ class Supervisor:
             alerts=world.alerts(self.service.name),
             endpoint=world.endpoint(self.service.name),
             root=world.root_of(self.service.name),
+            command=world.command(self.service.name),
         )
 
     def wall_ns(self) -> int:
@@ -346,7 +348,8 @@ class Supervisor:
         await self._notes.diagnosis(judged)
         await self._notes.knowledge(judged, self.ledger.primary)
         await self._open_incident(judged)
-        await self._escalation.turn(self.ledger.incident, judged.diagnosis, self.outage_s(judged.at_s))
+        scope = scope_of(judged.diagnosis.code, judged.diagnosis.root)
+        await self._escalation.turn(self.ledger.incident, scope, self.outage_s(judged.at_s))
 
     async def _observe_only(self, judged: Judged) -> None:
         """S4: without leadership nothing is journaled and nothing acted on. Where another controller leads it

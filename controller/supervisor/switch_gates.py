@@ -47,6 +47,7 @@ def failover_decision(supervisor: Supervisor, wish: Wish, around: Surroundings) 
         budget_left=1,
         turn=FIRST,
         approved=True,
+        command=None,
         primary_was_seen=True,
     )
     decision = decide(given)

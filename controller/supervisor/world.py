@@ -18,6 +18,7 @@ from controller.supervisor.ledger import HIGH_WATER_EVERY_S
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
 from model.diagnosis import Root
+from model.disaster import Command
 from model.health import ProbeState
 from model.ports import Clock, Lease
 
@@ -38,6 +39,10 @@ def no_endpoint(_service: str) -> Mapping[str, ProbeState]:
 
 def nobody_listens(_judged: Judged) -> None:
     pass
+
+
+def nobody_commands(_service: str) -> Command | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +89,5 @@ class World:
     judged: Callable[[Judged], None] = nobody_listens
     # Shared by all: who has to let whom go first.
     claims: Claims = field(default_factory=Claims)
+    # The declared disaster that concerns a service, if one does.
+    command: Callable[[str], Command | None] = nobody_commands

@@ -51,10 +51,12 @@ from controller.flapping import described
 from controller.gates import DecisionInput
 from controller.hearing import Hearing, answered
 from controller.order import Claim, FailoverOrder, Stage, Turn
+from controller.supervisor.judgement import staying_behind
 from controller.tally import tally, third_places
 from controller.views import CANARY, PG, MemberView, ObserverView, ServiceView
 from model.decision import Decision
 from model.diagnosis import Diagnosis
+from model.disaster import Command, Scope, Tier
 from model.health import PROFILES, ProbeState, Profile
 from model.observation import Failure, Observation, Outcome
 from model.quorum import choose, parse_synchronous_standby_names, prove
@@ -314,6 +316,17 @@ def _decision_input(
         }
     for listed in ("auto_refusals", "third_observers"):
         given[listed] = tuple(given.get(listed, ()))
+    if "command" in given:  # {tier, scope: site:dc1, leaving: [member], waits_for: [service]}
+        told = dict(given["command"])
+        given["command"] = Command(
+            incident="INC-7",
+            tier=Tier(told["tier"]),
+            scope=Scope.parse(told["scope"]),
+            person="wang",
+            leaving=tuple(told.get("leaving", ())),
+            waits_for=tuple(told.get("waits_for", ())),
+        )
+        given["choice"] = choose(staying_behind(members, given["command"]))
     return DecisionInput(**given)
 
 

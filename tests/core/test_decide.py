@@ -16,11 +16,13 @@ from controller.order import Claim, Stage, Turn
 from model.canonical import canonical_json
 from model.decision import Verb
 from model.diagnosis import Diagnosis, Stance
+from model.disaster import Command, Scope, Tier
 from model.quorum import Choice, Proof
 
 GATES = [
     "mode",
     "pause",
+    "command",
     "leadership",
     "observer",
     "observers",
@@ -61,6 +63,7 @@ GOOD = DecisionInput(
     canary_age_ms=None,
     candidate_site_role="standby",
 )
+NATURAL = Command("INC-7", Tier.NATURAL, Scope("site", "dc1"), "wang", moves=True)
 UNPROVEN = Proof(False, "needs 2 readable", 2, ("pg2",), None)
 
 # One for each gate that stops.
@@ -69,6 +72,9 @@ STOPS: list[tuple[str, dict[str, Any]]] = [
     ("mode", {"mode": "something new"}),
     ("mode", {"auto_refusals": ("`*`",)}),
     ("pause", {"paused": "patching"}),
+    ("command", {"command": replace(NATURAL, tier=Tier.MAN_MADE)}),
+    ("command", {"command": replace(NATURAL, tier=Tier.EXTERNAL)}),
+    ("command", {"command": replace(NATURAL, waits_for=("db",))}),
     ("leadership", {"leader": False}),
     ("observer", {"observer_sane": False}),
     ("observers", {"diagnosis": diagnosis("PrimaryPartitioned")}),
@@ -95,6 +101,7 @@ ASKS: list[tuple[str, dict[str, Any]]] = [
     ("dr", {"candidate_site_role": "dr"}),
     ("approval", {"mode": "ask"}),
     ("pingpong", {"lost_by": "EXE-5", "lost_ago_ms": 60_000, "no_return_ms": 3_600_000}),
+    ("command", {"command": NATURAL}),
 ]
 
 

@@ -125,6 +125,7 @@ async def test_early_warnings_of_real_servers_reach_status_and_journal(station: 
         about=dict,
         reload=reload,
         signals=station.signals(),
+        incidents=station.incidents(),
     )
     status = control.status()
     assert {w["about"] for w in status["warnings"]} >= abouts

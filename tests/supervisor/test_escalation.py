@@ -11,6 +11,7 @@ from supervisor_events import event
 from config.levels import Levels
 from config.services import Importance
 from controller.codes import CODES
+from controller.levels import scope_of
 from controller.supervisor.escalation import Escalation
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.pages import Told
@@ -42,7 +43,7 @@ class Desk:
         self.incident = self.incident.apply(event(type_, data, incident="INC-1"))
 
     async def at(self, elapsed_s: float, diagnosis: Diagnosis = CRASH) -> None:
-        await self.escalation.turn(self.incident, diagnosis, elapsed_s)
+        await self.escalation.turn(self.incident, scope_of(diagnosis.code), elapsed_s)
 
     @property
     def level(self) -> str:

@@ -14,8 +14,11 @@ from controller.alerts import AlertBox
 from controller.api.control import Caller
 from controller.control import DaemonControl
 from controller.declared import DeclaredProbes
+from controller.disaster.desk import DisasterDesk, DisasterPorts
+from controller.disaster.requests import DisasterRequests
 from controller.early_warnings.desk import DeskPorts, WarningDesk
 from controller.early_warnings.look import look
+from controller.incident_control import IncidentControl
 from controller.inspection.desk import InspectionDesk
 from controller.probe_runs import ProbeRuns
 from controller.signals import Signals
@@ -26,6 +29,32 @@ from model import events as ev
 from model.errors import HeldError, UsageError
 from model.execution import ExecutionState
 from model.observation import Failure
+
+
+def incident_control(bench: Bench) -> IncidentControl:
+    supervisors = {"orders": bench.supervisor}
+    ports = DisasterPorts(
+        clock=bench.clock,
+        journal=bench.journal,
+        supervisors=supervisors,
+        estate=lambda: bench.estate,
+        page=lambda *_args, **_more: None,
+        leads=lambda: True,
+        boot_id="boot-1",
+    )
+    desk = DisasterDesk(ports)
+    requests = DisasterRequests(
+        desk, supervisors, bench.journal, bench.clock, lambda *_head: "signed", version="1", digest="d"
+    )
+    return IncidentControl(
+        supervisors,
+        bench.journal,
+        desk,
+        requests=lambda: requests,
+        estate=lambda: bench.estate,
+        leads=lambda: True,
+    )
+
 
 WANG = Caller("wang", "wang")
 
@@ -42,6 +71,7 @@ def control(bench: Bench) -> DaemonControl:
         bench.clock,
         about=dict,
         reload=reload,
+        incidents=incident_control(bench),
         signals=Signals(
             clock=bench.clock,
             alerts=AlertBox(bench.clock, bench.estate.alerts, bench.estate.services),

@@ -1,0 +1,261 @@
+"""A person declares a disaster: what follows for the services that it concerns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from disaster_bench import disaster
+
+from controller.incidents import fold_incidents
+from model import events as ev
+from model.disaster import Tier
+from model.errors import HeldError, UsageError
+from model.execution import ExecutionState
+
+CHAIN = {"db": {}, "app": {"depends_on": ["db"]}}
+
+
+async def test_each_move_is_asked_for_when_those_that_it_needs_have_moved(tmp_path: Path) -> None:
+    async with disaster(tmp_path, CHAIN) as bench:
+        declared = await bench.declare()
+        incident = declared["incident"]
+        await bench.live()
+        assert bench.states(incident) == {"db": "asked", "app": "waiting"}
+        assert bench.waiting("app") is None
+        await bench.approve("db")
+        await bench.live()
+        assert bench.states(incident) == {"db": "done", "app": "asked"}
+        await bench.approve("app")
+        await bench.live()
+        plan = bench.incidents.plan(incident)
+        assert (plan["state"], bench.primaries()) == ("done", {"db": "pg3", "app": "pg3"})
+        runs = bench.of(ev.EXECUTION_OPENED)
+        assert [(r.service, r.data["kind"], r.data["trigger"], r.actor) for r in runs][:2] == [
+            ("db", "switchover", "approved", "ada"),
+            ("app", "switchover", "approved", "ada"),
+        ]
+
+
+async def test_nobody_is_promoted_at_the_place_that_is_to_be_left(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        assert bench.supervisors["db"].judge_now().outlook.choice.candidate == "pg2"
+        declared = await bench.declare()
+        assert declared["plan"]["steps"][0]["to"] == "pg3"
+        assert bench.supervisors["db"].judge_now().outlook.choice.candidate == "pg3"
+
+
+async def test_an_outage_in_a_declared_disaster_is_asked_for_and_not_acted_on(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        declared = await bench.declare()
+        await bench.crash("db")
+        await bench.live()
+        assert bench.of(ev.EXECUTION_OPENED) == []
+        assert bench.gate_of("db") == "command"
+        assert bench.states(declared["incident"]) == {"db": "asked"}
+        await bench.approve("db")
+        await bench.live()
+        assert bench.primaries() == {"db": "pg3"}
+        [run, *_] = bench.of(ev.EXECUTION_OPENED)
+        assert run.data["kind"] == "failover"
+        # The outage has a clock and a verdict of its own, and is a part of the disaster.
+        found = fold_incidents(bench.journal.events())
+        assert found[run.incident or ""].part_of == declared["incident"]
+
+
+async def test_without_a_declaration_the_same_outage_is_acted_on(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        await bench.crash("db")
+        await bench.live()
+        assert bench.primaries() == {"db": "pg2"}
+
+
+@pytest.mark.parametrize("tier", [Tier.MAN_MADE, Tier.EXTERNAL])
+async def test_where_a_switch_may_do_harm_nothing_is_asked_and_nothing_is_switched(
+    tmp_path: Path, tier: Tier
+) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        declared = await bench.declare(tier)
+        assert declared["plan"]["steps"] == []
+        await bench.crash("db")
+        await bench.live()
+        assert bench.gate_of("db") == "command"
+        assert bench.waiting("db") is None
+        assert bench.of(ev.EXECUTION_OPENED) == []
+        closed = await bench.incidents.close(declared["incident"], "all copies are sound", "wang")
+        assert closed["still_open"] == [bench.supervisors["db"].ledger.incident_id]
+        await bench.live()  # in its own mode again
+        assert bench.primaries() == {"db": "pg2"}
+
+
+async def test_a_site_of_people_is_at_least_of_level_two_and_a_supplier_by_the_rules(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        assert (await bench.declare())["level"] == "II"
+        assert (await bench.declare(Tier.MAN_MADE, "service:db"))["level"] == "III"
+        assert (await bench.declare(Tier.EXTERNAL, "service:db"))["level"] == "III"
+
+
+async def test_what_lasts_grows_graver_and_what_nobody_confirmed_is_told(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {"importance": "high"}}) as bench:
+        declared = await bench.declare(ago_s=3.0 * 3600)
+        assert declared["level"] == "I"
+        await bench.live()
+        missed = bench.of(ev.DEADLINE_MISSED, incident=declared["incident"])
+        assert {m.data["what"] for m in missed} == {"confirmation", "report"}
+        assert len(missed) == 2
+
+
+async def test_a_service_in_mode_observe_or_elsewhere_is_not_asked_about(tmp_path: Path) -> None:
+    async with disaster(
+        tmp_path, {"db": {"mode": "observe"}, "app": {"depends_on": ["db"]}, "far": {}}
+    ) as bench:
+        bench.servers["far"].promoted("pg3")
+        await bench.live(2.0)
+        declared = await bench.declare()
+        staying = {s["service"]: s["why"] for s in declared["plan"]["staying"]}
+        assert staying == {"db": "observed", "far": "elsewhere"}
+        await bench.live()
+        assert bench.states(declared["incident"]) == {"app": "asked"}  # it does not wait for what stays
+
+
+async def test_a_move_that_fails_stops_those_that_need_it_and_says_so(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {**CHAIN, "alone": {}}) as bench:
+        incident = (await bench.declare())["incident"]
+        bench.ends["db"] = ExecutionState.FAILED
+        await bench.live()
+        assert bench.states(incident) == {"alone": "asked", "db": "asked", "app": "waiting"}
+        bench.servers["db"].detached.add("pg2")  # redundancy is missing: what failed blocks the next try
+        await bench.approve("db")
+        await bench.approve("alone")
+        await bench.live()
+        assert bench.states(incident) == {"alone": "done", "db": "failed", "app": "waiting"}
+        assert bench.incidents.plan(incident)["state"] == "partial"
+        # Split off, it is waited for no longer.
+        await bench.incidents.split(incident, "db", "mended by hand", "wang")
+        await bench.live()
+        assert bench.states(incident) == {"alone": "done", "app": "asked"}
+        assert bench.gate_of("db") != "command"
+
+
+async def test_a_move_that_failed_and_left_everything_well_is_asked_for_again(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        incident = (await bench.declare())["incident"]
+        bench.ends["db"] = ExecutionState.UNDONE
+        await bench.live()
+        await bench.approve("db")
+        await bench.live()
+        [step] = bench.incidents.plan(incident)["steps"]
+        assert step["state"] == "asked"
+        assert "ended undone: scripted; asked again" in step["why"]
+        assert len(bench.of(ev.EXECUTION_OPENED)) == 1  # nobody has approved a second one
+
+
+async def test_a_pause_holds_a_services_move_and_is_told_once(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        db = bench.supervisors["db"]
+        until = int((bench.clock.wall_s() + 3) * 1e9)
+        await db.append(ev.SERVICE_PAUSED, {"until_wall_ns": until, "reason": "firmware"}, actor="wang")
+        declared = await bench.declare()
+        assert declared["plan"]["steps"][0]["obstacles"][0]["gate"] == "pause"
+        await bench.live(2.0)
+        assert bench.states(declared["incident"]) == {"db": "held"}
+        assert bench.incidents.plan(declared["incident"])["state"] == "stuck"
+        assert len([p for p in bench.pages if "firmware" in p]) == 1
+        await bench.live(3.0)
+        assert bench.states(declared["incident"]) == {"db": "asked"}
+
+
+async def test_a_restart_in_the_middle_changes_nothing(tmp_path: Path) -> None:
+    async with disaster(tmp_path, CHAIN) as bench:
+        incident = (await bench.declare())["incident"]
+        await bench.live()
+        await bench.approve("db")
+        await bench.live()
+        servers, store = bench.servers, bench.store
+
+    def as_before(again: object) -> None:
+        again.servers = servers  # type: ignore[attr-defined]
+
+    async with disaster(tmp_path, CHAIN, store=store, setup=as_before) as again:
+        assert again.states(incident) == {"db": "done", "app": "asked"}
+        await again.crash("app")
+        await again.live()
+        assert again.gate_of("app") == "command"
+        await again.approve("app")
+        await again.live()
+        assert again.primaries()["app"] == "pg3"
+
+
+async def test_withdrawn_it_asks_for_nothing_more_and_what_was_asked_is_void(tmp_path: Path) -> None:
+    async with disaster(tmp_path, CHAIN) as bench:
+        incident = (await bench.declare())["incident"]
+        await bench.live()
+        asked = bench.waiting("db")
+        assert asked is not None
+        closed = await bench.incidents.close(incident, "the water falls", "wang")
+        assert closed["plan"] == "under way"
+        await bench.live()
+        with pytest.raises(HeldError, match="expired"):
+            await bench.supervisors["db"].approvals.give(asked.id, "ada")
+        assert bench.waiting("db") is None
+        assert bench.of(ev.EXECUTION_OPENED) == []
+        [record] = bench.of(ev.INCIDENT_CLOSED, incident=incident)
+        assert (record.actor, record.data["reason"]) == ("wang", "the water falls")
+        assert record.data["signature"].startswith("signed")
+        assert bench.incidents.plan(incident)["state"] == "withdrawn"
+        with pytest.raises(UsageError, match="no open incident"):
+            await bench.incidents.close(incident, "again", "wang")
+
+
+async def test_it_is_not_closed_in_the_middle_of_a_move(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        incident = (await bench.declare())["incident"]
+        await bench.live()
+        bench.gate.clear()
+        await bench.approve("db")
+        await bench.live()
+        assert bench.states(incident) == {"db": "running"}
+        with pytest.raises(HeldError, match="is open"):
+            await bench.incidents.close(incident, "enough", "wang")
+        bench.gate.set()
+        await bench.live()
+        assert (await bench.incidents.close(incident, "it is done", "wang"))["plan"] == "done"
+
+
+async def test_it_is_acknowledged_and_reported_like_any_incident(tmp_path: Path) -> None:
+    levels = {"offices": {"department manager": ["ada"]}}
+    async with disaster(tmp_path, {"db": {}}, levels=levels) as bench:
+        incident = (await bench.declare())["incident"]
+        with pytest.raises(HeldError, match="level II is confirmed by the department manager"):
+            await bench.incidents.acknowledge(incident, "on it", "wang")
+        await bench.incidents.acknowledge(incident, "on it", "ada")
+        await bench.incidents.reported(incident, "the top manager", "by telephone", "wang")
+        found = fold_incidents(bench.journal.events())[incident]
+        assert [(d.kind, d.person) for d in found.duties] == [("acknowledged", "ada"), ("reported", "wang")]
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        ("site:dc9", "no site 'dc9'"),
+        ("service:nope", "no service 'nope'"),
+        ("site:office", "no service has a member at site office"),
+        ("dc1", "not a scope"),
+        ("node:db1", "not a scope"),
+        ("site:", "not a scope"),
+    ],
+)
+async def test_a_scope_that_is_none_is_refused_and_the_known_ones_are_named(
+    tmp_path: Path, scope: str, said: str
+) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        with pytest.raises(UsageError, match=said):
+            await bench.declare(scope=scope)
+        assert bench.of(ev.INCIDENT_DECLARED) == []
+
+
+async def test_the_same_is_not_declared_twice(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        incident = (await bench.declare())["incident"]
+        with pytest.raises(UsageError, match=f"{incident} has declared that already"):
+            await bench.declare()
