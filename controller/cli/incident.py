@@ -10,6 +10,7 @@ import click
 from controller.cli import completing
 from controller.cli.base import BcmGroup, command
 from controller.cli.client import Client
+from controller.cli.disaster import declare, merge, plan, split
 from controller.cli.exits import ExitCode
 from controller.cli.records import as_list, daemon_or_store
 from controller.cli.settings import Settings, current_settings
@@ -38,8 +39,8 @@ def incident() -> None:
 def list_(limit: int) -> int:
     """List the newest incidents, the newest first.
 
-    Those that come from one root, as a site that is out, are one line: `incident show` has its consequences,
-    each with its own incident.
+    Those that come from one root, as a site that is out, or that people have merged, are one line: `incident
+    show` has its parts, each with its own incident.
     """
     settings = current_settings()
     body = daemon_or_store(
@@ -127,10 +128,26 @@ def reported(incident_id: str, to: str, comment: str) -> int:
     examples=('bcm-failover incident close INC-12 --reason "pg3 is scrapped, a new one comes in May"',),
 )
 @_INCIDENT
-@click.option("--reason", required=True, help="Why it is closed without redundancy.")
+@click.option("--reason", required=True, help="Why it is closed, or closed without redundancy.")
 def close(incident_id: str, reason: str) -> int:
-    """Close an incident that is recovered, without waiting for redundancy."""
-    return _post(incident_id, "close", {"reason": reason}, "closed")
+    """Close an incident that is recovered, without waiting for redundancy.
+
+    A declared disaster is ended or withdrawn by it. What works again of its parts is closed with it. An outage that a declared disaster leaves behind goes on
+    as an incident of its own.
+    """
+    settings = current_settings()
+    answer = Client.of(settings).post("incidents", incident_id, "close", body={"reason": reason})
+
+    def table(found: Mapping[str, Any]) -> None:
+        plan_ = f", its site plan: {found['plan']}" if found.get("plan") else ""
+        click.echo(clean(f"{found.get('incident')}: closed{plan_}"))
+        for part in found.get("closed_with_it", []):
+            click.echo(clean(f"{part}: closed with it"))
+        for part in found.get("still_open", []):
+            click.echo(clean(f"{part}: is still open, as an incident of its own"))
+
+    emit(settings, answer, table)
+    return ExitCode.OK
 
 
 def _post(incident_id: str, what: str, body: Mapping[str, Any], said: str) -> int:
@@ -144,6 +161,10 @@ incident.add_command(list_)
 incident.add_command(acknowledge)
 incident.add_command(reported)
 incident.add_command(close)
+incident.add_command(declare)
+incident.add_command(plan)
+incident.add_command(merge)
+incident.add_command(split)
 incident.add_command(show)
 incident.add_command(report)
 
@@ -168,20 +189,31 @@ def _print_list(settings: Settings, body: Mapping[str, Any]) -> None:
     for heading in ("ID", "SERVICE", "LEVEL", "STATE", "DIAGNOSIS", "OPENED", "RTO", "RPO"):
         table.add_column(heading, no_wrap=True)
     for row in body["items"]:
-        state, others = str(row["state"]), row["consequences"]
+        state = str(row["state"])
         table.add_row(
             clean(row["id"]),
-            clean(row["service"]) + (f" and {len(others)} more" if others else ""),
+            clean(row["service"] or row.get("scope") or "-") + _with_others(row),
             clean(row["level"]),
             Text(clean(state), style=_STATE_STYLES.get(state, "")),
-            clean(row["code"])
-            + (f" ({row['root']})" if row["root"] else "")
-            + (" (by hand)" if row["manual"] else ""),
+            clean(row["code"]) + (f" ({row['root']})" if row["root"] else "") + _by_whom(row),
             clean(str(row["opened_utc"])[:19]),
             seconds(row["rto_s"]),
             clean(row["rpo"] or "-"),
         )
     console(settings).print(table)
+
+
+def _with_others(row: Mapping[str, Any]) -> str:
+    """Services that suffer from the same, and other parts of it."""
+    suffering = {c["incident"] for c in row["consequences"]}
+    others = len(row["consequences"]) + len([p for p in row.get("parts", []) if p not in suffering])
+    return f" and {others} more" if others else ""
+
+
+def _by_whom(row: Mapping[str, Any]) -> str:
+    if row.get("tier"):
+        return f" ({clean(row['tier'])})"
+    return " (by hand)" if row["manual"] else ""
 
 
 def _print(settings: Settings, body: Mapping[str, Any]) -> None:
@@ -193,16 +225,16 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         out.print(Text(clean(text), style=style), soft_wrap=True)
 
     state = str(body["state"])
-    line(f"{body['id']}: {body['service']}: {body['code']} (level {body['level']})", "bold")
+    about = body["service"] or body.get("scope")
+    line(f"{body['id']}: {about}: {body['code']} (level {body['level']})", "bold")
     line(f"  {body['sentence']}")
+    _print_family(line, body)
     line(f"state: {state}, opened {body['opened_utc']}", _STATE_STYLES.get(state, ""))
     for key in ("recovered_utc", "closed_utc"):
         if body.get(key):
             line(f"  {key.removesuffix('_utc')} {body[key]}")
     if body["root"]:
         line(f"root: {body['root']}", "bold")
-    if body["part_of"]:
-        line(f"part of {body['part_of']}, which has the same root")
     for consequence in body["consequences"]:
         own = f", {consequence['incident']}" if consequence["incident"] else ""
         line(f"  consequence: {consequence['service']} ({consequence['root']}{own})")
@@ -225,6 +257,27 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
     if body["people"]:
         line(f"people: {', '.join(body['people'])}")
     line(f"report: bcm-failover incident report {body['id']}")
+
+
+def _print_family(line: Any, body: Mapping[str, Any]) -> None:
+    """What it is a part of, and its parts; of a declared disaster who has declared it, and the plan."""
+    if body.get("part_of"):
+        line(f"part of {body['part_of']}: bcm-failover incident show {body['part_of']}")
+    suffering = {c["incident"] for c in body["consequences"]}
+    for part in body.get("parts", []):
+        if part not in suffering:
+            line(f"  part: {part}")
+    declared = body.get("declared")
+    if not declared:
+        return
+    line(f"{declared['tier']} disaster, declared by {declared['person']}: {declared['reason']}")
+    line(f"concerns: {', '.join(declared['services'])}")
+    for step in declared["plan"]["steps"]:
+        after = f" after {', '.join(step['after'])}" if step["after"] else ""
+        line(f"plan: {step['service']} from {step['from'] or '?'} to {step['to'] or 'nobody'}{after}")
+    for staying in declared["plan"]["staying"]:
+        line(f"plan: {staying['service']} stays: {staying['reason']}")
+    line(f"how far it has come: bcm-failover incident plan {body['id']}")
 
 
 def _print_clock(line: Any, timings: Mapping[str, Any]) -> None:

@@ -222,7 +222,7 @@ def _by_lead(incidents: list[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any]
 def _incident(incident: Mapping[str, Any], parts: list[str]) -> Text:
     """How grave it is, for how long, and what people still owe it."""
     with_ = f" with {', '.join(parts)}" if parts else ""
-    words = [f"{incident.get('id')}{with_} ({incident.get('service')}): level {incident.get('level')}"]
+    words = [f"{incident.get('id')}{with_} ({_concerned(incident)}): level {incident.get('level')}"]
     if incident.get("elapsed_s") is not None:
         words.append(f"{seconds(incident['elapsed_s'])} since the outage")
     if incident.get("commander"):
@@ -232,6 +232,12 @@ def _incident(incident: Mapping[str, Any], parts: list[str]) -> Text:
     missed = incident.get("missed") or []
     words += [f"{what} is OVERDUE" for what in missed]
     return _text(" · ".join(words), "bold red" if missed else "yellow")
+
+
+def _concerned(incident: Mapping[str, Any]) -> str:
+    if incident.get("tier"):
+        return f"{incident['tier']} disaster at {incident.get('scope')}"
+    return str(incident.get("service"))
 
 
 def _declared(probe: Mapping[str, Any]) -> Text:
