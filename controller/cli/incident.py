@@ -132,8 +132,8 @@ def reported(incident_id: str, to: str, comment: str) -> int:
 def close(incident_id: str, reason: str) -> int:
     """Close an incident that is recovered, without waiting for redundancy.
 
-    A declared disaster is ended or withdrawn by it. What works again of its parts is closed with it. An outage that a declared disaster leaves behind goes on
-    as an incident of its own.
+    A declared disaster is ended or withdrawn by it. What works again of its parts is closed with it; an
+    outage that it leaves behind goes on as an incident of its own.
     """
     settings = current_settings()
     answer = Client.of(settings).post("incidents", incident_id, "close", body={"reason": reason})
