@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from config.levels import Levels
-from config.services import Service
+if TYPE_CHECKING:  # reading a journal loads no schema
+    from config.levels import Levels
+    from config.services import Service
 
 DAEMON: Final = "daemon"  # asks of its own accord
 

@@ -162,7 +162,7 @@ def list_incidents(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 def _whole(incident: Incident, incidents: Mapping[str, Incident]) -> dict[str, Any]:
     row = _row(incident)
-    parts = _parts(incident, incidents)
+    parts = all_parts(incident, incidents)
     for part in parts:
         row["level"] = higher_level(row["level"], part.level)
     states = {row["state"], *(part.state for part in parts)}
@@ -170,7 +170,7 @@ def _whole(incident: Incident, incidents: Mapping[str, Incident]) -> dict[str, A
     return row
 
 
-def _parts(incident: Incident, incidents: Mapping[str, Incident]) -> list[Incident]:
+def all_parts(incident: Incident, incidents: Mapping[str, Incident]) -> list[Incident]:
     """Its parts and theirs, each once."""
     found: dict[str, Incident] = {}
     left = list(incident.parts)

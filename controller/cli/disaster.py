@@ -30,7 +30,7 @@ _STYLES: Final = {
         'bcm-failover incident declare --tier natural --scope site:dc1 --reason "the river rises" --dry-run',
         'bcm-failover incident declare --tier natural --scope site:dc1 --reason "the river rises"',
         'bcm-failover incident declare --tier man-made --scope service:orders --reason "rows vanish"',
-        'bcm-failover incident declare --tier external --scope service:pay --since 20m --reason "bank is out"',
+        'bcm-failover incident declare --tier external --scope service:pay --since 20m --reason "bank out"',
     ),
 )
 @click.option(

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from controller import fields
+from controller.disaster.progress import progress_from_events
 from controller.executions import execution_json, fold_executions
-from controller.incidents import Incident, find_incident, fold_incidents, incident_json
+from controller.incidents import Incident, all_parts, find_incident, fold_incidents, incident_json
 from controller.phases import MARKS, Instant, signed_between
 from controller.report.timeline import describe
 from model import events as ev
@@ -23,8 +24,11 @@ def report_json(events: Iterable[Event], incident_id: str) -> Json:
     What the journal does not hold is null, never 0. Raises UsageError if the journal knows no such incident.
     """
     journal = list(events)
-    incident = find_incident(fold_incidents(journal), incident_id)
+    incidents = fold_incidents(journal)
+    incident = find_incident(incidents, incident_id)
+    parts = all_parts(incident, incidents)
     summary = incident_json(incident)
+    plan = progress_from_events(journal, incident_id) if incident.declared else None
     runs = fold_executions(journal)
     t0 = incident.timings.marks.get("T0")
     decisions = _decisions(incident, t0)
@@ -41,9 +45,11 @@ def report_json(events: Iterable[Event], incident_id: str) -> Json:
         "held": [d for d in decisions if d.get("verb") in ("hold", "ask") or d.get("would") is True],
         "executions": [execution_json(runs[e]) for e in incident.executions if e in runs],
         "approvals": _approvals(incident),
-        "people": summary["people"],
+        "people": list(dict.fromkeys(p for i in (incident, *parts) for p in i.people)),
         "pages": summary["pages"],
-        "timeline": [_line(e, t0) for e in incident.events],
+        "parts": [_part(part) for part in parts],
+        "plan": None if plan is None else plan.to_json(),
+        "timeline": [_line(e, t0) for e in _of_the_family(incident, parts)],
         "frozen": _frozen(incident, [runs[e].digest for e in incident.executions if e in runs]),
         "clocks": _clocks(incident.events),
         "journal": _journal(incident),
@@ -154,6 +160,18 @@ def _approvals(incident: Incident) -> list[Json]:
     return list(found.values())
 
 
+def _part(part: Incident) -> Json:
+    """Each has its own clock and its own verdict, in its own report."""
+    row = incident_json(part)
+    return {key: row[key] for key in ("id", "service", "state", "level", "code", "rto_s", "rpo")}
+
+
+def _of_the_family(incident: Incident, parts: Sequence[Incident]) -> list[Event]:
+    """What was recorded of it and of its parts, each record once, in order."""
+    found = {event.seq: event for i in (incident, *parts) for event in i.events}
+    return [found[seq] for seq in sorted(found)]
+
+
 def _line(event: Event, t0: Instant | None) -> Json:
     at = Instant.of(event)
     return {
@@ -163,6 +181,8 @@ def _line(event: Event, t0: Instant | None) -> Json:
         "type": event.type,
         "text": describe(event),
         "actor": event.actor,
+        "service": event.service,
+        "incident": event.incident,
         "execution": event.execution,
     }
 

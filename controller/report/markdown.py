@@ -28,6 +28,8 @@ def page(report: Json, lang: str = "en") -> str:
     for section in (
         _overrides,
         _summary,
+        _declared,
+        _parts,
         _targets,
         _verdict,
         _clock,
@@ -40,7 +42,8 @@ def page(report: Json, lang: str = "en") -> str:
         _frozen,
         _journal,
     ):
-        lines += [*section(report, words), ""]
+        found = section(report, words)
+        lines += [*found, ""] if found else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -87,6 +90,45 @@ def _summary(report: Json, words: Words) -> list[str]:
     ]
     rows += [(words(key), escaped(incident.get(key))) for key in ("root", "part_of") if incident.get(key)]
     return [f"## {words('summary')}", "", *_table(["", ""], rows), *_consequences(incident, words)]
+
+
+def _declared(report: Json, words: Words) -> list[str]:
+    """Of a declared disaster: by whom and why, and how far its plan has come."""
+    plan = fields.mapping(report, "plan")
+    if not plan:
+        return []
+    rows = [
+        (escaped(s.get("service")), escaped(s.get("from")), escaped(s.get("to") or words("none")),
+         escaped(", ".join(fields.texts(s, "after"))), escaped(s.get("state")), escaped(s.get("why")))
+        for s in fields.mappings(plan, "steps")
+    ]  # fmt: skip
+    heads = [words(k) for k in ("service", "from", "to", "after", "state", "detail")]
+    lines = [
+        f"## {words('declared')}",
+        "",
+        f"{escaped(plan.get('tier'))}, {escaped(plan.get('scope'))}: {escaped(plan.get('state'))}",
+        "",
+        f"{words('declared_by')} {escaped(plan.get('person'))}: {escaped(plan.get('reason'))}",
+    ]
+    lines += ["", *_table(heads, rows)] if rows else []
+    stays = [
+        f"- {escaped(s.get('service'))}: {escaped(s.get('reason'))}" for s in fields.mappings(plan, "staying")
+    ]
+    return [*lines, "", *stays] if stays else lines
+
+
+def _parts(report: Json, words: Words) -> list[str]:
+    """Incidents that are one with it; each has its own clock and verdict."""
+    found = fields.mappings(report, "parts")
+    if not found:
+        return []
+    rows = [
+        (escaped(p.get("id")), escaped(p.get("service")), escaped(p.get("level")), escaped(p.get("state")),
+         code(p.get("code")), _seconds(p.get("rto_s"), words), escaped(p.get("rpo") or words("not_known")))
+        for p in found
+    ]  # fmt: skip
+    heads = [words(k) for k in ("incident", "service", "level", "state", "code", "rto_good", "rpo")]
+    return [f"## {words('parts')}", "", *_table(heads, rows)]
 
 
 def _consequences(incident: Json, words: Words) -> list[str]:
@@ -298,9 +340,11 @@ def _people(report: Json, words: Words) -> list[str]:
 
 
 def _timeline(report: Json, words: Words) -> list[str]:
+    several = bool(fields.mappings(report, "parts"))
     rows = [
         (
             str(line.get("seq")),
+            *([escaped(line.get("service"))] if several else []),
             escaped(line.get("at_utc")),
             _seconds(line.get("since_t0_s"), words),
             escaped(line.get("text")),
@@ -308,7 +352,8 @@ def _timeline(report: Json, words: Words) -> list[str]:
         )
         for line in fields.mappings(report, "timeline")
     ]
-    heads = ["seq", *(words(k) for k in ("time", "since_t0", "event", "actor"))]
+    whose = ["service"] if several else []
+    heads = ["seq", *(words(k) for k in (*whose, "time", "since_t0", "event", "actor"))]
     return [f"## {words('timeline')}", "", *_table(heads, rows)]
 
 

@@ -52,8 +52,19 @@ def _verdict(data: Data) -> str:
     return f"RPO verdict {data.get('verdict')}{f' (at least {lost})' if lost is not None else ''}"
 
 
+def _declared(data: Data) -> str:
+    scope = fields.mapping(data, "scope")
+    place = f"{scope.get('kind')} {scope.get('name')}"
+    return f"{data.get('tier')} disaster at {place} declared, level {data.get('level')}: {data.get('reason')}"
+
+
 _LINES: Final[dict[str, Callable[[Data], str]]] = {
     ev.INCIDENT_OPENED: _opened,
+    ev.INCIDENT_DECLARED: _declared,
+    ev.INCIDENT_MERGED: lambda d: f"{d.get('part')} is a part of it from now on: {d.get('reason')}",
+    ev.INCIDENT_SPLIT: lambda d: (
+        f"{d.get('part') or 'a service'} is no part of it any more: {d.get('reason')}"
+    ),
     ev.DIAGNOSIS_CHANGED: _diagnosis,
     ev.DECISION_MADE: _decision,
     ev.INCIDENT_CONSEQUENCE: lambda d: f"{d.get('service')} suffers from {d.get('root')} too",
