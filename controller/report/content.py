@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from controller import fields
-from controller.disaster.progress import progress_from_events
 from controller.executions import execution_json, fold_executions
 from controller.incidents import Incident, all_parts, find_incident, fold_incidents, incident_json
 from controller.phases import MARKS, Instant, signed_between
@@ -28,7 +27,6 @@ def report_json(events: Iterable[Event], incident_id: str) -> Json:
     incident = find_incident(incidents, incident_id)
     parts = all_parts(incident, incidents)
     summary = incident_json(incident)
-    plan = progress_from_events(journal, incident_id) if incident.declared else None
     runs = fold_executions(journal)
     t0 = incident.timings.marks.get("T0")
     decisions = _decisions(incident, t0)
@@ -48,7 +46,7 @@ def report_json(events: Iterable[Event], incident_id: str) -> Json:
         "people": list(dict.fromkeys(p for i in (incident, *parts) for p in i.people)),
         "pages": summary["pages"],
         "parts": [_part(part) for part in parts],
-        "plan": None if plan is None else plan.to_json(),
+        "plan": _plan(journal, incident),
         "timeline": [_line(e, t0) for e in _of_the_family(incident, parts)],
         "frozen": _frozen(incident, [runs[e].digest for e in incident.executions if e in runs]),
         "clocks": _clocks(incident.events),
@@ -158,6 +156,16 @@ def _approvals(incident: Incident) -> list[Json]:
                 "rejected": None,
             }
     return list(found.values())
+
+
+def _plan(journal: Sequence[Event], incident: Incident) -> Json | None:
+    """Of a declared disaster: how far it has come. What it needs is loaded for it only: a report is read fast."""
+    if not incident.declared:
+        return None
+    from controller.disaster.progress import progress_from_events
+
+    found = progress_from_events(journal, incident.id)
+    return None if found is None else found.to_json()
 
 
 def _part(part: Incident) -> Json:
