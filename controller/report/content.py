@@ -159,10 +159,11 @@ def _approvals(incident: Incident) -> list[Json]:
 
 
 def _plan(journal: Sequence[Event], incident: Incident) -> Json | None:
-    """Of a declared disaster: how far it has come. What it needs is loaded for it only: a report is read fast."""
+    """Of a declared disaster: how far it has come."""
     if not incident.declared:
         return None
-    from controller.disaster.progress import progress_from_events
+    # A report is read fast: what this loads is loaded for a plan only.
+    from controller.disaster.progress import progress_from_events  # noqa: PLC0415
 
     found = progress_from_events(journal, incident.id)
     return None if found is None else found.to_json()
