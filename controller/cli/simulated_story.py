@@ -74,17 +74,23 @@ def write_lines(write: Write, lines: tuple[Line, ...], *, gates: bool) -> None:
         write(
             f"{line.at_s:9.3f}  {line.place:<{wide}}  {line.kind:<9}  {line.text}", _STYLES.get(line.kind, "")
         )
-        for gate in line.gates:
-            if gates or not gate.get("passed"):
-                print_gate(lambda text, style="": write(f"{'':>{wide + 20}}{text}", style), gate)
+        _write_gates(lambda text, style="": write(f"{'':>{wide + 22}}{text}", style), line, gates=gates)
+
+
+def _write_gates(write: Write, line: Line, *, gates: bool) -> None:
+    """Those that did not let it through with what they looked at; of the others the names."""
+    passed = [str(g.get("name")) for g in line.gates if g.get("passed")]
+    for gate in line.gates:
+        if gates or not gate.get("passed"):
+            print_gate(write, gate)
+    if passed and not gates:
+        write(f"  passed: {', '.join(passed)}", "dim")
 
 
 def write_ending(write: Write, story: Story) -> None:
     played = story.played
     write()
-    for clock in story.clocks:
-        for text in clock_lines(clock):
-            write(text)
+    write_clocks(write, story.clocks)
     told = "everything works again" if played.recovered else "not everything works again"
     write(f"after {played.seconds:.1f} s: {told}", "green" if played.recovered else "yellow")
     if played.held:
@@ -98,7 +104,13 @@ def write_ending(write: Write, story: Story) -> None:
     write(f"journal: sha256 {story.journal_sha256}", "dim")
 
 
-def clock_lines(clock: dict[str, Any]) -> Iterator[str]:
+def write_clocks(write: Write, clocks: tuple[dict[str, Any], ...]) -> None:
+    for clock in clocks:
+        for text in _clock_lines(clock):
+            write(text)
+
+
+def _clock_lines(clock: dict[str, Any]) -> Iterator[str]:
     """The clock of one incident: its marks after T0, and the phases."""
     marks = ", ".join(
         f"{name} {'not observed' if at_s is None else f'+{at_s:.3f} s'}"

@@ -34,8 +34,8 @@ class FaultEvent:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """on: what its target is: `member`, `node`, `site` or `controller`. grave: it takes the primary away from
-    its clients, if it hits the primary."""
+    """on: what its target is: `member`, `node`, `site`, `link` (two places: `A,B`) or `controller`.
+    grave: it takes the primary away from its clients, if it hits the primary."""
 
     apply: Apply
     on: str
@@ -184,6 +184,21 @@ def _controllers_blind(scene: Scene, _target: str, _event: FaultEvent) -> Heal |
     """The ops host's own network is out."""
     name = scene.controller.host.name
     return _cut([name], [h for h in scene.world.network.hosts if h != name], scene)
+
+
+def _link_cut(scene: Scene, target: str, _event: FaultEvent) -> Heal | None:
+    first, second = target.split(",")
+    return _cut(_hosts_at(scene, first), _hosts_at(scene, second), scene)
+
+
+def _hosts_at(scene: Scene, place: str) -> list[str]:
+    """A node, all of a site, `ops` (the controllers' hosts) or `clients`."""
+    hosts = scene.world.network.hosts
+    prefix = {"ops": "ops-", "clients": "app-"}.get(place)
+    if prefix is not None:
+        return [h for h in hosts if h.startswith(prefix)]
+    inside = [h.name for h in hosts.values() if h.site == place]
+    return [place] if place in scene.world.estate.nodes else inside
 
 
 def _slow_link(scene: Scene, target: str, event: FaultEvent) -> Heal | None:
@@ -473,6 +488,7 @@ KINDS: Final[dict[str, Kind]] = {
     "clients-cut": Kind(_clients_cut, "node", False, "its host is cut off from the clients"),
     "slow-link": Kind(_slow_link, "node", False, "its link is slow"),
     "lossy-link": Kind(_lossy_link, "node", False, "its link loses packets"),
+    "link-cut": Kind(_link_cut, "link", True, "the way between them is cut"),
     "site-cut": Kind(_site_cut, "site", True, "the site is cut off"),
     "site-down": Kind(_site_down, "site", True, "the site is lost"),
     "controller-blind": Kind(_controllers_blind, "controller", False, "the controller's own network is out"),

@@ -75,15 +75,20 @@ def tell(scenario: Scenario) -> Story:
     with silent():
         ending, scene = play(sealed)
         try:
-            return Story(
-                scenario,
-                tuple(_lines(scene, ending)),
-                kept(ending, scene),
-                tuple(_clocks(scene)),
-                scene.world.store.text(),
-            )
+            return story_of(scene, ending)
         finally:
             scene.close()
+
+
+def story_of(scene: Scene, ending: Ending) -> Story:
+    """Of a scene that was played, in a sealed world."""
+    return Story(
+        scene.scenario,
+        tuple(_lines(scene, ending)),
+        kept(ending, scene),
+        tuple(_clocks(scene)),
+        scene.world.store.text(),
+    )
 
 
 def _lines(scene: Scene, ending: Ending) -> list[Line]:

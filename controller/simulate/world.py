@@ -54,6 +54,7 @@ class World:
         self._servers: dict[tuple[str, str], Postgres] = {}
         self._at: dict[tuple[str, str], Postgres] = {}
         self._on: dict[str, list[Postgres]] = {}
+        self._dirs: dict[str, list[tuple[str, Postgres]]] = {}
         for node in estate.nodes.values():
             self.network.add(Host(node.name, node.site))
         for site in estate.sites:
@@ -87,7 +88,9 @@ class World:
         return None if place is None else self._at.get(place)
 
     def server_of_dir(self, node: str, path: str) -> Postgres:
-        return next(s for s in self._on[node] if path.startswith(f"/data/{s.name}"))
+        """Whose data directory, or a file in or beside it, it is."""
+        found = [(len(d), s) for d, s in self._dirs[node] if path.startswith((f"{d}/", f"{d}.")) or path == d]
+        return max(found, key=lambda pair: pair[0])[1]
 
     def service_of(self, server: Postgres) -> Service:
         return self.estate.services[server.service]
@@ -108,6 +111,7 @@ class World:
             self._servers[service.name, member.name] = server
             self._at[member.host, str(member.port)] = server
             self._on.setdefault(member.node, []).append(server)
+            self._dirs.setdefault(member.node, []).append((str(member.data_dir), server))
             if member is home:
                 server.conf[NAMES] = service.postgresql.synchronous_standby_names
             else:

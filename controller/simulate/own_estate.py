@@ -1,0 +1,102 @@
+"""A user's own estate, as far as it can be simulated: what is left out or taken otherwise is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from config.schema import Estate, Member, Service, ServiceMode
+from model.errors import UsageError
+
+MODELLED: Final = "postgresql"
+# Where a controller stands that nobody has said: a place that no member shares is the best one.
+_ROLES: Final = ("witness", "dr", "standby", "primary")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEstate:
+    """ops: the site of the ops host. notes: what is not as in the file, for people."""
+
+    estate: Estate
+    ops: str
+    notes: tuple[str, ...]
+
+
+def own_estate(estate: Estate, *, ops: str | None = None, mode: str | None = None) -> OwnEstate:
+    """mode: as if every service were in it. Raises UsageError if nothing of it is modelled."""
+    services = {s.name: s for s in estate.services.values() if s.engine == MODELLED}
+    if not services:
+        raise UsageError(
+            f"nothing in this estate is modelled: its engines are {_engines(estate)}",
+            hint=f"the simulator knows the engine {MODELLED}",
+        )
+    place = _ops(estate, ops)
+    ready = {name: _service(s, services, mode) for name, s in services.items()}
+    targets = _references(estate, place)
+    daemon = estate.daemon.model_copy(update={"reference_targets": targets})
+    update = {"services": ready, "daemon": daemon, "observers": {}, "probes": {}}
+    return OwnEstate(
+        estate.model_copy(update=update), place, tuple(_notes(estate, place, ops, mode, targets))
+    )
+
+
+def _engines(estate: Estate) -> str:
+    return ", ".join(sorted({str(s.engine) for s in estate.services.values()}))
+
+
+def _ops(estate: Estate, ops: str | None) -> str:
+    if ops is not None:
+        if ops not in estate.sites:
+            raise UsageError(f"there is no site {ops!r}", hint=f"allowed: {', '.join(estate.sites)}")
+        return ops
+    if estate.own_site is not None:
+        return estate.own_site
+    return min(estate.sites.values(), key=lambda site: _ROLES.index(site.role.value)).name
+
+
+def _references(estate: Estate, ops: str) -> tuple[str, ...]:
+    """As many as are declared: the first beside the ops host, the others at the other sites in turn."""
+    sites = [ops, *(s for s in estate.sites if s != ops)]
+    count = min(len(estate.daemon.reference_targets), len(sites))
+    return tuple(f"gateway-{site}:53" for site in sites[:count])
+
+
+def _service(service: Service, known: dict[str, Service], mode: str | None) -> Service:
+    nodes = [m.node for s in known.values() for m in s.members.values()]
+    members = {name: _member(m, alone=nodes.count(m.node) == 1) for name, m in service.members.items()}
+    update = {
+        "members": members,
+        "depends_on": tuple(name for name in service.depends_on if name in known),
+        "mode": ServiceMode(mode) if mode is not None else service.mode,
+    }
+    return service.model_copy(update=update)
+
+
+def _member(member: Member, *, alone: bool) -> Member:
+    """Started and stopped by a unit of its own, or by pg_ctl; slots are not modelled."""
+    kept = alone and member.control_kind == "systemd"
+    return member.model_copy(update={"slot": None, "control": member.control if kept else "pg_ctl"})
+
+
+def _notes(
+    estate: Estate, place: str, ops: str | None, mode: str | None, targets: tuple[str, ...]
+) -> Iterator[str]:
+    for service in estate.services.values():
+        if service.engine != MODELLED:
+            yield f"{service.name} is left out: its engine, {service.engine}, is not modelled"
+    if ops is None and estate.own_site is None:
+        yield f"the ops host is taken to stand at {place}, since the estate does not say where (--ops SITE)"
+    if mode is not None:
+        yield f"every service is taken to be in mode {mode}"
+    if estate.other_observers:
+        others = ", ".join(estate.other_observers)
+        yield f"the other observers ({others}) are not modelled: this controller is taken to observe alone"
+    if estate.probes:
+        yield f"the declared probes ({', '.join(estate.probes)}) are not modelled"
+    if targets:
+        there = ", ".join(t.removeprefix("gateway-").partition(":")[0] for t in targets)
+        yield f"the reference targets are taken to stand at {there}"
+    else:
+        yield "no reference target is declared, and so none answers for the own network"
+    yield "delays and durations are those of the model: read times as a size, not as a promise"
