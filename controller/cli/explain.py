@@ -90,7 +90,7 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         line(f"  {body['would']}")
     for gate in decision.get("gates", []):
         print_gate(line, gate)
-        todo = _advice(gate, str(diagnosis.get("code")))
+        todo = advice_of(gate, str(diagnosis.get("code")))
         if verb in ("hold", "ask") and gate.get("passed") is False and todo:
             line(f"      what to do: {todo}")
     for probe in body.get("probes") or []:
@@ -122,7 +122,7 @@ def print_declared(line: Any, probe: Mapping[str, Any]) -> None:
     line(f"  probe {about}: {health}{flapping}: {detail}", style_of(health))
 
 
-def _advice(gate: Mapping[str, Any], code: str) -> str:
+def advice_of(gate: Mapping[str, Any], code: str) -> str:
     """What a person does about the gate; '' if nothing is known. It is written for a page: its links lead
     nowhere on a terminal."""
     name = str(gate.get("name"))

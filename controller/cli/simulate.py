@@ -32,9 +32,7 @@ _ONLY: Final = {
         "bcm-failover simulate --seed 42 --trace  # the story of one scenario",
     ),
 )
-@click.option(
-    "--what", multiple=True, metavar="FAULT", help="What goes wrong in your estate; more than once."
-)
+@click.option("--what", multiple=True, metavar="FAULT", help="What goes wrong; more than once.")
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE", help="The same from a file.")
 @click.option("--ops", metavar="SITE", help="Where the ops host stands, if the estate does not say it.")
 @click.option("--mode", type=click.Choice(["observe", "ask", "act"]), help="As if every service were in it.")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from controller import estate_file
-from controller.advice import GATE_ADVICE
 from controller.cli.exits import ExitCode
+from controller.cli.explain import advice_of
 from controller.cli.settings import Settings
 from controller.cli.simulated_story import (
     Write,
@@ -123,5 +123,6 @@ def _write_standing(write: Write, standing: Standing) -> None:
     if standing.writes or stopped is None:
         return
     write(f"  held by the gate {stopped['name']}: {stopped['reason']}", "yellow")
-    if stopped["name"] in GATE_ADVICE:
-        write(f"    what to do: {GATE_ADVICE[stopped['name']].todo}")
+    todo = advice_of(stopped, standing.code)
+    if todo:
+        write(f"    what to do: {todo}")

@@ -11,6 +11,8 @@ from controller.cli.exits import ExitCode
 from controller.cli.explain import print_gate
 from controller.cli.settings import Settings
 from controller.cli.terminal import clean, console, structured
+from controller.simulate.faults import KINDS
+from controller.simulate.phrases import phrase
 from controller.simulate.scene import Scenario
 from controller.simulate.story import Line, Story
 
@@ -52,9 +54,7 @@ def write_scenario(write: Write, scenario: Scenario) -> None:
     for service in scenario.estate.services.values():
         write("  " + _service(scenario, service))
     for event in scenario.events:
-        lasts = f" for {event.for_s:g} s" if event.for_s > 0 else ""
-        value = f" ({event.value:g})" if event.value else ""
-        write(f"  at {event.at_s:g} s: {event.fault} {event.target}{value}{lasts}")
+        write(f"  {phrase(event)}: {KINDS[event.fault].sentence}")
     write()
 
 

@@ -110,9 +110,11 @@ def _problems(document: Document) -> list[Finding]:
                 parse_duration_s(data[key])
             except ValueError as error:
                 found.append(document.error((key,), str(error)))
-    for key in _FLAGS:
-        if key in data and not isinstance(data[key], bool):
-            found.append(document.error((key,), f"{key} is no truth value", "", "true or false"))
+    found += [
+        document.error((key,), f"{key} is no truth value", "", "true or false")
+        for key in _FLAGS
+        if key in data and not isinstance(data[key], bool)
+    ]
     faults = data.get("faults")
     if not isinstance(faults, list) or not faults or not all(isinstance(f, str) for f in faults):
         place: Place = ("faults",) if "faults" in data else ()
