@@ -75,7 +75,9 @@ class ScenarioFile:
 
 
 def read_scenario(path: Path) -> ScenarioFile:
-    """Raises EstateError with every problem as `file:line:col: …`."""
+    """Raises EstateError with every problem as `file:line:col: …`, UsageError where there is no file."""
+    if not path.exists():
+        raise UsageError("there is no such file", where=str(path), hint="--scenario names a file of faults")
     document = load_yaml(path)
     _refuse(document, list(document.findings))
     if not isinstance(document.data, dict):
