@@ -7,7 +7,6 @@ to ride out; an answer, whatever it says, is never death (S6).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from controller.flapping import sample
@@ -51,8 +50,8 @@ def _with_room(state: ProbeState, seen: Observation) -> ProbeState:
     if not known:
         return state
     if min(known) >= DISK_FULL_BYTES:
-        return replace(state, full_from_s=None, room_s=seen.ended_s)
-    return state if state.full_from_s is not None else replace(state, full_from_s=seen.ended_s)
+        return state.but(full_from_s=None, room_s=seen.ended_s)
+    return state if state.full_from_s is not None else state.but(full_from_s=seen.ended_s)
 
 
 def newest(known: Observation | None, seen: Observation) -> Observation:
@@ -74,8 +73,7 @@ def _good(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
     successes = state.successes + 1
     recovering = state.health is Health.DOWN and successes < profile.rise
     health = Health.DOWN if recovering else Health.UP
-    return replace(
-        state,
+    return state.but(
         health=health,
         since_s=since(state, health, seen),
         last_good_s=later(state.last_good_s, seen.ended_s),
@@ -105,8 +103,7 @@ def _late(state: ProbeState, seen: Observation) -> ProbeState:
     """An answer after its deadline: it lives, so the silence begins anew; good it is not, though its facts
     are as true as any."""
     health = Health.SUSPECT if state.health is Health.DOWN else state.health
-    return replace(
-        state,
+    return state.but(
         health=health,
         since_s=since(state, health, seen),
         last_life_s=later(state.last_life_s, seen.ended_s),
@@ -123,8 +120,7 @@ def _late(state: ProbeState, seen: Observation) -> ProbeState:
 def _unknown(state: ProbeState, seen: Observation) -> ProbeState:
     """Nothing was learned of the target, except that what refused our credentials is alive."""
     alive = seen.failure in ALIVE_FAILURES
-    return replace(
-        state,
+    return state.but(
         health=Health.UNKNOWN,
         since_s=since(state, Health.UNKNOWN, seen),
         last_life_s=later(state.last_life_s, seen.ended_s) if alive else state.last_life_s,
@@ -145,8 +141,7 @@ def _bad(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
     # An administrator's stop is announced by a server that answers, though it will not for long.
     alive = failure in ALIVE_FAILURES or failure is Failure.STOPPING
     since_s = began_s(state, seen)
-    moved = replace(
-        state,
+    moved = state.but(
         first_bad_s=state.first_bad_s if state.first_bad_s is not None else since_s,
         silent_from_s=None if alive else _silent_from_s(state, seen, since_s, profile),
         last_life_s=later(state.last_life_s, seen.ended_s) if alive else state.last_life_s,
@@ -163,7 +158,7 @@ def _bad(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
     if health is Health.SUSPECT and state.health is Health.DOWN and not alive:
         health, why = Health.DOWN, state.why
     sampled = _sampled(state, health, seen, profile)
-    return replace(moved, health=health, since_s=since(state, health, seen), why=why, **sampled)
+    return moved.but(health=health, since_s=since(state, health, seen), why=why, **sampled)
 
 
 def began_s(state: ProbeState, seen: Observation) -> float:
@@ -221,8 +216,7 @@ def age(state: ProbeState, now_s: float, profile: Profile) -> ProbeState:
         return state
     if now_s - state.last.ended_s <= profile.stale_s:
         return state
-    return replace(
-        state,
+    return state.but(
         health=Health.UNKNOWN,
         since_s=now_s,
         why=f"not observed for {now_s - state.last.ended_s:.1f} s",

@@ -6,8 +6,6 @@ calls a failure is one, be it an answer. What could not be found out is none (S6
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from controller.detect import began_s, later, newest, outlived, since
 from controller.flapping import sample
 from model.health import Health, ProbeState
@@ -34,8 +32,7 @@ def _good(state: ProbeState, seen: Observation, rise: int) -> ProbeState:
     successes = state.successes + 1
     recovering = state.health is Health.DOWN and successes < rise
     health = Health.DOWN if recovering else Health.UP
-    return replace(
-        state,
+    return state.but(
         health=health,
         since_s=since(state, health, seen),
         last_good_s=later(state.last_good_s, seen.ended_s),
@@ -55,8 +52,7 @@ def _late(state: ProbeState, seen: Observation) -> ProbeState:
     """An answer after its deadline: the deadline counted as a failure, and the answer shows that it lives. So
     what is slower than its time-out is `suspect`, and never `down` for that alone."""
     health = Health.SUSPECT if state.health is Health.DOWN else state.health
-    return replace(
-        state,
+    return state.but(
         health=health,
         since_s=since(state, health, seen),
         last_life_s=later(state.last_life_s, seen.ended_s),
@@ -69,8 +65,7 @@ def _late(state: ProbeState, seen: Observation) -> ProbeState:
 
 
 def _unknown(state: ProbeState, seen: Observation) -> ProbeState:
-    return replace(
-        state,
+    return state.but(
         health=Health.UNKNOWN,
         since_s=since(state, Health.UNKNOWN, seen),
         last_life_s=later(state.last_life_s, seen.ended_s) if seen.shows_life else state.last_life_s,
@@ -88,8 +83,7 @@ def _bad(state: ProbeState, seen: Observation, fall: int) -> ProbeState:
     health = Health.DOWN if down else Health.SUSPECT
     how = f"{seen.failure}: {seen.detail}" if seen.detail else f"{seen.failure}"
     count = f"failed {failures} times in a row" if down else f"failed {failures} of {fall} times needed"
-    return replace(
-        state,
+    return state.but(
         health=health,
         since_s=since(state, health, seen),
         last_life_s=later(state.last_life_s, seen.ended_s) if seen.shows_life else state.last_life_s,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from model.observation import Observation
 
@@ -68,7 +68,7 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ProbeState:
     """Detection's memory of one (target, probe): a fold over its observations. Times are monotonic seconds.
 
@@ -112,6 +112,13 @@ class ProbeState:
     verdicts: int = 1
     sampled_s: float | None = None
     flapping: bool = False
+
+    def but(self, **changes: Any) -> ProbeState:
+        """The same with other values of some fields: `dataclasses.replace` at a fifth of the cost. It is made
+        for every observation; hence no slots either."""
+        new = object.__new__(ProbeState)
+        vars(new).update(vars(self), **changes)
+        return new
 
     @property
     def restarting_s(self) -> float | None:

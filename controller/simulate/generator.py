@@ -83,7 +83,7 @@ def _shape(chance: random.Random) -> Shape:
 
 
 def _events(chance: random.Random, shape: Shape) -> tuple[FaultEvent, ...]:
-    count = chance.choices((1, 2, 3, 4, 5, 6), (12, 22, 26, 20, 12, 8))[0]
+    count = chance.choices((1, 2, 3, 4, 5, 6, 7, 8), (8, 16, 22, 20, 14, 10, 6, 4))[0]
     kinds, weights = list(WEIGHTS), list(WEIGHTS.values())
     at_s = CALM_S + chance.random()
     events = []

@@ -53,7 +53,7 @@ def run_until(scene: Scene, end_s: float) -> None:
     """Play the scene up to `end_s`, jumping what is quiet."""
     timeline = scene.world.timeline
     while timeline.now_s < end_s:
-        if end_s - timeline.now_s > SHORTEST_S and at_rest(scene):
+        if end_s - timeline.now_s > SHORTEST_S and at_rest(scene) and _landing_s(scene, end_s) is not None:
             timeline.run_until(min(end_s, timeline.now_s + LOOK_S), lambda: jump(scene, end_s))
         else:
             timeline.run_until(min(end_s, timeline.now_s + LOOK_S))
