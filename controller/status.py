@@ -15,8 +15,9 @@ from controller.early_warnings.desk import OpenWarning
 from controller.losses import losses, verdict
 from controller.readiness import Ready, readiness
 from controller.store.hostclock import wall_utc
+from controller.supervisor.approval_records import Approval
 from controller.supervisor.judgement import Judged
-from controller.supervisor.ledger import Approval, Ledger
+from controller.supervisor.ledger import Ledger
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.supervisor import Supervisor
 from controller.views import MemberView, ServiceView

@@ -195,7 +195,7 @@ def _short_of(
 # segment of WAL, about half a second.
 FAR_BEHIND_BYTES = 16 << 20
 _SITE_RANKS = {"primary": 0, "standby": 1}
-_PARTS = ("at the DR site", "more than a segment behind", "lost the primary's role a short while ago",
+_PARTS = ("at the DR site", "lost the primary's role a short while ago", "more than a segment behind",
           "by the estate's preference", "by its site", "by its name")  # fmt: skip
 
 
@@ -232,9 +232,9 @@ class Choice:
 def choose(members: Sequence[MemberPosition], wanted: str | None = None) -> Choice:
     """The preferred eligible member; one that lags catches up from the furthest first (P4).
 
-    The order: local before DR; within a moment of the furthest before further behind; then as `preference_of`
-    says; then by name. Only members of the newest lineage that was read take part: positions of others can't
-    be compared (P3). wanted: this one or none.
+    The order: as `preference_of` says, but for position, which comes before the estate's own number: within a
+    moment of the furthest before further behind; at last by name. Only members of the newest lineage that was
+    read take part: positions of others can't be compared (P3). wanted: this one or none.
     """
     counted = _newest_lineage(members)
     furthest = max(counted, key=_lsn, default=None)
@@ -255,8 +255,7 @@ def choose(members: Sequence[MemberPosition], wanted: str | None = None) -> Choi
 
 def _rank(member: MemberPosition, top: int) -> tuple[int | str, ...]:
     far = int(top - _lsn(member) > FAR_BEHIND_BYTES)
-    first, *others = member.preference or (0,)
-    return (first, far, *others, member.member)
+    return (*member.preference[:2], far, *member.preference[2:], member.member)
 
 
 def _ranking(

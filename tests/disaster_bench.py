@@ -20,8 +20,8 @@ from config.schema import Estate
 from controller.disaster.desk import DisasterDesk, DisasterPorts
 from controller.disaster.requests import Declaring, DisasterRequests
 from controller.incident_control import IncidentControl
+from controller.supervisor.approval_records import Approval
 from controller.supervisor.executor import Executor
-from controller.supervisor.ledger import Approval
 from controller.supervisor.requests import Requests
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.tap import TappedJournal

@@ -10,7 +10,8 @@ from controller import fields
 from controller.disaster.declarations import Declaration, Declarations
 from controller.phases import parse_wall_ns
 from controller.site_plan import Step
-from controller.supervisor.ledger import REJOIN, Approval, Ledger
+from controller.supervisor.approval_records import Approval
+from controller.supervisor.ledger import REJOIN, Ledger
 from model import events as ev
 from model.disaster import Tier
 from model.events import Event

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.approval_rules import DAEMON, ApprovalState, Rule, Standing, may_not
+from controller.supervisor.approval_records import Approval
 from controller.supervisor.consent import Question, state_of
-from controller.supervisor.ledger import Approval, Ledger
+from controller.supervisor.ledger import Ledger
 from model import events as ev
 from model.errors import HeldError, UsageError
 from model.ports import Clock, Journal

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.approval_rules import DAEMON, ApprovalState, Rule, Standing, judge_approval
-from controller.supervisor.ledger import Approval, Ledger
+from controller.supervisor.approval_records import Approval
+from controller.supervisor.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from controller import fields
 from controller.approval_rules import DAEMON
 from controller.phases import parse_wall_ns
+from controller.supervisor import approval_records as records
+from controller.supervisor.approval_records import Approval
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.settings_history import SettingsHistory
 from model import events as ev
@@ -31,48 +32,6 @@ APPROVED = "approved"
 _LOOSENS = frozenset({"postgresql.widen"})
 # Ends that leave something changed, or perhaps changed. One that was undone has left nothing.
 _LEFT_SOMETHING = frozenset({ExecutionState.FAILED.value, ExecutionState.UNKNOWN.value})
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Somebody said no, in which circumstances."""
-
-    person: str
-    reason: str
-    level: str
-    code: str
-
-    @property
-    def said(self) -> str:
-        return f"{self.person} said no: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A request for approval. `given_by`: the persons who said yes; whether they suffice is said by
-    `controller.approval_rules`. expired: nobody answered in time, or what it was asked for is over. used: an
-    execution was launched with it. needed: how many, by the rule when it was asked. wish: what a person asked
-    for, beside the member."""
-
-    id: str
-    incident: str | None
-    runbook: str
-    what: str
-    to: str | None
-    requester: str
-    expires_ns: int
-    given_by: tuple[str, ...] = ()
-    expired: bool = False
-    used: bool = False
-    rejected: Rejection | None = None
-    code: str = ""
-    needed: int = 1
-    wish: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def open(self) -> bool:
-        """An answer would still count, or does."""
-        return not self.expired and not self.used and self.rejected is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,23 +175,18 @@ def _incident_over(ledger: Ledger, event: Event) -> Ledger:
     """It works again, or the incident is closed."""
     if ledger.incident is None or ledger.incident.id != event.incident:
         return ledger
-    return replace(_incident(ledger, event), approvals=_void(ledger.approvals, event.incident))
+    return replace(_incident(ledger, event), approvals=records.void(ledger.approvals, event.incident))
 
 
-def _void(approvals: Mapping[str, Approval], incident: str | None) -> Mapping[str, Approval]:
-    """What was asked for is over: an answer to it, given or yet to come, is for nothing that comes later."""
-    return {k: replace(a, expired=True) if a.incident == incident else a for k, a in approvals.items()}
+def _approvals(ledger: Ledger, event: Event) -> Ledger:
+    return replace(ledger, approvals=records.apply(ledger.approvals, event))
 
 
 def _execution_opened(ledger: Ledger, event: Event) -> Ledger:
     execution, data = event.execution or "", event.data
     approvals = ledger.approvals
     if fields.text(data, "trigger") == APPROVED:
-        used = (event.incident, fields.text(data, "runbook"))
-        approvals = {
-            k: replace(a, used=True) if a.given_by and (a.incident, a.runbook) == used else a
-            for k, a in approvals.items()
-        }
+        approvals = records.used(approvals, event.incident, fields.text(data, "runbook"))
     return replace(
         ledger,
         open_executions=(*ledger.open_executions, execution),
@@ -276,53 +230,10 @@ def _diagnosed(ledger: Ledger, event: Event) -> Ledger:
     return replace(ledger, split=True, blocked=ledger.blocked or why)
 
 
-def _approval_requested(ledger: Ledger, event: Event) -> Ledger:
-    data = event.data
-    approval = Approval(
-        id=fields.text(data, "approval"),
-        incident=event.incident,
-        runbook=fields.text(data, "runbook"),
-        what=fields.text(data, "what"),
-        to=fields.optional_text(data, "to"),
-        requester=fields.text(data, "requester"),
-        expires_ns=fields.integer(data, "expires_wall_ns") or 0,
-        code=fields.text(data, "code"),
-        needed=fields.integer(data, "needed") or 1,
-        wish=fields.mapping(data, "wish"),
-    )
-    return replace(ledger, approvals={**ledger.approvals, approval.id: approval})
-
-
-def _approval_given(ledger: Ledger, event: Event) -> Ledger:
-    found = ledger.approvals.get(fields.text(event.data, "approval"))
-    if found is None:
-        return ledger
-    given = replace(found, given_by=(*found.given_by, fields.text(event.data, "person")))
-    return replace(ledger, approvals={**ledger.approvals, found.id: given})
-
-
-def _approval_ended(ledger: Ledger, event: Event) -> Ledger:
-    found = ledger.approvals.get(fields.text(event.data, "approval"))
-    if found is None:
-        return ledger
-    match event.type:
-        case ev.APPROVAL_EXPIRED:
-            ended = replace(found, expired=True)
-        case ev.APPROVAL_USED:
-            ended = replace(found, used=True)
-        case _:
-            said = [fields.text(event.data, key) for key in ("person", "reason", "level", "code")]
-            ended = replace(found, rejected=Rejection(*said))
-    return replace(ledger, approvals={**ledger.approvals, found.id: ended})
-
-
 def _retired(ledger: Ledger, event: Event) -> Ledger:
     """A no to bringing it back was said of the last time."""
     member = fields.text(event.data, "member")
-    approvals = {
-        k: replace(a, expired=True) if a.to == member and a.runbook.endswith(REJOIN) else a
-        for k, a in ledger.approvals.items()
-    }
+    approvals = records.void_for(ledger.approvals, member, REJOIN)
     retired, lost = tuple(dict.fromkeys((*ledger.retired, member))), dict(ledger.lost)
     if fields.text(event.data, "kind") == FAILOVER and member not in ledger.retired:
         wall_ns = parse_wall_ns(event.wall_utc) or 0
@@ -360,11 +271,11 @@ _STEPS: dict[str, Callable[[Ledger, Event], Ledger]] = {
     ev.EXECUTION_CLOSED: _execution_closed,
     ev.STEP_INTENT: _step_begins,
     ev.STEP_RESULT: _step_ended,
-    ev.APPROVAL_REQUESTED: _approval_requested,
-    ev.APPROVAL_GIVEN: _approval_given,
-    ev.APPROVAL_EXPIRED: _approval_ended,
-    ev.APPROVAL_REJECTED: _approval_ended,
-    ev.APPROVAL_USED: _approval_ended,
+    ev.APPROVAL_REQUESTED: _approvals,
+    ev.APPROVAL_GIVEN: _approvals,
+    ev.APPROVAL_EXPIRED: _approvals,
+    ev.APPROVAL_REJECTED: _approvals,
+    ev.APPROVAL_USED: _approvals,
     ev.MEMBER_RETIRED: _retired,
     ev.MEMBER_REJOINED: _rejoined,
     ev.DIAGNOSIS_CHANGED: _diagnosed,

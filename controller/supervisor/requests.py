@@ -8,10 +8,11 @@ from typing import Any
 
 from controller import fields
 from controller.approval_rules import DAEMON, ApprovalState, Standing
+from controller.supervisor.approval_records import Approval
 from controller.supervisor.consent import Question
 from controller.supervisor.executor import SWITCHOVER, Order
 from controller.supervisor.judgement import Judged
-from controller.supervisor.ledger import APPROVED, FAILOVER, Approval
+from controller.supervisor.ledger import APPROVED, FAILOVER
 from controller.supervisor.pages import Told, to_answer
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.switch_gates import RULES, Wish, failover_decision, held_by, switchover_gates

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import structlog
-
 from config.schema import Estate, Service
 from controller.levels import scope_of
 from controller.order import stage_of
 from controller.supervisor.acting import Acting
 from controller.supervisor.approvals import ApprovalDesk
+from controller.supervisor.aside import Aside
 from controller.supervisor.background import Background
 from controller.supervisor.desk import IncidentDesk
 from controller.supervisor.escalation import Escalation
@@ -38,20 +37,14 @@ from controller.supervisor.recovery import accepts_writes
 from controller.supervisor.runs import Runs
 from controller.supervisor.settings_history import widest_setting
 from controller.supervisor.telling import Telling
-from controller.supervisor.ticks import also_if_calm, is_calm, next_tick_s
+from controller.supervisor.ticks import also_if_calm, is_calm
+from controller.supervisor.turns import Turns
 from controller.supervisor.world import World
 from controller.views import PG
 from model import events as ev
-from model.errors import BcmError, HeldError, JournalError, LeadershipLostError
+from model.errors import HeldError
 from model.events import Event
 from model.observation import Observation
-
-log = structlog.get_logger(__name__)
-
-# After a turn that failed: the same would fail again at once.
-PAUSE_S = 1.0
-# An observer reads what the one that leads has written this often; it costs a look at the disk.
-FOLLOW_S = 1.0
 
 
 class Supervisor:
@@ -81,7 +74,7 @@ class Supervisor:
         self.quiet = False
         self.telling = Telling(self._page)
         self.mending = Mending(estate, service)
-        self._wake = asyncio.Event()
+        self._turns = Turns(service.name, world, self._guarded, self._is_due, self.telling)
         self._background = Background(lambda text: self._page(Told("page", text)), self.wake)
         self.runs = Runs(
             world,
@@ -96,7 +89,7 @@ class Supervisor:
         self._notes = Notes(self.knowledge, self.append, world.marks_every_s)
         self._escalation = Escalation(estate.levels, service.importance, self.append, self._page)
         self._leads = False
-        self._followed_s: float | None = None
+        self._aside = Aside(service.name, world, self.telling)
         self._unlisten = world.journal.listen(self._journaled)
         self._closed = False
 
@@ -105,7 +98,7 @@ class Supervisor:
     def observe(self, seen: Observation) -> None:
         """By this observer or another one that is declared (`seen.observer`), on our monotonic clock."""
         if self.knowledge.observe(seen, self.ledger.primary):
-            self._wake.set()
+            self._turns.wake()
 
     def observer(self, sane: bool | None, why: str, heard_s: float | None = None) -> None:
         """What the reference targets say of this host's own network (S6). heard_s: start of the last attempt
@@ -118,11 +111,11 @@ class Supervisor:
     def observer_elsewhere(self, name: str, sane: bool | None, why: str, at_s: float) -> None:
         """What another observer says of its own network and of itself. at_s: when, on our monotonic clock."""
         if self.knowledge.elsewhere.health(name, sane, why, at_s):
-            self._wake.set()
+            self._turns.wake()
 
     def wake(self) -> None:
         """Take a turn now."""
-        self._wake.set()
+        self._turns.wake()
 
     # --- what others ask of it
 
@@ -246,14 +239,9 @@ class Supervisor:
 
     async def run(self) -> None:
         """Until cancelled. An error in one turn is logged and paged; the next turn is taken all the same."""
-        ticks = asyncio.create_task(self._ticks(), name=f"ticks-{self.service.name}")
         try:
-            while True:
-                await self._guarded_turn()
-                await self._wake.wait()
-                self._wake.clear()
+            await self._turns.run()
         finally:
-            ticks.cancel()
             self.close()
 
     @property
@@ -269,35 +257,9 @@ class Supervisor:
             self._world.claims.note(self.service.name, None, 0.0)
             self._background.cancel()
 
-    async def _guarded_turn(self) -> None:
-        try:
-            async with self.turn:
-                await self._turn()
-        except LeadershipLostError as error:
-            self._world.trouble.tell("another controller leads: observing only", error.what)
-        except JournalError as error:
-            self._world.trouble.tell("the journal can't be written: observing only", error.what)
-        except BcmError as error:
-            log.error("turn failed", service=self.service.name, error=str(error))  # noqa: TRY400
-            await self._turn_failed(error.what)
-        except Exception as error:
-            log.exception("turn failed", service=self.service.name)
-            await self._turn_failed(f"internal error ({type(error).__name__}); see the daemon's log")
-
-    async def _turn_failed(self, what: str) -> None:
-        told = Told("page", f"{self.service.name} can't be handled: {what}")
-        self.telling.seldom(("turn failed", what), self._world.clock.monotonic_s(), told)
-        await self._world.clock.sleep(PAUSE_S)
-
-    async def _ticks(self) -> None:
-        """A turn at every tick of the service's own phase, whatever comes between. One task for all of them:
-        a timer that is made and cancelled around every turn costs more than the turn."""
-        clock = self._world.clock
-        while True:
-            now_s = clock.monotonic_s()
-            await clock.sleep(next_tick_s(self.service.name, now_s) - now_s)
-            if self._is_due(clock.monotonic_s()):
-                self._wake.set()
+    async def _guarded(self) -> None:
+        async with self.turn:
+            await self._turn()
 
     def _is_due(self, now_s: float) -> bool:
         calm = self._leads and is_calm(self) and self._world.lease.held()
@@ -352,21 +314,12 @@ class Supervisor:
         await self._escalation.turn(self.ledger.incident, scope, self.outage_s(judged.at_s))
 
     async def _observe_only(self, judged: Judged) -> None:
-        """S4: without leadership nothing is journaled and nothing acted on. Where another controller leads it
-        pages; where nobody does, this one pages all the same."""
+        """S4: without leadership nothing is journaled and nothing acted on."""
         if self._leads:
             self._leads = False
             await self._world.watch_primary(self.service, None)
-        observing = self._world.observing()
-        if observing.another_leads:
-            self._world.trouble.tell("another controller leads: observing only", observing.why)
-        else:
-            self._world.trouble.tell("the journal can't be used: observing only", observing.why)
-            self.telling.without_journal(judged, observing.why)
-        if self._followed_s is None or judged.at_s - self._followed_s >= FOLLOW_S:
-            self._followed_s = judged.at_s
-            for event in self._world.journal.events(since_seq=self.ledger.seq, service=self.service.name):
-                self._journaled(event)
+        for event in self._aside.turn(judged, self.ledger.seq):
+            self._journaled(event)
 
     def _journaled(self, event: Event) -> None:
         """Each event once: a record that was on its way when this began may be read and heard."""

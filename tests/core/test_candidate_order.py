@@ -51,12 +51,17 @@ def order(*members: MemberPosition) -> list[str]:
             "after b: lost the primary's role a short while ago",
         ),
         (
+            member("b", behind=FAR_BEHIND_BYTES + 1),
+            member("a", returning=True),
+            "after b: lost the primary's role a short while ago",
+        ),
+        (
             member("b", preference=200, behind=FAR_BEHIND_BYTES + 1),
             member("a", site="dr", preference=1),
             "after b: at the DR site",
         ),
     ],
-    ids=["preference", "site", "name", "position", "lost the role", "DR site"],
+    ids=["preference", "site", "name", "position", "lost the role", "lost it, and further", "DR site"],
 )
 def test_two_members_are_told_apart_by_the_first_that_differs(
     first: MemberPosition, second: MemberPosition, why: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,16 @@ def _check(expected: Mapping[str, Any], judged: Judged) -> None:
 
 @pytest.mark.parametrize("path", SITUATIONS, ids=lambda p: p.stem)
 def test_situation(path: Path) -> None:
-    described = load(path)
-    assert described["what"], "a situation says what happens"
-    situation = Situation(described)
-    for expected in described["expect"]:
-        _check(expected, situation.judge(expected))
+    assert load(path)["what"], "a situation says what happens"
+    for expected, judged in judged_of(path):
+        _check(expected, judged)
+
+
+@cache
+def judged_of(path: Path) -> tuple[tuple[Mapping[str, Any], Judged], ...]:
+    """Each of its expectations with what was made of that moment."""
+    situation = Situation(load(path))
+    return tuple((expected, situation.judge(expected)) for expected in situation.described["expect"])
 
 
 def _expectations() -> list[Mapping[str, Any]]:
@@ -106,6 +112,24 @@ def test_every_gate_stops_something_in_a_situation() -> None:
     gates = [g.name for g in Situation(load(SITUATIONS[0])).judge({"at": 0.0}).decision.gates]
     told = {expected.get("gate") for expected in _expectations()}
     assert set(gates) - told == set()
+
+
+def test_every_situation_of_a_gate_shows_it_both_ways() -> None:
+    """Where it looks around the service. What it looks at in the members differs from that of `crash`."""
+    for path in SITUATIONS:
+        if path.stem.startswith("gate-") and any("around" in e for e in load(path)["expect"]):
+            stopped = [judged.decision.stopped_by for _expected, judged in judged_of(path)]
+            assert len(set(stopped)) > 1, f"{path.stem}: add a line in which it lets pass"
+
+
+def test_the_inputs_of_every_gate_have_the_same_keys_whatever_they_are() -> None:
+    """Two decisions can be compared, and `explain` of the past shows what that of now does."""
+    keys: dict[str, set[str]] = {}
+    for path in SITUATIONS:
+        for _expected, judged in judged_of(path):
+            for gate in judged.decision.gates:
+                assert gate.inputs, f"{gate.name} says nothing of what it looked at"
+                assert keys.setdefault(gate.name, set(gate.inputs)) == set(gate.inputs), path.stem
 
 
 def test_there_are_enough_situations() -> None:
