@@ -50,7 +50,8 @@ class IncidentFamily:
             )
         part = _part_of(root, service, links, incidents)
         declaration = Declarations.read(e for e in events if e.type in EVENT_TYPES).known.get(root.id)
-        if part is None and (declaration is None or service not in declaration.services):
+        suffers = any(c.service == service for c in root.consequences)
+        if part is None and not suffers and (declaration is None or service not in declaration.services):
             raise UsageError(f"{root.id} has no part of {service!r}", hint=_parts_of(root, links, incidents))
         await self._journal.append(
             ev.INCIDENT_SPLIT,
@@ -104,4 +105,5 @@ def _part_of(root: Incident, service: str, links: Links, incidents: Mapping[str,
 
 def _parts_of(root: Incident, links: Links, incidents: Mapping[str, Incident]) -> str:
     named = [f"{i} ({incidents[i].service})" for i in links.family(root.id)[1:] if i in incidents]
+    named += [c.service for c in root.consequences if c.part is None]
     return f"parts: {', '.join(named) or 'none'}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from config.durations import format_duration
 from config.levels import LevelRule, Levels
 from config.services import Importance
 from model.diagnosis import Root
-from model.level import LEVELS
+from model.level import LEVELS, higher_level
 
 _IMPORTANCE: Final = tuple(Importance)
 # Codes that say that more than the one service is out.
@@ -29,17 +30,42 @@ def level_of(levels: Levels, scope: str, importance: Importance, elapsed_s: floa
     return rule.level, _why(rule)
 
 
-def missed_deadlines(
-    levels: Levels, level: str, elapsed_s: float, *, confirmed: bool, reported: bool
-) -> list[tuple[str, float, str]]:
-    """[(what, within how many seconds, by or to which office)] of what people should have done by now."""
+def raised(
+    levels: Levels, level: str, scope: str, importance: Importance, elapsed_s: float
+) -> tuple[str, str] | None:
+    """(graver level, why) of an incident of `level` after that time; None: it stays. A level never falls."""
+    found = level_of(levels, scope, importance, elapsed_s)
+    return None if found is None or higher_level(level, found[0]) == level else found
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What people owe an incident of a level. what: confirmation or report. within_s: from the outage on;
+    left_s: yet, negative once it is missed. office: by whom it is confirmed, or to whom it is reported."""
+
+    what: str
+    within_s: float
+    left_s: float
+    office: str
+
+
+def owed(levels: Levels, level: str, elapsed_s: float, *, confirmed: bool, reported: bool) -> list[Due]:
+    """What has not been done yet, in time or late."""
     duties = levels.duties(level)
-    missed = []
-    if not confirmed and elapsed_s > duties.confirm_within:
-        missed.append(("confirmation", duties.confirm_within, duties.confirmed_by))
-    if not reported and elapsed_s > duties.report_within:
-        missed.append(("report", duties.report_within, duties.reported_to))
-    return missed
+    due = []
+    if not confirmed:
+        within_s = duties.confirm_within
+        due.append(Due("confirmation", within_s, within_s - elapsed_s, duties.confirmed_by))
+    if not reported:
+        within_s = duties.report_within
+        due.append(Due("report", within_s, within_s - elapsed_s, duties.reported_to))
+    return due
+
+
+def told_people(levels: Levels, level: str) -> tuple[str, ...]:
+    """Ids of the people whom a page of an incident of this level is for: those who hold its offices."""
+    duties = levels.duties(level)
+    return levels.holders((duties.commander, duties.confirmed_by, duties.reported_to))
 
 
 def _matches(rule: LevelRule, scope: str, importance: Importance, elapsed_s: float) -> bool:

@@ -26,6 +26,8 @@ from controller.inbox import Inbox
 from controller.incident_control import IncidentControl
 from controller.inspection.desk import InspectionDesk
 from controller.inspection.ground import DaemonSide, Ground
+from controller.levels import told_people
+from controller.notify.page import Audience
 from controller.notify.pager import Pager
 from controller.observer import PREFIX, ObserverHealth
 from controller.observers_inbox import ObserversInbox
@@ -86,7 +88,7 @@ class Station:
         self._on_node: dict[str, list[Supervisor]] = {}
         self._elsewhere = ObserversInbox(clock, self.supervisors, self._concerned)
         self.scheduler = Scheduler(clock, loaded.estate.daemon.name, self._observed)
-        self.pager = Pager(loaded.estate.pager, self.journal, clock)
+        self.pager = Pager(loaded.estate.pager, self.journal, clock, self._audience)
         self.trouble = Trouble(self.pager.page)
         self.warnings = WarningDesk(
             DeskPorts(
@@ -331,6 +333,15 @@ class Station:
             estate=lambda: self.estate,
             leads=self.store.held,
         )
+
+    def _audience(self, incident: str) -> Audience | None:
+        """Whom the pages of an open incident are for, at its level of now."""
+        found = [s.ledger.incident for s in self.supervisors.values() if s.ledger.incident_id == incident]
+        declaration = self.disaster.declarations.known.get(incident)
+        opened = found[0] if found else declaration.incident if declaration is not None else None
+        if opened is None:
+            return None
+        return Audience(opened.level, told_people(self.estate.levels, opened.level))
 
     async def _alert_changed(self, type_: str, data: dict[str, Any], service: str) -> None:
         if self.store.held():

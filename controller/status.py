@@ -12,6 +12,7 @@ from controller.approval_rules import ApprovalState
 from controller.decide import would_text
 from controller.disaster.declarations import Declaration
 from controller.early_warnings.desk import OpenWarning
+from controller.levels import owed
 from controller.losses import losses, verdict
 from controller.readiness import Ready, readiness
 from controller.store.hostclock import wall_utc
@@ -117,18 +118,36 @@ def member_status(
 
 def incident_status(supervisor: Supervisor, incident: OpenIncident, now_s: float) -> Json:
     """An open incident, with what people owe it."""
-    duties = supervisor.estate.levels.duties(incident.level)
     return {
         "id": incident.id,
         "service": supervisor.service.name,
-        "code": incident.code,
-        "level": incident.level,
         "recovered": incident.recovered,
-        "elapsed_s": int(supervisor.outage_s(now_s)),
-        "commander": duties.commander,
+        **_duties(incident, supervisor.estate, supervisor.outage_s(now_s)),
+    }
+
+
+def _duties(incident: OpenIncident, estate: Estate, elapsed_s: float) -> Json:
+    """What the level asks of people. due: [{what, office, left_s}], of what has not been done."""
+    levels, level = estate.levels, incident.level
+    due = owed(
+        levels,
+        level,
+        elapsed_s,
+        confirmed=incident.acknowledged is not None,
+        reported=incident.reported is not None,
+    )
+    return {
+        "code": incident.code,
+        "level": level,
+        "elapsed_s": int(elapsed_s),
+        "commander": levels.duties(level).commander,
         "acknowledged": incident.acknowledged,
         "reported": incident.reported,
-        "missed": [what for what, level in incident.missed if level == incident.level],
+        # Of a switch by hand nobody is reminded.
+        "due": [
+            {"what": d.what, "office": d.office, "left_s": int(d.left_s)} for d in due if not incident.manual
+        ],
+        "missed": [what for what, of in incident.missed if of == level],
     }
 
 
@@ -155,20 +174,13 @@ def roots_status(found: Iterable[tuple[Root, Sequence[str]]]) -> list[Json]:
 
 def disaster_status(declaration: Declaration, incident: OpenIncident, estate: Estate, elapsed_s: int) -> Json:
     """The incident of a declared disaster, as `incident_status` has one; `service` is None."""
-    duties = estate.levels.duties(incident.level)
     return {
         "id": declaration.id,
         "service": None,
         "tier": declaration.tier.value,
         "scope": str(declaration.scope),
-        "code": incident.code,
-        "level": incident.level,
         "recovered": False,
-        "elapsed_s": elapsed_s,
-        "commander": duties.commander,
-        "acknowledged": incident.acknowledged,
-        "reported": incident.reported,
-        "missed": [what for what, level in incident.missed if level == incident.level],
+        **_duties(incident, estate, elapsed_s),
         "part_of": None,
     }
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Self
 
 from model.errors import UsageError
+from model.level import LEVELS
 
 
 class Tier(StrEnum):
@@ -43,7 +44,7 @@ class Command:
     """A person has taken command of a service by declaring a disaster: nothing is done to it by itself.
 
     leaving: its members at the place that is to be left; none of them is promoted. waits_for: services that
-    leave before it. moves: its own move is still to be made.
+    leave before it. moves: its own move is still to be made. level: of its incident.
     """
 
     incident: str
@@ -53,6 +54,7 @@ class Command:
     leaving: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     moves: bool = False
+    level: str = LEVELS[0]
 
     @property
     def holds(self) -> bool:

@@ -231,7 +231,13 @@ def _incident(incident: Mapping[str, Any], parts: list[str]) -> Text:
     words.append(f"acknowledged by {who}" if who else "not acknowledged")
     missed = incident.get("missed") or []
     words += [f"{what} is OVERDUE" for what in missed]
+    words += [_due(due) for due in incident.get("due") or [] if due.get("what") not in missed]
     return _text(" · ".join(words), "bold red" if missed else "yellow")
+
+
+def _due(due: Mapping[str, Any]) -> str:
+    by = "by" if due.get("what") == "confirmation" else "to"
+    return f"{due.get('what')} {by} the {due.get('office')} due in {seconds(max(0, due.get('left_s') or 0))}"
 
 
 def _concerned(incident: Mapping[str, Any]) -> str:

@@ -41,6 +41,7 @@ from model import events as ev
 from model.disaster import Command, Tier
 from model.errors import BcmError, HeldError
 from model.events import Event
+from model.level import LEVELS
 from model.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,7 @@ class DisasterDesk:
             leaving=declaration.leaving.get(service, ()) if declaration.tier is Tier.NATURAL else (),
             waits_for=waits_for(declaration, step, ledgers) if step is not None else (),
             moves=step is not None and supervisor is not None and not moved(step, supervisor.ledger),
+            level=declaration.incident.level if declaration.incident is not None else LEVELS[0],
         )
 
     def progress(self, declaration: Declaration) -> Progress:

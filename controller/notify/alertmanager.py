@@ -60,10 +60,12 @@ class Alertmanager:
             "page": page.id,
             "service": page.service or "",
             "incident": page.incident or "",
+            "level": page.level,
         }
+        people = {"people": ", ".join(page.people)} if page.people else {}
         return {
             "labels": {k: v for k, v in labels.items() if v},
-            "annotations": {"summary": page.summary, "description": page.detail},
+            "annotations": {"summary": page.summary, "description": page.detail, **people},
             "startsAt": page.queued_utc,
             "endsAt": self._wall(lasts_s),
         }

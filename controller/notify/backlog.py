@@ -65,4 +65,6 @@ def page_of(event: Event) -> Page:
         service=event.service,
         incident=event.incident,
         queued_utc=event.wall_utc,
+        level=fields.text(event.data, "level"),
+        people=tuple(fields.texts(event.data, "people")),
     )

@@ -97,4 +97,5 @@ def _environment(page: Page) -> dict[str, str]:
         "BCM_SEVERITY": page.severity,
         "BCM_SERVICE": page.service or "",
         "BCM_INCIDENT": page.incident or "",
+        "BCM_LEVEL": page.level,
     }

@@ -10,8 +10,17 @@ SEVERITIES: Final = ("page", "warning", "info")
 
 
 @dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a page is for: the level of its incident, and the ids of those who hold the offices of it."""
+
+    level: str
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """What people are told. `queued_utc` is ISO 8601; texts carry no secrets."""
+    """What people are told. `queued_utc` is ISO 8601; texts carry no secrets. level, people: see `Audience`;
+    '' and none of a page that belongs to no incident."""
 
     id: str
     severity: str
@@ -20,6 +29,8 @@ class Page:
     service: str | None
     incident: str | None
     queued_utc: str
+    level: str = ""
+    people: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -30,6 +41,8 @@ class Page:
             "service": self.service,
             "incident": self.incident,
             "queued": self.queued_utc,
+            "level": self.level or None,
+            "people": list(self.people),
         }
 
 

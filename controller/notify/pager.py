@@ -7,7 +7,7 @@ same. What was not delivered when the daemon ended is taken up from the journal 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
@@ -20,7 +20,7 @@ from controller.notify.alertmanager import Alertmanager
 from controller.notify.backlog import TYPES, Waiting, read_backlog
 from controller.notify.exec_hook import ExecHook
 from controller.notify.open_alerts import OpenAlerts
-from controller.notify.page import SEVERITIES, Channel, DeliveryError, Page
+from controller.notify.page import SEVERITIES, Audience, Channel, DeliveryError, Page
 from controller.notify.scrub import scrub, short
 from controller.phases import parse_wall_ns
 from controller.store.hostclock import boot_id, wall_utc
@@ -42,11 +42,19 @@ CLOSE_GRACE_S: Final = 3.0  # for pages that have not had their first attempt wh
 
 
 class Pager:
-    """Use it from one event loop: `start`, `page` and `resolve` as often as needed, `aclose`."""
+    """Use it from one event loop: `start`, `page` and `resolve` as often as needed, `aclose`. audience: of an
+    incident, as it is now."""
 
-    def __init__(self, settings: PagerSettings, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: PagerSettings,
+        journal: Journal,
+        clock: Clock,
+        audience: Callable[[str], Audience | None] = lambda _incident: None,
+    ) -> None:
         self._journal = journal
         self._clock = clock
+        self._audience = audience
         self._channels: dict[str, Channel] = {}
         self._gates: dict[str, asyncio.Semaphore] = {}
         self._open_alerts = OpenAlerts(journal, clock)
@@ -108,6 +116,7 @@ class Pager:
         self._recent = {k: v for k, v in self._recent.items() if now_s - v[0] < REPEAT_S}
         if key in self._recent:
             return self._recent[key][1]
+        audience = self._audience(incident) if incident else None
         page = Page(
             f"PAGE-{uuid4().hex[:10]}",
             severity,
@@ -116,12 +125,21 @@ class Pager:
             service,
             incident,
             wall_utc(self._clock.wall_s()),
+            level=audience.level if audience is not None else "",
+            people=audience.people if audience is not None else (),
         )
         self._recent[key] = (now_s, page.id)
         log.warning("page", page=page.id, severity=severity, summary=summary, service=service)
         self._record(
             ev.PAGE_QUEUED,
-            {"page": page.id, "severity": severity, "summary": summary, "detail": detail},
+            {
+                "page": page.id,
+                "severity": severity,
+                "summary": summary,
+                "detail": detail,
+                "level": page.level,
+                "people": list(page.people),
+            },
             page,
         )
         if not self._channels:

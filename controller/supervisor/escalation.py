@@ -8,11 +8,10 @@ from typing import Any
 from config.durations import format_duration
 from config.levels import Levels
 from config.services import Importance
-from controller.levels import level_of, missed_deadlines
+from controller.levels import owed, raised
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.pages import Told
 from model import events as ev
-from model.level import higher_level
 
 Append = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
@@ -38,8 +37,8 @@ class Escalation:
         await self._remind(incident, level, elapsed_s)
 
     async def _raise(self, incident: OpenIncident, scope: str, elapsed_s: float) -> str:
-        found = level_of(self._levels, scope, self._importance, elapsed_s)
-        if found is None or higher_level(incident.level, found[0]) == incident.level:
+        found = raised(self._levels, incident.level, scope, self._importance, elapsed_s)
+        if found is None:
             return incident.level
         level, why = found
         duties = self._levels.duties(level)
@@ -55,15 +54,16 @@ class Escalation:
         return level
 
     async def _remind(self, incident: OpenIncident, level: str, elapsed_s: float) -> None:
-        missed = missed_deadlines(
+        due = owed(
             self._levels,
             level,
             elapsed_s,
             confirmed=incident.acknowledged is not None,
             reported=incident.reported is not None,
         )
-        for what, within_s, office in missed:
-            if (what, level) in incident.missed:
+        for late in due:
+            what, within_s, office = late.what, late.within_s, late.office
+            if late.left_s >= 0 or (what, level) in incident.missed:
                 continue
             data = {"what": what, "level": level, "within_ms": int(within_s * 1000), "office": office}
             await self._append(ev.DEADLINE_MISSED, data)

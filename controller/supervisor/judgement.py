@@ -25,7 +25,7 @@ from model.decision import Decision
 from model.diagnosis import Diagnosis, Root, Stance
 from model.disaster import Command
 from model.health import Health, ProbeState
-from model.level import LEVELS
+from model.level import LEVELS, higher_level
 from model.quorum import Choice, MemberPosition, Proof, choose, prove
 
 
@@ -54,18 +54,25 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One service as it is judged: what was declared, what is known, what the journal holds."""
+    """One service as it is judged: what was declared, what is known, what the journal holds. command: see
+    `Surroundings`."""
 
     estate: Estate
     service: Service
     knowledge: Knowledge
     ledger: Ledger
+    command: Command | None = None
 
     @property
     def rule(self) -> Rule:
-        """What an approval needs at the level of now; without an incident, at the lowest."""
-        incident = self.ledger.incident
-        return rule_for(self.estate.levels, self.service, incident.level if incident else LEVELS[0])
+        """What an approval needs at the level of now, of its own incident or the declared disaster; without
+        any, at the lowest."""
+        incident, command = self.ledger.incident, self.command
+        level = higher_level(
+            incident.level if incident is not None else LEVELS[0],
+            command.level if command is not None else LEVELS[0],
+        )
+        return rule_for(self.estate.levels, self.service, level)
 
     def returning(self, around: Surroundings, now_s: float) -> dict[str, Lost]:
         """Members that lost the primary's role within `no_return`, for how long that still counts."""

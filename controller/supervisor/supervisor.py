@@ -143,7 +143,13 @@ class Supervisor:
 
     @property
     def case(self) -> Case:
-        return Case(self.estate, self.service, self.knowledge, self.ledger)
+        return Case(
+            self.estate,
+            self.service,
+            self.knowledge,
+            self.ledger,
+            self._world.command(self.service.name),
+        )
 
     def _judge(self) -> Judged:
         """A turn's judgement: whoever asks later, and the estate beside this service, know it."""

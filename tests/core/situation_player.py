@@ -13,6 +13,7 @@ A situation is written for people who run databases: what each probe saw when, a
       out_too: {ldap: moving}      # other services: confirming, due (to fail over next) or moving
       needs: [ldap]                # those that this one needs
       importance: {orders: low}    # of services, where it is not normal
+      command: {tier: natural, scope: "site:dc1", leaving: [pg1], waits_for: [db]}   # a declared disaster
     observers:                     # several: the first is the one that judges, and has `seen`
       ops1: {site: a}
       ops2: {site: b, seen: [0.10..3.00/0.25+0.50 pg1 silent]}   # what this one saw, on our clock
@@ -26,6 +27,7 @@ A situation is written for people who run databases: what each probe saw when, a
       - 0.60 pg1 ok timeline=2 late            # facts of this reading; `late`: after its deadline
     expect:
       - {at: 0.09, code: PrimaryProcessDown, verb: act, candidate: pg2}
+      - {at: 0.09, lasts: 35m, grown: II}      # the incident's level by then; was: II, the level before
 
 Members that a `seen` does not name go on answering until the moment that is judged; a primary that it names
 has no canary but the one that is written down. Times are seconds; 0.0 is when the trouble begins.
@@ -316,7 +318,7 @@ def _decision_input(
         }
     for listed in ("auto_refusals", "third_observers"):
         given[listed] = tuple(given.get(listed, ()))
-    if "command" in given:  # {tier, scope: site:dc1, leaving: [member], waits_for: [service]}
+    if "command" in given:
         told = dict(given["command"])
         given["command"] = Command(
             incident="INC-7",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from config.levels import LevelRule, Levels
 from config.services import Importance
-from controller.levels import level_of, missed_deadlines, scope_of
+from controller.levels import Due, level_of, owed, scope_of, told_people
 from model.level import LEVELS, higher_level
 
 HOUR = 3600.0
@@ -64,9 +64,22 @@ def test_time_makes_no_incident_less_grave(
 
 def test_what_people_owe_is_due_by_the_level() -> None:
     levels = Levels()
-    assert missed_deadlines(levels, "III", 2 * HOUR, confirmed=False, reported=False) == []
-    assert missed_deadlines(levels, "II", 2 * HOUR + 1, confirmed=False, reported=False) == [
-        ("confirmation", 2 * HOUR, "department manager"),
-        ("report", 2 * HOUR, "top manager"),
+    assert owed(levels, "III", HOUR, confirmed=True, reported=False) == [
+        Due("report", 2 * HOUR, HOUR, "deputy"),
     ]
-    assert missed_deadlines(levels, "I", 9 * HOUR, confirmed=True, reported=True) == []
+    assert owed(levels, "II", 2 * HOUR + 1, confirmed=False, reported=False) == [
+        Due("confirmation", 2 * HOUR, -1.0, "department manager"),
+        Due("report", 2 * HOUR, -1.0, "top manager"),
+    ]
+    assert owed(levels, "I", 9 * HOUR, confirmed=True, reported=True) == []
+
+
+def test_those_who_hold_the_offices_of_the_level_are_told() -> None:
+    offices = {"deputy": ["zhao"], "department head": ["wang", "zhao"], "top manager": ["li"]}
+    levels = Levels.model_validate({"offices": offices})
+    assert [told_people(levels, level) for level in LEVELS] == [
+        ("zhao", "wang"),
+        ("zhao", "li"),
+        ("li", "zhao"),
+    ]
+    assert told_people(Levels(), "I") == ()

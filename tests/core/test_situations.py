@@ -10,18 +10,23 @@ from typing import Any
 import pytest
 from situation_player import ORIGIN_S, Judged, Situation, load
 
+from config.durations import parse_duration_s
+from config.levels import Levels
+from config.services import Importance
 from controller.codes import CODES
+from controller.levels import raised, scope_of
+from model.level import LEVELS
 
 SITUATIONS = sorted((Path(__file__).parent / "situations").glob("*.yaml"))
 # Codes for which no situation can be told: none.
 _KEYS = frozenset(
     {"at", "code", "member", "confirmed", "level", "verb", "runbook", "candidate", "gate", "would", "t0"}
-    | {"first_bad", "vetoes", "around", "against", "reason", "votes"}
+    | {"first_bad", "vetoes", "around", "against", "reason", "votes", "lasts", "was", "grown"}
 )
 
 
 # Expected, and compared in a way of their own.
-_BESIDE = ("at", "vetoes", "around", "against", "reason", "votes")
+_BESIDE = ("at", "vetoes", "around", "against", "reason", "votes", "lasts", "was", "grown")
 
 
 def _said(judged: Judged, key: str) -> Any:
@@ -70,8 +75,21 @@ def _check(expected: Mapping[str, Any], judged: Judged) -> None:
     if "votes" in expected:
         inputs = next(g.inputs for g in judged.decision.gates if g.name == "observers")
         assert {how: inputs[how] for how in expected["votes"]} == expected["votes"], evidence
+    if "grown" in expected:
+        assert _grown(expected, judged) == expected["grown"]
     if "reason" in expected:
         assert expected["reason"] in judged.decision.reason
+
+
+def _grown(expected: Mapping[str, Any], judged: Judged) -> str:
+    """The incident's level once the outage has lasted for `lasts`, by the rules that the product comes with.
+    was: its level until then, where it is not the one that the diagnosis begins with."""
+    info = judged.diagnosis.info
+    importance = Importance(expected.get("around", {}).get("importance", {}).get("orders", "normal"))
+    level = expected.get("was") or info.level or LEVELS[0]
+    scope = scope_of(info.code, judged.diagnosis.root)
+    found = raised(Levels(), level, scope, importance, parse_duration_s(expected["lasts"]))
+    return level if found is None else found[0]
 
 
 @pytest.mark.parametrize("path", SITUATIONS, ids=lambda p: p.stem)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from disaster_bench import disaster
 
+from controller.disaster.progress import progress_from_events
 from controller.incidents import fold_incidents
+from controller.supervisor.requests import Requests
 from model import events as ev
 from model.disaster import Tier
 from model.errors import HeldError, UsageError
@@ -103,6 +105,59 @@ async def test_what_lasts_grows_graver_and_what_nobody_confirmed_is_told(tmp_pat
         missed = bench.of(ev.DEADLINE_MISSED, incident=declared["incident"])
         assert {m.data["what"] for m in missed} == {"confirmation", "report"}
         assert len(missed) == 2
+
+
+OFFICES = {
+    "offices": {"deputy": ["wang"], "department manager": ["ada", "li"], "department head": ["bo"]},
+    "approvals": {"II": {"persons": 2}},
+}
+
+
+async def test_who_must_agree_to_a_move_comes_from_the_level_of_the_disaster(tmp_path: Path) -> None:
+    """A site is of level II: two persons of its offices, though the service has no incident of its own."""
+    people = {p: {"name": p, "os_users": [p]} for p in ("wang", "ada", "li", "bo")}
+    async with disaster(tmp_path, {"db": {}}, levels=OFFICES, people=people) as bench:
+        incident = (await bench.declare())["incident"]
+        await bench.live()
+        with pytest.raises(HeldError, match="not by bo"):
+            await bench.approve("db", "bo")
+        await bench.approve("db", "ada")
+        await bench.live()
+        assert bench.states(incident) == {"db": "asked"}
+        await bench.approve("db", "li")
+        await bench.live()
+        assert bench.primaries() == {"db": "pg3"}
+        [used] = bench.of(ev.APPROVAL_USED)
+        assert used.data["given_by"] == ["ada", "li"]
+
+
+async def test_a_no_holds_the_move_and_is_not_asked_again(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        incident = (await bench.declare())["incident"]
+        await bench.live()
+        waiting = bench.waiting("db")
+        assert waiting is not None
+        await Requests(bench.supervisors["db"]).reject(waiting.id, "ada", "it is moved by hand tonight")
+        await bench.live(3.0)
+        assert len(bench.of(ev.APPROVAL_REQUESTED)) == 1
+        from_store = progress_from_events(bench.journal.events(), incident)  # with the daemon dead
+        assert from_store is not None
+        for plan in (
+            bench.incidents.plan(incident),
+            from_store.to_json(),
+        ):
+            assert plan["state"] == "stuck"
+            assert plan["steps"][0]["state"] == "held"
+            assert "ada said no: it is moved by hand tonight" in plan["steps"][0]["why"]
+
+
+async def test_an_answer_that_nobody_gives_in_time_is_asked_for_again(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {"approval": {"expires": "2s"}}}) as bench:
+        incident = (await bench.declare())["incident"]
+        await bench.live(4.0)
+        assert len(bench.of(ev.APPROVAL_REQUESTED)) >= 2
+        assert bench.states(incident) == {"db": "asked"}
+        assert bench.of(ev.EXECUTION_OPENED) == []
 
 
 async def test_a_service_in_mode_observe_or_elsewhere_is_not_asked_about(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from disaster_bench import Disaster, disaster
 
 from controller.incidents import fold_incidents, list_incidents, show_incident
 from controller.report import report_json
+from model import events as ev
 from model.errors import HeldError, UsageError
 
 OBSERVED = {"mode": "observe"}
@@ -84,6 +85,47 @@ async def test_what_makes_no_sense_is_refused_with_what_to_do(tmp_path: Path) ->
             await split(a, "c", "why not", "wang")
         assert f"{b} (b)" in refused.value.hint
         assert fold_incidents(bench.journal.events())[a].parts == (b,)
+
+
+async def test_a_restart_folds_the_same_from_the_journal(tmp_path: Path) -> None:
+    async with three_outages(tmp_path) as (bench, a, b, c):
+        await bench.incidents.merge(a, b, "one switch", "wang")
+        await bench.incidents.merge(a, c, "and this", "wang")
+        await bench.incidents.split(a, "b", "its disk was full", "wang")
+        before = (dict(bench.desk.links.root_of), fold_incidents(bench.journal.events()))
+        assert before[0] == {c: a}
+    async with disaster(tmp_path, dict.fromkeys("abc", OBSERVED), store=bench.store) as again:
+        assert dict(again.desk.links.root_of) == before[0]
+        found = fold_incidents(again.journal.events())
+        assert {i: (found[i].part_of, found[i].parts) for i in (a, b, c)} == {
+            i: (before[1][i].part_of, before[1][i].parts) for i in (a, b, c)
+        }
+
+
+async def test_what_was_found_to_have_one_root_is_taken_apart_by_a_person_and_stays_apart(
+    tmp_path: Path,
+) -> None:
+    async with three_outages(tmp_path) as (bench, a, b, _):
+        for _round in range(2):  # the second is what another controller might find once more
+            for service, part in (("b", b), ("web", None)):
+                data = {"service": service, "part": part, "code": "", "root": "site/dc1"}
+                await bench.journal.append(ev.INCIDENT_CONSEQUENCE, data, service="a", incident=a)
+        assert bench.desk.links.root_of == {b: a}
+        assert (await bench.incidents.split(a, "b", "its disk was full", "wang"))["part"] == b
+        assert (await bench.incidents.split(a, "web", "it was stopped", "wang"))["part"] is None
+        found = fold_incidents(bench.journal.events())
+        assert (found[a].consequences, found[a].parts, found[b].part_of) == ((), (), None)
+        with pytest.raises(UsageError, match="has no part of 'web'"):
+            await bench.incidents.split(a, "web", "again", "wang")
+
+
+async def test_what_people_merged_is_not_found_to_belong_elsewhere(tmp_path: Path) -> None:
+    async with three_outages(tmp_path) as (bench, a, b, c):
+        await bench.incidents.merge(a, b, "one switch", "wang")
+        for lead, part in ((c, b), (b, a)):  # to another one, and round in a circle
+            data = {"service": "x", "part": part, "code": "", "root": "site/dc1"}
+            await bench.journal.append(ev.INCIDENT_CONSEQUENCE, data, service="c", incident=lead)
+        assert bench.desk.links.root_of == {b: a}
 
 
 async def test_what_is_closed_is_neither_merged_nor_split(tmp_path: Path) -> None:
