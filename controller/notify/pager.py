@@ -137,8 +137,7 @@ class Pager:
                 "severity": severity,
                 "summary": summary,
                 "detail": detail,
-                "level": page.level,
-                "people": list(page.people),
+                **({"level": page.level, "people": list(page.people)} if page.level else {}),
             },
             page,
         )

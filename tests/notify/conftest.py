@@ -115,8 +115,8 @@ async def make_pager(journal: SqliteStore) -> AsyncIterator[MakePager]:
     """`make_pager(alertmanager={...}, exec={...}, give_up=…)`: started, and closed after the test."""
     pagers: list[Pager] = []
 
-    def make(store: Any = None, clock: Any = None, **settings: Any) -> Pager:
-        pager = Pager(PagerSettings(**settings), store or journal, clock or FastClock())
+    def make(store: Any = None, clock: Any = None, audience: Any = lambda _: None, **settings: Any) -> Pager:
+        pager = Pager(PagerSettings(**settings), store or journal, clock or FastClock(), audience)
         pager.start()
         pagers.append(pager)
         return pager

@@ -18,7 +18,10 @@ from config.schema import ExecPager
 from controller.notify.exec_hook import ExecHook
 from controller.notify.page import DeliveryError, Page
 
-PAGE = Page("PAGE-1", "page", "订单: held", "why", "orders", "INC-7", "2026-11-25T13:30:00.000000Z")
+PAGE = Page(
+    "PAGE-1", "page", "订单: held", "why", "orders", "INC-7", "2026-11-25T13:30:00.000000Z",
+    level="II", people=("zhao", "li"),
+)  # fmt: skip
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
@@ -64,6 +67,8 @@ def test_the_page_comes_as_json_on_standard_input(deliver: Callable[..., None], 
         "service": "orders",
         "incident": "INC-7",
         "queued": "2026-11-25T13:30:00.000000Z",
+        "level": "II",
+        "people": ["zhao", "li"],
     }
 
 

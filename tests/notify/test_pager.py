@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from config.schema import Pager as PagerSettings
+from controller.notify.backlog import page_of
+from controller.notify.page import Audience
 from controller.store.sqlite import SqliteStore
 from model import events as ev
 from model.errors import JournalFullError
@@ -42,6 +44,23 @@ async def test_a_page_is_queued_delivered_and_both_are_journaled(
     assert alert["annotations"] == {"summary": "orders: held", "description": "gate rpo"}
     assert alert["startsAt"] < alert["endsAt"]
     assert receiver.headers[0]["Content-Type"] == "application/json"
+
+
+async def test_a_page_of_an_incident_says_its_level_and_whom_it_is_for(
+    make_pager: MakePager, journal: SqliteStore, receiver: Receiver
+) -> None:
+    """So that Alertmanager can route by it; also where a later daemon delivers what waits in the journal."""
+    levels = {"INC-7": Audience("II", ("zhao", "li"))}
+    pager = make_pager(alertmanager={"url": receiver.url}, audience=levels.get)
+    pager.page("page", "level raised", incident="INC-7")
+    pager.page("page", "another matter")
+    await until(lambda: len(of_type(journal, ev.PAGE_DELIVERED)) == 2)
+    alerts = {a["annotations"]["summary"]: a for body in receiver.accepted for a in body}
+    assert alerts["level raised"]["labels"]["level"] == "II"
+    assert alerts["level raised"]["annotations"]["people"] == "zhao, li"
+    assert "level" not in alerts["another matter"]["labels"]
+    queued = next(e for e in of_type(journal, ev.PAGE_QUEUED) if e.incident == "INC-7")
+    assert (page_of(queued).level, page_of(queued).people) == ("II", ("zhao", "li"))
 
 
 async def test_a_receiver_that_fails_is_tried_until_it_takes_the_page(

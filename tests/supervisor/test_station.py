@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ def service(*nodes: str, **more: Any) -> dict[str, Any]:
     return {"engine": "postgresql", "postgresql": postgresql, "members": members, **more}
 
 
-def write(path: Path, **services: Any) -> LoadedEstate:
+def write(path: Path, more: Mapping[str, Any] = {}, /, **services: Any) -> LoadedEstate:
     nodes = sorted({m["node"] for s in services.values() for m in s["members"].values()})
     estate = {
         "configVersion": 1,
@@ -55,6 +55,7 @@ def write(path: Path, **services: Any) -> LoadedEstate:
         "nodes": {node: {"site": "dc1", "address": "127.0.0.1"} for node in nodes},
         "people": {"wang": {"name": "Wang", "os_users": ["wang"]}},
         "services": services,
+        **more,
     }
     path.write_text(yaml.safe_dump(estate), encoding="utf-8")
     return load_estate(path)
@@ -196,6 +197,29 @@ async def test_an_observer_says_once_that_another_leads(tmp_path: Path) -> None:
             assert not any(type_ == "postgresql-canary" for _, type_ in made.scheduler.watched())
     finally:
         owner.close()
+
+
+async def test_an_incidents_pages_are_for_those_who_hold_the_offices_of_its_level(tmp_path: Path) -> None:
+    offices = {"department head": ["wang"], "top manager": ["zhao"], "deputy": ["li"]}
+    levels = {"levels": {"offices": offices}}
+    people = {p: {"name": p, "os_users": [p]} for p in ("wang", "zhao", "li")}
+    loaded = write(tmp_path / "estate.yaml", {**levels, "people": people}, orders=service("db1", "db2"))
+    async with station(loaded) as made:
+        opened = {"t0_ns": None, "level": "III", "diagnosis": {"code": "PrimaryHung"}, "manual": False}
+        event = await made.journal.append(ev.INCIDENT_OPENED, opened, service="orders", incident="new")
+        incident = event.incident
+        made.pager.page("page", "it is out", incident=incident)
+        raised = {"level": "I", "from": "III", "why": "it lasts"}
+        await made.journal.append(ev.INCIDENT_LEVEL, raised, service="orders", incident=incident)
+        made.pager.page("page", "it lasts", incident=incident)
+
+        def told() -> dict[str, Any]:
+            queued = made.journal.events(types=(ev.PAGE_QUEUED,), incident=incident)
+            return {e.data["summary"]: (e.data["level"], e.data["people"]) for e in queued}
+
+        await until(lambda: {"it is out", "it lasts"} <= set(told()))
+        assert told()["it is out"] == ("III", ["li", "wang"])
+        assert told()["it lasts"] == ("I", ["zhao", "li"])
 
 
 async def test_a_node_is_seen_by_every_service_that_has_a_member_on_it(tmp_path: Path) -> None:
