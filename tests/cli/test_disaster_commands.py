@@ -135,7 +135,8 @@ def test_status_shows_the_disaster_its_parts_and_what_is_due_when(daemon: FakeDa
     body = status_body()
     body["incidents_open"] = [
         {**common, "id": "INC-7", "service": None, "tier": "natural", "scope": "site dc1",
-         "commander": "deputy", "acknowledged": None, "missed": ["confirmation"], "due": owed, "part_of": None},
+         "commander": "deputy", "acknowledged": None, "missed": ["confirmation"], "due": owed,
+         "part_of": None},
         {**common, "id": "INC-8", "service": "orders", "acknowledged": None, "missed": [],
          "part_of": "INC-7"},
     ]  # fmt: skip
