@@ -17,7 +17,7 @@ _ONLY: Final = {
     "what": ("ops", "mode", "gates"),
     "scenario": ("ops", "mode", "gates"),
     "trace": ("seed", "gates"),
-    "fuzz": ("faults", "seconds", "seed", "jobs"),
+    "fuzz": ("faults", "seconds", "seed", "jobs", "save", "no_shrink"),
 }
 
 
@@ -41,6 +41,8 @@ _ONLY: Final = {
 @click.option("--seconds", type=click.FloatRange(min=0.1), metavar="N", help="Or until the time is over.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="S", help="First seed; else a fresh one.")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="J", help="Processes. Default: 1.")
+@click.option("--no-shrink", is_flag=True, help="Do not look for the smallest scenario that fails.")
+@click.option("--save", type=click.Path(path_type=Path), metavar="DIR", help="Where it is saved.")
 @click.option("--trace", is_flag=True, help="Tell what happens in the one scenario of --seed.")
 @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
 def simulate(as_json: bool, **given: Any) -> int:
@@ -58,7 +60,8 @@ def simulate(as_json: bool, **given: Any) -> int:
       controller       killed, hang, isolated, journal-full, …
 
     With --faults or --seconds: random scenarios, of seed S, S+1, …, each audited. The same seed and number
-    give the same figures, whatever the number of processes. With --trace: one of them as a story.
+    give the same figures, whatever the number of processes. Of what fails, the smallest scenario that still
+    does is saved (by default in this directory) for --scenario. With --trace: one scenario as a story.
 
     Exit code 1 if a rule was broken, a failover was missed or one was false.
     """
@@ -90,10 +93,14 @@ def _wanted(given: dict[str, Any]) -> str:
     if stray:
         shown = "--faults or --seconds" if wanted == "fuzz" else f"--{wanted}"
         raise UsageError(
-            f"--{stray[0]} does not go with {shown}",
-            hint=f"allowed with it: {', '.join(f'--{name}' for name in _ONLY[wanted])}",
+            f"{_option(stray[0])} does not go with {shown}",
+            hint=f"allowed with it: {', '.join(map(_option, _ONLY[wanted]))}",
         )
     return wanted
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _what(settings: Settings, given: dict[str, Any]) -> ExitCode:
@@ -129,4 +136,5 @@ def _fuzz(settings: Settings, given: dict[str, Any]) -> ExitCode:
         faults=given["faults"],
         seconds=given["seconds"],
         jobs=given["jobs"] or 1,
+        save=None if given["no_shrink"] else given["save"] or Path(),
     )

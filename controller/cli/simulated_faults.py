@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Self
 
@@ -16,6 +17,7 @@ import click
 
 from controller.cli.exits import ExitCode
 from controller.cli.settings import Settings
+from controller.cli.simulated_shrink import shrink_failures
 from controller.cli.terminal import clean, console, say, seconds, structured
 from controller.simulate.fuzz import Figures, fuzz
 
@@ -25,8 +27,15 @@ _SHOWN: Final = 5
 
 
 def run_fuzz(
-    settings: Settings, *, seed: int | None, faults: int | None, seconds: float | None, jobs: int
+    settings: Settings,
+    *,
+    seed: int | None,
+    faults: int | None,
+    seconds: float | None,
+    jobs: int,
+    save: Path | None,
 ) -> ExitCode:
+    """save: where the smallest failing scenarios are saved; None: they are not looked for."""
     fresh = seed is None
     first = secrets.randbelow(10**9) if seed is None else seed
     if fresh:
@@ -35,6 +44,9 @@ def run_fuzz(
         figures = fuzz(first, faults=faults, seconds=seconds, jobs=jobs, watch=watch)
     print_figures(settings, figures)
     if not figures.clean:
+        if save is not None and not figures.interrupted:
+            sys.stdout.flush()
+            shrink_failures(figures, save)
         return ExitCode.FAILED
     return ExitCode.INTERRUPTED if figures.interrupted else ExitCode.OK
 
