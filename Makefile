@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FAULT ?= crash
 RUNS ?= 1
+JOBS ?= 2
 
-.PHONY: demo test check crash-points frozen-points false-alarms bench-probes clean help
+.PHONY: demo test check crash-points frozen-points false-alarms bench-probes fuzz clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -39,6 +40,9 @@ frozen-points: $(STAMP) ## freeze the daemon at records of a failover while some
 
 false-alarms: $(STAMP) ## twenty of each thing that is no failure, under load
 	$(BIN)/python bench/false_alarms.py --times 20
+
+fuzz: $(STAMP) ## random faults in the simulator for ten minutes, from a fresh seed (which it prints)
+	$(BIN)/bcm-failover simulate --seconds 600 --jobs $(JOBS)
 
 bench-probes: $(STAMP) ## CPU, memory and delay of the probes beside prometheus-blackbox-exporter
 	$(BIN)/python -m bench.probes_side_by_side $(ARGS)
