@@ -41,7 +41,7 @@ from controller.signals import Signals
 from controller.status import service_health
 from controller.store.hostclock import boot_id
 from controller.store.sqlite import SqliteStore, StoreState
-from controller.supervisor.budget import Launching, budget_left
+from controller.supervisor.budget import AutomaticFailovers, Launching
 from controller.supervisor.claims import Claims
 from controller.supervisor.desk import facts_in
 from controller.supervisor.executor import Executor
@@ -135,6 +135,7 @@ class Station:
         self.watchdog_s: float | None = None
         self._quiet = quiet
         self._launching = Launching()
+        self._failovers = AutomaticFailovers(self.journal)
         self._claims = Claims()
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -382,7 +383,7 @@ class Station:
         await self._watching.watch_primary(service, primary)
 
     def _budget_left(self) -> int:
-        return budget_left(self.estate.daemon.failover_budget, self.journal, self.clock, boot_id())
+        return self._failovers.left(self.estate.daemon.failover_budget, self.clock, boot_id())
 
     def _broken_dependencies(self, service: Service) -> tuple[str, ...]:
         judged = {n: self.supervisors[n].judged for n in service.depends_on if n in self.supervisors}

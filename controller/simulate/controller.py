@@ -20,7 +20,7 @@ from controller.simulate.probing import CanaryProber, PingProber, PostgresProber
 from controller.simulate.sessions import SimulatedSql
 from controller.simulate.timeline import Rhythm
 from controller.status import service_health
-from controller.supervisor.budget import Launching, budget_left
+from controller.supervisor.budget import AutomaticFailovers, Launching
 from controller.supervisor.claims import Claims
 from controller.supervisor.executor import Executor
 from controller.supervisor.probing import ICMP, TCP, canary_patience_s
@@ -95,6 +95,7 @@ class Controller:
         self.executor = Executor(ports, self.estate, runbooks)
         self.supervisors: dict[str, Supervisor] = {}
         self._launching = Launching()
+        self._failovers = AutomaticFailovers(self.journal)
         self._claims = Claims(FailoverOrder.of(self.estate))
         self._frozen_s: float | None = None
         self._boot = boot
@@ -207,7 +208,7 @@ class Controller:
         )
 
     def _budget_left(self) -> int:
-        return budget_left(self.estate.daemon.failover_budget, self.journal, self.clock, self._boot)
+        return self._failovers.left(self.estate.daemon.failover_budget, self.clock, self._boot)
 
     def _broken_dependencies(self, service: Service) -> tuple[str, ...]:
         judged = {n: self.supervisors[n].judged for n in service.depends_on if n in self.supervisors}

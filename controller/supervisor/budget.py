@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from config.daemon import FailoverBudget
@@ -35,31 +35,37 @@ class Launching:
             self.count -= 1
 
 
-def budget_left(budget: FailoverBudget, journal: Journal, clock: Clock, boot_id: str) -> int:
-    """By what the journal holds; below 0 after the budget was made smaller."""
-    since_ns = int((clock.wall_s() - budget.per) * 1e9)
-    this_boot = (boot_id, int((clock.monotonic_s() - budget.per) * 1e9))
-    return budget.count - automatic_failovers(
-        journal.events(types=(ev.EXECUTION_OPENED,)), since_ns, this_boot
-    )
+class AutomaticFailovers:
+    """Those that the journal holds. It is asked with every judgement of every service, and so reads on from
+    where it was."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._seq = 0
+        self._opened: list[Event] = []
+
+    def left(self, budget: FailoverBudget, clock: Clock, boot_id: str) -> int:
+        """Below 0 after the budget was made smaller."""
+        new = self._journal.events(since_seq=self._seq, types=(ev.EXECUTION_OPENED,))
+        if new:
+            self._seq = new[-1].seq
+            self._opened += [event for event in new if is_automatic_failover(event)]
+        since_ns = int((clock.wall_s() - budget.per) * 1e9)
+        this_boot = (boot_id, int((clock.monotonic_s() - budget.per) * 1e9))
+        return budget.count - sum(1 for event in self._opened if _since(event, since_ns, this_boot))
 
 
-def automatic_failovers(
-    events: Iterable[Event], since_wall_ns: int, this_boot: tuple[str, int] | None = None
-) -> int:
-    """Executions that failed a service over without a person's yes, opened since `since_wall_ns`.
-    this_boot: (boot id, the same moment on its monotonic clock): a jump of the wall's gives nobody more."""
-    return sum(
-        1
-        for event in events
-        if event.type == ev.EXECUTION_OPENED
+def is_automatic_failover(event: Event) -> bool:
+    """An execution that fails a service over without a person's yes."""
+    return (
+        event.type == ev.EXECUTION_OPENED
         and fields.text(event.data, "kind") == FAILOVER
         and fields.text(event.data, "trigger") == "automatic"
-        and _since(event, since_wall_ns, this_boot)
     )
 
 
-def _since(event: Event, wall_ns: int, this_boot: tuple[str, int] | None) -> bool:
-    if this_boot is not None and event.boot_id == this_boot[0]:
+def _since(event: Event, wall_ns: int, this_boot: tuple[str, int]) -> bool:
+    """this_boot: its id, and the same moment on its monotonic clock: a jump of the wall's changes nothing."""
+    if event.boot_id == this_boot[0]:
         return event.mono_ns >= this_boot[1]
     return (parse_wall_ns(event.wall_utc) or 0) >= wall_ns

@@ -2,39 +2,78 @@
 
 from __future__ import annotations
 
-from supervisor_events import event
+import asyncio
 
-from controller.supervisor.budget import Launching, automatic_failovers
+import pytest
+from memory_journal import MemoryJournal, MemoryStore
+from virtual_clock import VirtualClock
+
+from config.daemon import FailoverBudget
+from controller.supervisor.budget import AutomaticFailovers, Launching
 from model import events as ev
-from model.events import Event
 
-FIRST_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
-LONG_AGO = "2025-12-31T00:00:00.000000Z"
+THREE_AN_HOUR = FailoverBudget(count=3, per=3600.0)
 
 
-def opened(kind: str = "failover", trigger: str = "automatic", **more: object) -> Event:
-    return event(ev.EXECUTION_OPENED, {"kind": kind, "trigger": trigger}, **more)  # type: ignore[arg-type]
+class JumpingClock(VirtualClock):
+    jumped_s = 0.0
+
+    def wall_s(self) -> float:
+        return super().wall_s() + self.jumped_s
 
 
-def test_it_counts_automatic_failovers_of_the_window_in_the_whole_estate() -> None:
-    events = [
-        opened(service="a"),
-        opened(service="b"),
-        opened(trigger="manual"),
-        opened(trigger="approved"),
-        opened(kind="rejoin"),
-        opened(wall=LONG_AGO),
-    ]
-    assert automatic_failovers(events, FIRST_NS - 1) == 2
+@pytest.fixture
+def clock() -> JumpingClock:
+    return JumpingClock(start_s=10_000.0)
 
 
-def test_a_clock_on_the_wall_that_jumps_ahead_gives_nobody_more() -> None:
+@pytest.fixture
+def journal(clock: JumpingClock) -> MemoryJournal:
+    made = MemoryStore().open()
+    made.mono_ns = lambda: int(clock.monotonic_s() * 1e9)
+    return made
+
+
+def opened(journal: MemoryJournal, service: str, kind: str = "failover", trigger: str = "automatic") -> None:
+    data = {"kind": kind, "trigger": trigger}
+    asyncio.run(journal.append(ev.EXECUTION_OPENED, data, service=service, execution="new"))
+
+
+def test_it_counts_what_was_automatic_in_the_whole_estate_and_reads_on(
+    journal: MemoryJournal, clock: JumpingClock
+) -> None:
+    known = AutomaticFailovers(journal)
+    assert known.left(THREE_AN_HOUR, clock, "boot-1") == 3
+    for service in ("a", "b"):
+        opened(journal, service)
+        opened(journal, service, trigger="approved")
+        opened(journal, service, trigger="manual")
+        opened(journal, service, kind="rejoin")
+    for _ in range(2):
+        assert known.left(THREE_AN_HOUR, clock, "boot-1") == 1
+    opened(journal, "c")
+    assert known.left(THREE_AN_HOUR, clock, "boot-1") == 0
+    assert known.left(FailoverBudget(count=1, per=3600.0), clock, "boot-1") == -2
+
+
+def test_what_was_before_the_window_is_not_counted(journal: MemoryJournal, clock: JumpingClock) -> None:
+    known = AutomaticFailovers(journal)
+    opened(journal, "a")
+    asyncio.run(clock.advance(3599.0))
+    assert known.left(THREE_AN_HOUR, clock, "boot-1") == 2
+    asyncio.run(clock.advance(2.0))
+    assert known.left(THREE_AN_HOUR, clock, "boot-1") == 3
+
+
+def test_a_clock_on_the_wall_that_jumps_ahead_gives_nobody_more(
+    journal: MemoryJournal, clock: JumpingClock
+) -> None:
     """Of this boot the monotonic clock counts; of an earlier one only the wall's is known."""
-    a_day_later = FIRST_NS + 86_400_000_000_000
-    assert automatic_failovers([opened(seq=5)], a_day_later) == 0
-    assert automatic_failovers([opened(seq=5)], a_day_later, ("boot", 4_000_000_000)) == 1
-    assert automatic_failovers([opened(seq=5)], a_day_later, ("boot", 6_000_000_000)) == 0
-    assert automatic_failovers([opened(seq=5)], a_day_later, ("another boot", 0)) == 0
+    known = AutomaticFailovers(journal)
+    opened(journal, "a")
+    clock.jumped_s = 10 * 365 * 86_400.0
+    assert known.left(THREE_AN_HOUR, clock, "boot-1") == 2
+    assert known.left(THREE_AN_HOUR, clock, "boot-2") == 3
 
 
 def test_two_that_launch_at_once_do_not_both_take_the_last() -> None:

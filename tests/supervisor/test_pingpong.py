@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervisor_bench import Bench, running
+from supervisor_bench import Bench, ends, running
 
 from controller.supervisor.requests import Requests
 from model import events as ev
+from model.execution import ExecutionState
 
 
 async def failed_over_and_mended(bench: Bench) -> None:
@@ -34,7 +35,31 @@ async def test_whoever_just_lost_the_role_gets_it_back_with_a_persons_yes_only(t
         opened = bench.of(ev.EXECUTION_OPENED)[2].data
         assert (opened["kind"], opened["trigger"]) == ("failover", "approved")
         assert (opened["vars"]["candidate"], opened["vars"]["not_asked"]) == ("pg1", [])
+        assert opened["vars"]["returning"] == ["pg1"]
         assert bench.servers.primary == "pg1"
+
+
+async def test_the_proof_may_not_choose_it_either_where_nobody_was_asked(tmp_path: Path) -> None:
+    """Another local standby is there; by the time of the proof it may be gone."""
+    members = {
+        name: {
+            "node": "db-pg1" if name == "pg1" else "db-pg2",
+            "role": "primary" if name == "pg1" else "standby",
+            "port": 5432 + number,
+            "data_dir": f"/data/{name}",
+            "bin_dir": "/usr/bin",
+            "control": "pg_ctl",
+        }
+        for number, name in enumerate(("pg1", "pg2", "pg3"))
+    }
+    async with running(tmp_path, members=members) as bench:
+        await failed_over_and_mended(bench)
+        bench.script = ends(ExecutionState.UNDONE)
+        await bench.crash("pg2")
+        await bench.live(0.5)
+        assert bench.judged.decision.candidate == "pg3"
+        opened = bench.of(ev.EXECUTION_OPENED)[2].data
+        assert (opened["trigger"], opened["vars"]["not_asked"]) == ("automatic", ["pg1"])
 
 
 async def test_a_person_who_has_acknowledged_the_cause_lets_it_go_back_by_itself(tmp_path: Path) -> None:
