@@ -14,6 +14,7 @@ from model.execution import Effect, StepState
 from runbooks.actions.base import ActionOptions
 from runbooks.actions.postgresql.catch_up import CatchUp
 from runbooks.actions.postgresql.detach import Detach
+from runbooks.actions.postgresql.inputs import preference
 from runbooks.actions.postgresql.last_look import LastLook, LastLookOptions
 from runbooks.actions.postgresql.promote import Promote
 from runbooks.actions.postgresql.prove import Prove, ProveOptions
@@ -44,6 +45,15 @@ async def test_the_output_is_what_the_evidence_reads(calm: Cluster, bench: Bench
     assert output["positions"]["pg2"].keys() == {"system_identifier", "timeline", "lsn"}
     assert output["excluded"] == {}
     assert "fsync is off on pg2" in output["weak"][0]  # as the tests' servers have it
+
+
+async def test_members_are_ranked_as_the_gate_ranks_them(calm: Cluster, bench: BenchFactory) -> None:
+    """After those that did not just lose the primary's role, and still before the DR site."""
+    ctx = bench(calm).ctx
+    near, far = ctx.service.members["pg2"], ctx.service.members["pg3"]
+    before = preference(ctx, near)
+    ctx.vars["returning"] = ["pg2"]
+    assert before < preference(ctx, near) < preference(ctx, far)
 
 
 async def test_an_attached_standby_does_not_count(calm: Cluster, bench: BenchFactory) -> None:

@@ -183,6 +183,16 @@ def test_explain_prints_every_gate_and_the_evidence_on_both_sides(daemon: FakeDa
                     "inputs": {"leader": False, "epoch": 6, "readable": ["pg2"], "why": "held by 7"},
                 },
                 {"name": "rpo_provable", "passed": False, "reason": "1 of 2 readable", "rule": "S3"},
+                {
+                    "name": "candidate", "passed": True, "reason": "pg2: preferred", "rule": "P4",
+                    "inputs": {
+                        "candidate": "pg2",
+                        "ranking": [
+                            {"member": "pg2", "place": 1, "why": "preferred"},
+                            {"member": "pg3", "place": None, "why": "the estate excludes it"},
+                        ],
+                    },
+                },
                 {"name": "approval", "passed": None, "reason": "not judged", "rule": ""},
             ],
         },
@@ -198,6 +208,9 @@ def test_explain_prints_every_gate_and_the_evidence_on_both_sides(daemon: FakeDa
         "  FAIL leadership [S4]: held by 7",
         '      leader = false, epoch = 6, readable = ["pg2"], why = held by 7',
         "  FAIL rpo_provable [S3]: 1 of 2 readable",
+        "      candidate = pg2",
+        "      1. pg2: preferred",
+        "      not pg3: the estate excludes it",
         "  unknown approval: not judged",
     ):
         assert line in out.splitlines()

@@ -94,6 +94,18 @@ async def test_a_reload_takes_services_away_and_adds_others(tmp_path: Path) -> N
         assert {target.partition("/")[0] for target, _ in made.scheduler.watched()} == {"billing"}
 
 
+async def test_its_services_share_one_order_and_one_budget_also_after_a_reload(tmp_path: Path) -> None:
+    loaded = write(tmp_path / "estate.yaml", orders=service("db1", "db2"))
+    async with station(loaded, start=False) as made:
+        one = made._world()
+        assert one.claims.order.needs == {"orders": ()}
+        needy = service("db1", "db2", depends_on=["orders"])
+        made._bind(write(tmp_path / "estate.yaml", orders=service("db1", "db2"), shop=needy))
+        other = made._world()
+        assert (one.claims, one.launching) == (other.claims, other.launching)
+        assert other.claims.order.needs["shop"] == ("orders",)
+
+
 async def test_a_reload_waits_for_nobody_and_is_refused_in_the_middle_of_an_execution(
     tmp_path: Path,
 ) -> None:
