@@ -1,4 +1,4 @@
-"""Names for the shell's completion, asked of the daemon: fast, and silent where there is none."""
+"""Names for the shell's completion, asked of the daemon or read in the estate: fast, and silent without."""
 
 from __future__ import annotations
 
@@ -47,6 +47,37 @@ def probes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 def approvals(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     found = _items(ctx, "approvals", "status")
     return _matching((a.get("id") for a in found), incomplete)
+
+
+def sites(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Of the estate's file."""
+    return _matching(_declared(ctx, "sites"), incomplete)
+
+
+def fault_targets(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Of a simulated fault, as the estate's file declares them."""
+    services = _declared(ctx, "services")
+    found = [*(f"site:{name}" for name in _declared(ctx, "sites"))]
+    found += [f"node:{name}" for name in _declared(ctx, "nodes")]
+    found += [f"service:{name}" for name in services]
+    found += [f"{name}/{member}" for name, entry in services.items() for member in _part(entry, "members")]
+    return _matching([*found, "controller"], incomplete)
+
+
+def _declared(ctx: click.Context, section: str) -> dict[str, Any]:
+    """A section of the estate's file, as it stands there; silent where there is none."""
+    import yaml
+
+    try:
+        document = yaml.safe_load(settings_of(ctx).config_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return _part(document, section)
+
+
+def _part(value: Any, key: str) -> dict[str, Any]:
+    part = value.get(key) if isinstance(value, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def _items(ctx: click.Context, key: str, path: str) -> list[dict[str, Any]]:

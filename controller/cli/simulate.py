@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from controller.cli import completing
 from controller.cli.base import command
 from controller.cli.exits import ExitCode
 from controller.cli.settings import Settings, current_settings
@@ -32,9 +33,20 @@ _ONLY: Final = {
         "bcm-failover simulate --seed 42 --trace  # the story of one scenario",
     ),
 )
-@click.option("--what", multiple=True, metavar="FAULT", help="What goes wrong; more than once.")
+@click.option(
+    "--what",
+    multiple=True,
+    metavar="FAULT",
+    shell_complete=completing.fault_targets,
+    help="What goes wrong; more than once.",
+)
 @click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE", help="The same from a file.")
-@click.option("--ops", metavar="SITE", help="Where the ops host stands, if the estate does not say it.")
+@click.option(
+    "--ops",
+    metavar="SITE",
+    shell_complete=completing.sites,
+    help="Where the ops host stands, if the estate does not say it.",
+)
 @click.option("--mode", type=click.Choice(["observe", "ask", "act"]), help="As if every service were in it.")
 @click.option("--gates", is_flag=True, help="Print every gate of every decision.")
 @click.option("--faults", type=click.IntRange(min=1), metavar="N", help="Until N random faults were struck.")

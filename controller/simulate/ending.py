@@ -29,8 +29,8 @@ _LOOK_S: Final = 0.5
 
 @dataclass(slots=True)
 class Ending:
-    """What came of a scenario. rtos_s: of each automatic failover that succeeded, T0 to T8. held: gates and
-    codes that a hold rested on, where the product had to leave it to a person."""
+    """What came of a scenario. held: gates and codes that a hold rested on, where the product had to leave it
+    to a person."""
 
     seed: str
     faults: int
@@ -43,7 +43,6 @@ class Ending:
     missed_failovers: int = 0
     lost: int = 0
     acked: int = 0
-    rtos_s: list[float] = field(default_factory=list)
     held: str = ""
 
 

@@ -20,8 +20,7 @@ from typing import Any, Final
 
 from controller.simulate.played import Played, play_seed
 
-# Scenarios that a process gets at once, and how many such portions wait for each process.
-_PORTION: Final = 2
+# So many scenarios are under way or wait for each process, so that none has to wait for the one that counts.
 _AHEAD: Final = 3
 _KEPT_FAILURES: Final = 200
 
@@ -151,20 +150,16 @@ def _together(seed: int, jobs: int) -> Generator[Played, None, None]:
     """In the order of the seeds."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["controller.simulate.fuzz"])
-    portions = count(seed, _PORTION)
+    numbers = count(seed)
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_alone) as pool:
-        waiting: deque[Future[list[Played]]] = deque()
+        waiting: deque[Future[Played]] = deque()
         try:
             while True:
                 while len(waiting) < jobs * _AHEAD:
-                    waiting.append(pool.submit(_portion, next(portions)))
-                yield from waiting.popleft().result()
+                    waiting.append(pool.submit(play_seed, next(numbers)))
+                yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _portion(first: int) -> list[Played]:
-    return [play_seed(number) for number in range(first, first + _PORTION)]
 
 
 def _leave_interrupts_alone() -> None:

@@ -16,6 +16,7 @@ from controller.phases import Timings, read_timings
 from controller.simulate.audit import Violation
 from controller.simulate.ending import Ending, play
 from controller.simulate.generator import scenario_of
+from controller.simulate.patience import StuckError, at_most
 from controller.simulate.scene import Scenario, Scene
 from model import events as ev
 
@@ -24,6 +25,8 @@ from model import events as ev
 INTERNAL: Final = "internal"
 MISSED: Final = "missed"
 FALSE: Final = "false"
+# Of real time for one scenario, which takes a second where the machine is busy.
+LIMIT_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,13 @@ def play_seed(number: int) -> Played:
 
 def played(scenario: Scenario) -> Played:
     try:
-        with silent():
+        with silent(), at_most(LIMIT_S):
             ending, scene = play(scenario)
             try:
                 return kept(ending, scene)
             finally:
                 scene.close()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is reported with the seed that shows it
+    except (Exception, StuckError) as error:  # noqa: BLE001 - it is reported with the seed that shows it
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(last.filename).name}:{last.lineno}"
         text = f"{type(error).__name__} in {place}: {' '.join(str(error).split())}"

@@ -54,6 +54,22 @@ def test_names_come_from_the_daemon(daemon: FakeDaemon, bcm: Shell, line: str, n
     assert offered(bcm, line) == names
 
 
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("simulate --what site:", ["site:dc1", "site:dc2", "site:dr"]),
+        ("simulate --what orders", ["orders/pg1", "orders/pg2", "orders/pg3"]),
+        ("simulate --what s", ["service:orders", "site:dc1", "site:dc2", "site:dr"]),
+        ("simulate --ops d", ["dc1", "dc2", "dr"]),
+        ("simulate --mode a", ["act", "ask"]),
+    ],
+)
+def test_what_can_be_struck_is_read_in_the_estate(alone: Shell, line: str, names: list[str]) -> None:
+    estate = "config/examples/three-node-postgresql.yaml"
+    assert sorted(offered(alone, f"-c {estate} {line}")) == names
+    assert offered(alone, "-c /nowhere.yaml simulate --what site:") == []
+
+
 def test_without_a_daemon_it_is_silent(alone: Shell) -> None:
     assert offered(alone, "switchover ") == []
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import os
 import signal
+import sys
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
 
+from controller.cli import simulated_faults
 from controller.cli.main import main
 from controller.simulate import fuzz as fuzzing
 from controller.simulate import played as playing
 from controller.simulate.audit import Violation
 from controller.simulate.fuzz import Figures, fuzz, percentile
+from controller.simulate.loop import VirtualLoop
+from controller.simulate.patience import at_most
 from controller.simulate.played import INTERNAL, Played
 from controller.simulate.scene import Scenario
+from controller.simulate.timeline import Timeline
 
 # As many as fit into the minute that they may take.
 FAULTS: Final = 160
@@ -150,3 +157,49 @@ def test_an_interrupt_ends_it_with_the_figures_so_far(
     assert 0 < json.loads(said.out)["faults"] < 20
     assert "Traceback" not in said.err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_scenario_that_does_not_end_is_a_violation_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def spin() -> None:
+        while True:
+            with suppress(Exception):  # what asyncio would catch does not end it
+                await asyncio.sleep(0)
+
+    def play(scenario: Scenario) -> Any:
+        loop = VirtualLoop(Timeline(), 0.0)  # type: ignore[abstract]
+        loop.start(spin(), "spins")
+
+    monkeypatch.setattr(playing, "play", play)
+    monkeypatch.setattr(playing, "LIMIT_S", 0.2)
+    figures = fuzz(7, faults=1)
+    assert figures.violations == {INTERNAL: 1}
+    assert "StuckError" in figures.failures[0].what
+    assert "0.2 s of real time" in figures.failures[0].what
+
+
+def test_a_limit_gives_back_the_limit_around_it() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 50.0)
+    with at_most(5.0):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] <= 5.0
+    assert 40.0 < signal.setitimer(signal.ITIMER_REAL, 0.0)[0] <= 50.0
+
+
+def test_on_a_terminal_it_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fuzzing, "play_seed", _told)
+    monkeypatch.setattr(simulated_faults, "_QUIET_S", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert main(["simulate", "--faults", "9", "--seed", "0"]) == 0
+    said = capsys.readouterr()
+    assert "simulating: 3 of 9 faults" in said.err
+    assert said.err.endswith("\r\x1b[K")
+    assert "simulating" not in said.out
+
+
+def test_elsewhere_and_within_a_second_it_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fuzzing, "play_seed", _told)
+    assert main(["simulate", "--faults", "9", "--seed", "0"]) == 0
+    assert capsys.readouterr().err == ""
