@@ -20,7 +20,10 @@ from config.schema import Estate
 from controller.disaster.desk import DisasterDesk, DisasterPorts
 from controller.disaster.requests import Declaring, DisasterRequests
 from controller.incident_control import IncidentControl
+from controller.order import FailoverOrder
 from controller.supervisor.approval_records import Approval
+from controller.supervisor.budget import AutomaticFailovers, Launching
+from controller.supervisor.claims import Claims
 from controller.supervisor.executor import Executor
 from controller.supervisor.requests import Requests
 from controller.supervisor.supervisor import Supervisor
@@ -45,7 +48,7 @@ def estate(state_dir: Path, services: dict[str, dict[str, Any]], **more: Any) ->
     roles = {role: {"user": role} for role in ("monitor", "control", "replication")}
     declared = {
         "configVersion": 1,
-        "daemon": {"state_dir": str(state_dir)},
+        "daemon": {"state_dir": str(state_dir), **more.pop("daemon", {})},
         "sites": {"dc1": {"role": "primary"}, "dc2": {"role": "standby"}, "office": {"role": "witness"}},
         "nodes": {
             f"{s}-{m}": {"site": site, "address": "127.0.0.1", "access": "local"}
@@ -83,8 +86,9 @@ class Disaster:
         self.estate = estate_
         self.store = store or MemoryStore()
         self.memory = self.store.open()
-        self.journal = TappedJournal(self.memory)
         self.clock = VirtualClock()
+        self.memory.mono_ns = lambda: int(self.clock.monotonic_s() * 1e9)
+        self.journal = TappedJournal(self.memory)
         self.servers = {name: Servers() for name in estate_.services}
         self.ends: dict[str, ExecutionState] = {}
         self.gate = asyncio.Event()
@@ -115,6 +119,9 @@ class Disaster:
             estate=lambda: self.estate,
             leads=self.memory.held,
         )
+        self.launching = Launching()
+        self.claims = Claims(FailoverOrder.of(estate_))
+        self._failovers = AutomaticFailovers(self.journal)
         self._tasks: list[asyncio.Task[None]] = []
         for service in estate_.services.values():
             supervisor = Supervisor(self._world(), estate_, service)
@@ -134,12 +141,14 @@ class Disaster:
             version="1",
             digest="sha256:e",
             keep_facts=lambda incident, _seen: (incident, ""),
-            budget_left=lambda: 3,
+            budget_left=self._budget_left,
             broken_dependencies=lambda _service: (),
             watch_primary=self._watch,
             trouble=Trouble(self._page),
             observing=lambda: Observing(another_leads=False, why=""),
             command=self.desk.command_of,
+            launching=self.launching,
+            claims=self.claims,
         )
 
     def start(self) -> None:
@@ -164,9 +173,11 @@ class Disaster:
                 self._look(service)
             await self.clock.advance(step_s)
 
-    async def crash(self, service: str, member: str = "pg1") -> None:
-        self._see(service, member, PG, failure=Failure.CLOSED)
-        self.servers[service].down.add(member)
+    async def crash(self, *services: str, member: str = "pg1") -> None:
+        """All at once."""
+        for service in services:
+            self._see(service, member, PG, failure=Failure.CLOSED)
+            self.servers[service].down.add(member)
         await self.live(0.5, 0.02)
 
     def _look(self, service: str) -> None:
@@ -241,6 +252,9 @@ class Disaster:
 
     def _page(self, _severity: str, summary: str, **_more: Any) -> None:
         self.pages.append(summary)
+
+    def _budget_left(self) -> int:
+        return self._failovers.left(self.estate.daemon.failover_budget, self.clock, "boot-1")
 
     def _sign(self, seq: int, _hash: str) -> str:
         return f"signed {seq}"
