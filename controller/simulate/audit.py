@@ -1,4 +1,5 @@
-"""What may never happen, looked at while the world runs: the rules S1 to S14 against what truly is.
+"""What may never happen, looked at while the world runs: the rules S1 to S14 against what truly is. What an
+execution as a whole may break is in `audit_journal`.
 
 The audit sees all that the product can't: every server's log, every acknowledgement, every session.
 """
@@ -9,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from controller.simulate.postgres import CONNINFO
 from controller.simulate.replication import parsed
 from controller.simulate.wal import Branch, Write, has
 from model import events as ev
@@ -42,6 +44,10 @@ class Audit:
         self.unguarded: Counter[str] = Counter()
         self.promotions: list[tuple[float, str, str, bool]] = []
         self.overridden: set[str] = set()
+        # When a write through the endpoint was last acknowledged by a member, and when it was last detached
+        # by us: (service, member) → seconds of the world.
+        self.verified: dict[tuple[str, str], float] = {}
+        self.detached: dict[tuple[str, str], float] = {}
         self._highest: dict[tuple[str, str], tuple[Branch, int]] = {}
         self._acked_on: dict[str, dict[Branch, int]] = {}
         self._epochs: dict[tuple[str, str], int] = {}
@@ -63,6 +69,8 @@ class Audit:
         if write.branch.system != self._world.system_of(server.service):
             return  # a stranger's data: no copy of this service, and never followed
         self.acked_count[server.service] += 1
+        if write.client == "verify":
+            self.verified[server.service, server.name] = self._world.timeline.now_s
         service = self._world.estate.services[server.service]
         if service.objectives.rpo > 0 or server.service in self.overridden:
             return
@@ -100,6 +108,8 @@ class Audit:
             return
         shown = "reset" if value is None else f"= {value[:60]!r}"
         self.note(f"{backend.application} on {server.name}: {name} {shown}")
+        if name == CONNINFO and value == "":
+            self.detached[server.service, server.name] = self._world.timeline.now_s
         self._may_touch(server, backend, f"set {name}")
 
     def promotion_issued(self, server: Postgres, backend: Backend) -> None:
@@ -125,6 +135,8 @@ class Audit:
         self.note(f"on {node}: {what}")
 
     def _may_touch(self, server: Postgres, backend: Backend, what: str) -> None:
+        if server.other_manager is not None and self._world.service_of(server).manager is None:
+            self.broken("S14", f"{what} on {server.name}, which {server.other_manager} manages")
         epoch = _epoch(backend)
         known = self._epochs.get((server.service, server.name), 0)
         if epoch < known:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from config.schema import Estate, Service
 from controller.observer import PREFIX, ObserverHealth
 from controller.order import FailoverOrder
+from controller.simulate.audit_journal import SECRET
 from controller.simulate.journal import SimulatedClock, SimulatedJournal
 from controller.simulate.loop import VirtualLoop
 from controller.simulate.network import Host
@@ -68,6 +69,7 @@ class Controller:
     ) -> None:
         self._world = world
         self.host = host
+        world.observers.add(host.name)
         self.name = name
         self.estate: Estate = world.estate
         self.loop = VirtualLoop(world.timeline, _UPTIME_S)  # type: ignore[abstract]
@@ -89,7 +91,7 @@ class Controller:
             journal=self.journal,
             lease=self.store,
             sql=SimulatedSql(world, self.loop, host.name, self.estate),
-            secrets=_NoSecrets(),
+            secrets=_Secrets(),
             node=self._node,
         )
         self.executor = Executor(ports, self.estate, runbooks)
@@ -236,7 +238,9 @@ class Controller:
         )
         self.probing.suspect(f"{service.name}/{primary}")
 
-    def _page(self, severity: str, summary: str, **_more: Any) -> None:
+    def _page(self, severity: str, summary: str, **more: Any) -> None:
+        if SECRET in f"{summary}{more}":
+            self._world.audit.broken("S12", "a secret is in a page")
         self.pages.append(Page(self._world.timeline.now_s, severity, summary))
 
     def _node(self, node: str) -> SimulatedNode:
@@ -253,6 +257,6 @@ def _kept_nowhere(_incident: str, observations: Any) -> tuple[str, str]:
     return "simulated", f"{len(observations)} observations"
 
 
-class _NoSecrets:
+class _Secrets:
     def get(self, reference: Any) -> str:
-        return ""
+        return SECRET

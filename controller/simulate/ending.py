@@ -48,7 +48,12 @@ class Ending:
 
 def play(scenario: Scenario) -> tuple[Ending, Scene]:
     scene = Scene(scenario)
-    world = scene.world
+    return play_out(scene), scene
+
+
+def play_out(scene: Scene) -> Ending:
+    """From its beginning to its end, with what a person has to do for it."""
+    world, scenario = scene.world, scene.scenario
     scene.plan(scenario.events)
     last_s = max((e.at_s + e.for_s for e in scenario.events), default=0.0)
     quiet.run_until(scene, last_s + 0.5)
@@ -61,7 +66,7 @@ def play(scenario: Scenario) -> tuple[Ending, Scene]:
                 _person(scene)
                 until_settled(scene, world.timeline.now_s + BETWEEN_VISITS_S)
     _judge(scene, ending)
-    return ending, scene
+    return ending
 
 
 def until_settled(scene: Scene, end_s: float) -> None:
@@ -284,7 +289,7 @@ def _judge(scene: Scene, ending: Ending) -> None:
             if lost and name not in audit.overridden and world.estate.services[name].objectives.rpo == 0:
                 ending.lost += len(lost)
                 audit.broken("S3", f"{len(lost)} acknowledged writes are not on {survivor.name}")
-        _judge_journal(scene, name, ending)
+        _count_failovers(scene, name, ending)
         if not ending.settled and excuse(scene, name) is None:
             judged = supervisor.judged
             code = judged.diagnosis.code if judged is not None else "not judged"
@@ -294,51 +299,12 @@ def _judge(scene: Scene, ending: Ending) -> None:
     ending.violations = list(audit.violations)
 
 
-def _judge_journal(scene: Scene, service: str, ending: Ending) -> None:
-    """S1, S7, S8 and false failovers, from what was journaled."""
-    audit = scene.world.audit
-    mode = scene.world.estate.services[service].mode.value
-    opened: str | None = None
-    blocked = False
-    for event in scene.world.store.read(0, None, service, None, None):
-        if event.type == ev.EXECUTION_OPENED:
-            if opened is not None:
-                audit.broken("S1", f"{event.execution} was opened while {opened} was open")
-            opened = event.execution
-            automatic = event.data["trigger"] == "automatic"
-            if automatic and mode != "act":
-                audit.broken("S7", f"{event.execution} runs by itself in mode {mode}")
-            if automatic and event.data["kind"] == "failover":
-                ending.failovers += 1
-                if blocked:
-                    audit.broken("S8", f"{event.execution} was opened while the service was blocked")
-                if not _grave(scene):
-                    ending.false_failovers += 1
-        elif event.type == ev.EXECUTION_CLOSED:
-            opened = None
-        elif event.type == ev.SERVICE_BLOCKED:
-            blocked = True
-        elif event.type == ev.SERVICE_UNBLOCKED:
-            blocked = False
-    _judge_way_back(scene, service)
-
-
-def _judge_way_back(scene: Scene, service: str) -> None:
-    """S8: by itself nobody gets the role back so soon (scenarios are shorter than `no_return`)."""
-    by_itself: set[str | None] = set()
-    lost: set[str] = set()
-    for event in scene.world.store.read(0, None, service, None, None):
-        data = event.data
-        if event.type == ev.EXECUTION_OPENED and data["trigger"] == "automatic":
-            by_itself.add(event.execution)
-        elif event.type == ev.MEMBER_RETIRED and data.get("kind") == "failover":
-            lost.add(data["member"])
-        elif event.type == ev.SERVICE_UNBLOCKED and event.actor != "daemon":
-            lost.clear()
-        elif event.type == ev.STEP_RESULT and data["step"] == "promote" and event.execution in by_itself:
-            member = data.get("output", {}).get("member")
-            if member in lost:
-                scene.world.audit.broken("S8", f"{event.execution} gave {member} the role back by itself")
+def _count_failovers(scene: Scene, service: str, ending: Ending) -> None:
+    """Those that ran by themselves; without any grave fault they are false."""
+    opened = scene.world.store.read(0, (ev.EXECUTION_OPENED,), service, None, None)
+    data = [e.data for e in opened if e.data["trigger"] == "automatic" and e.data["kind"] == "failover"]
+    ending.failovers += len(data)
+    ending.false_failovers += 0 if _grave(scene) else len(data)
 
 
 def _grave(scene: Scene) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ class SimulatedStore:
         self.epoch = 0
         self.full = False
         self.slow_s = 0.0
+        self.listeners: list[Callable[[Event], None]] = []
         self.all: list[Event] = []
         self._of_service: dict[str | None, list[Event]] = defaultdict(list)
         self._of_type: dict[str, list[Event]] = defaultdict(list)
@@ -56,6 +57,8 @@ class SimulatedStore:
         self.all.append(event)
         self._of_service[event.service].append(event)
         self._of_type[event.type].append(event)
+        for listener in self.listeners:
+            listener(event)
         return event
 
     def read(

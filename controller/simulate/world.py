@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from config.schema import Estate, Service
 from controller.simulate.audit import Audit
+from controller.simulate.audit_journal import JournalAudit
 from controller.simulate.chance import Chance
 from controller.simulate.journal import SimulatedStore
 from controller.simulate.network import Delays, Host, Network
@@ -44,7 +45,9 @@ class World:
         self.network = Network(self.timeline, self.chance, self.traits.delays)
         self.store = SimulatedStore(self.timeline, sealed=self.traits.sealed)
         self.audit = Audit(self)
+        self.store.listeners.append(JournalAudit(self).written)
         self.copies: dict[tuple[str, str], tuple[Branch, int, dict[str, str]]] = {}
+        self.observers: set[str] = set()  # hosts that somebody looks from
         self.rewind_fails = False
         self.promote_late_s = 0.0
         self.disk_bytes = DISK_BYTES

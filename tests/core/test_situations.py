@@ -8,95 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from situation_player import ORIGIN_S, Judged, Situation, load
 
-from config.durations import parse_duration_s
-from config.levels import Levels
-from config.services import Importance
 from controller.codes import CODES
-from controller.levels import raised, scope_of
-from model.level import LEVELS
+from tests.core.situation_check import differences
+from tests.core.situation_player import Judged, Situation, load
 
 SITUATIONS = sorted((Path(__file__).parent / "situations").glob("*.yaml"))
-# Codes for which no situation can be told: none.
-_KEYS = frozenset(
-    {"at", "code", "member", "confirmed", "level", "verb", "runbook", "candidate", "gate", "would", "t0"}
-    | {"first_bad", "vetoes", "around", "against", "reason", "votes", "lasts", "was", "grown"}
-)
-
-
-# Expected, and compared in a way of their own.
-_BESIDE = ("at", "vetoes", "around", "against", "reason", "votes", "lasts", "was", "grown")
-
-
-def _said(judged: Judged, key: str) -> Any:
-    diagnosis, decision = judged.diagnosis, judged.decision
-    match key:
-        case "code":
-            return diagnosis.code
-        case "member":
-            return diagnosis.member
-        case "confirmed":
-            return diagnosis.confirmed
-        case "level":
-            return diagnosis.info.level
-        case "verb":
-            return decision.verb.value
-        case "runbook":
-            return decision.runbook
-        case "candidate":
-            return decision.candidate
-        case "gate":
-            return decision.stopped_by
-        case "would":
-            return decision.would
-        case "t0":
-            return _since_origin(diagnosis.last_good_s)
-        case "first_bad":
-            return _since_origin(diagnosis.first_bad_s)
-    raise KeyError(key)
-
-
-def _since_origin(at_s: float | None) -> float | None:
-    return None if at_s is None else round(at_s - ORIGIN_S, 3)
-
-
-def _check(expected: Mapping[str, Any], judged: Judged) -> None:
-    assert set(expected) <= _KEYS, f"unknown keys {set(expected) - _KEYS}"
-    plain = {k: v for k, v in expected.items() if k not in _BESIDE}
-    # Whoever does not say otherwise means a diagnosis that is settled.
-    plain.setdefault("confirmed", expected.get("code") != "PrimarySuspect")
-    said = {key: _said(judged, key) for key in plain}
-    evidence = "; ".join(e.text for e in judged.diagnosis.evidence)
-    assert said == plain, f"at {expected['at']}: {evidence}"
-    if "against" in expected:
-        against = "; ".join(e.text for e in judged.diagnosis.evidence if not e.supports)
-        assert expected["against"] in against
-    if "votes" in expected:
-        inputs = next(g.inputs for g in judged.decision.gates if g.name == "observers")
-        assert {how: inputs[how] for how in expected["votes"]} == expected["votes"], evidence
-    if "grown" in expected:
-        assert _grown(expected, judged) == expected["grown"]
-    if "reason" in expected:
-        assert expected["reason"] in judged.decision.reason
-
-
-def _grown(expected: Mapping[str, Any], judged: Judged) -> str:
-    """The incident's level once the outage has lasted for `lasts`, by the rules that the product comes with.
-    was: its level until then, where it is not the one that the diagnosis begins with."""
-    info = judged.diagnosis.info
-    importance = Importance(expected.get("around", {}).get("importance", {}).get("orders", "normal"))
-    level = expected.get("was") or info.level or LEVELS[0]
-    scope = scope_of(info.code, judged.diagnosis.root)
-    found = raised(Levels(), level, scope, importance, parse_duration_s(expected["lasts"]))
-    return level if found is None else found[0]
 
 
 @pytest.mark.parametrize("path", SITUATIONS, ids=lambda p: p.stem)
 def test_situation(path: Path) -> None:
     assert load(path)["what"], "a situation says what happens"
-    for expected, judged in judged_of(path):
-        _check(expected, judged)
+    assert [text for pair in judged_of(path) for text in differences(*pair)] == []
 
 
 @cache
