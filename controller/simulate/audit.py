@@ -135,8 +135,10 @@ class Audit:
         self.note(f"on {node}: {what}")
 
     def _may_touch(self, server: Postgres, backend: Backend, what: str) -> None:
-        if server.other_manager is not None and self._world.service_of(server).manager is None:
+        if server.other_manager not in (None, self._world.service_of(server).manager):
             self.broken("S14", f"{what} on {server.name}, which {server.other_manager} manages")
+        if not backend.locked:
+            self.broken("P7", f"{what} on {server.name}, over a session that does not hold the lock there")
         epoch = _epoch(backend)
         known = self._epochs.get((server.service, server.name), 0)
         if epoch < known:

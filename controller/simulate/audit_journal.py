@@ -44,6 +44,7 @@ class JournalAudit:
         self._blocked: set[str] = set()
         # (service, member) that lost the role; scenarios are shorter than `no_return`.
         self._lost: set[tuple[str, str]] = set()
+        self._failovers_s: list[float] = []
 
     def written(self, event: Event) -> None:
         if SECRET in str(event.data):
@@ -83,11 +84,21 @@ class JournalAudit:
         automatic = data["trigger"] == "automatic"
         if automatic and self._world.estate.services[service].mode.value != "act":
             self._broken("S7", f"{id_} runs by itself in mode {self._world.estate.services[service].mode}")
-        if automatic and data["kind"] == "failover" and service in self._blocked:
-            self._broken("S8", f"{id_} was opened while the service was blocked")
+        if automatic and data["kind"] == "failover":
+            self._within_budget(id_)
+            if service in self._blocked:
+                self._broken("S8", f"{id_} was opened while the service was blocked")
         primary = data["vars"].get("primary")
         now_s = self._world.timeline.now_s
         self._open[service] = _Execution(id_, data["kind"], automatic, now_s, primary)
+
+    def _within_budget(self, id_: str) -> None:
+        """Of the whole estate (S1)."""
+        budget, now_s = self._world.estate.daemon.failover_budget, self._world.timeline.now_s
+        self._failovers_s.append(now_s)
+        count = sum(1 for at_s in self._failovers_s if now_s - at_s < budget.per)
+        if count > budget.count:
+            self._broken("S1", f"{id_} is automatic failover {count}; {budget.count} are allowed")
 
     # --- steps
 

@@ -30,7 +30,7 @@ _GATES = {
 }
 
 
-def _open(gate: str) -> Callable[..., GateResult]:
+def open_gate(gate: str) -> Callable[..., GateResult]:
     def passes(*_given: Any, **_more: Any) -> GateResult:
         inputs = {"lost": [], "alive": [], "able": [], "undecided": []} if gate == "observers" else {}
         return GateResult(gate, True, "passes whatever it is asked", "", inputs=inputs)
@@ -39,6 +39,6 @@ def _open(gate: str) -> Callable[..., GateResult]:
 
 
 GATES_BROKEN = tuple(
-    Mutation(f"gate {gate}", "it always passes", [Swap(where, _open(gate))], noticed=Told((situation,)))
+    Mutation(f"gate {gate}", "it always passes", [Swap(where, open_gate(gate))], noticed=Told((situation,)))
     for gate, (where, situation) in _GATES.items()
 )

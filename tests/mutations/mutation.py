@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from controller.simulate.scene import Scenario, Scene
 
-_ROOMS = ("controller", "runbooks", "probes", "config", "model")
+_ROOMS = ("controller", "runbooks", "probes", "config", "model", "tests")
 
 
 @dataclass(frozen=True)

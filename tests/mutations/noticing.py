@@ -26,7 +26,11 @@ def noticed(by: Told | Played | Linted) -> list[str]:
     match by:
         case Told():
             found = {name: list(failures(load(SITUATIONS / f"{name}.yaml"))) for name in by.situations}
-            return [f"{name} {text}" for name, texts in found.items() for text in texts] if all(found.values()) else []
+            return (
+                [f"{name} {text}" for name, texts in found.items() for text in texts]
+                if all(found.values())
+                else []
+            )
         case Played():
             return list(_played(by))
         case Linted():

@@ -6,8 +6,10 @@ import pytest
 from gates_broken import GATES_BROKEN
 from mutation import Mutation, applied
 from noticing import noticed
+from postgresql_broken import POSTGRESQL_BROKEN
+from rules_broken import RULES_BROKEN
 
-MUTATIONS = GATES_BROKEN
+MUTATIONS = (*GATES_BROKEN, *RULES_BROKEN, *POSTGRESQL_BROKEN)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
