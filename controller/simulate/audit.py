@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from controller.simulate.postgres import CONNINFO
 from controller.simulate.replication import parsed
-from controller.simulate.wal import Branch, Write, has
+from controller.simulate.wal import FULL_BYTES, Branch, Write, has
 from model import events as ev
 from runbooks.actions.postgresql.locks import APPLICATION_PREFIX
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from controller.simulate.world import World
 
 _OURS: Final = "bcm-failover:"
+# Between the last look at the primary and the promotion nothing but the intent is written.
+_LOOKED_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Audit:
         if server.service in self.overridden:
             return
         self._fenced(server)
+        self._silent(server, backend)
         if service.objectives.rpo == 0:
             self._complete(server)
         if service.members[server.name].excluded:
@@ -162,6 +165,14 @@ class Audit:
             if can_confirm(other) and not has(candidate.branch, candidate.flush_lsn, _last(other)):
                 self.broken("S2", f"{candidate.name} is promoted while {other.name} can acknowledge writes")
 
+    def _silent(self, candidate: Postgres, backend: Backend) -> None:
+        """Who answers is not dead (S6): the last look was made just before the intent was written."""
+        patience_s = _LOOKED_S + 3 * self._world.store.slow_s
+        for other in self._world.servers(candidate.service):
+            primary = other is not candidate and not other.in_recovery
+            if primary and answers(other, backend.client_host, patience_s):
+                self.broken("S6", f"{candidate.name} is promoted, and {other.name} has answered all the time")
+
     def _complete(self, candidate: Postgres) -> None:
         """What clients were told, the candidate has (S3)."""
         for branch, lsn in self._acked_on.get(candidate.service, {}).items():
@@ -178,6 +189,21 @@ class Audit:
     def lost(self, service: str, survivor: Postgres) -> list[Write]:
         """Writes that a client was told of and that the survivor lacks."""
         return [w for s, w in self.acked if s == service and not has(survivor.branch, survivor.flush_lsn, w)]
+
+
+def answers(server: Postgres, host: str, for_s: float) -> bool:
+    """Has it answered whoever asked from this host for so long already, and does it now? Its disk has room:
+    one that is full is out although it answers (P16)."""
+    network, now_s = server.world.network, server.world.timeline.now_s
+    ways = ((host, server.host.name), (server.host.name, host))
+    return (
+        server.process.value == "up"
+        and not (server.frozen or server.postmaster_stopped)
+        and server.free_bytes > FULL_BYTES
+        and now_s - max(server.started_s, server.went_on_s) > for_s
+        and all(network.open(*way) and way not in network.slow_s for way in ways)
+        and all(way not in network.loss and now_s - network.mended_s.get(way, -for_s) > for_s for way in ways)
+    )
 
 
 def can_confirm(server: Postgres) -> bool:

@@ -1,14 +1,16 @@
 """What the product writes down, as it writes it, against its own rules and against what truly is.
 
 Here are the rules that an execution as a whole can break: S1, S7, S8, S9, S11, S12, S13, and of POSTGRESQL.md
-P6, P8 and P12. What single statements may break is in `audit`.
+P6, P8, P9 and P12. What single statements may break is in `audit`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from controller.simulate.audit import answers, can_confirm
 from controller.simulate.postgres import CONNINFO, READ_ONLY, Postgres
 from model import events as ev
 from model.events import Event
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # What every secret of the simulated estates is: wherever it shows, something leaked.
 SECRET: Final = "Kp7-secret-of-the-simulation"  # noqa: S105 - made to be looked for
+# A verification that began so long ago had all the time that it needs, if everything worked.
+_VERIFY_S: Final = 10.0
 _MOVES: Final = frozenset({"failover", "switchover", "failback"})
 
 
@@ -102,7 +106,7 @@ class JournalAudit:
 
     # --- steps
 
-    def _step_ended(self, service: str, running: _Execution, data: dict[str, Any]) -> None:
+    def _step_ended(self, service: str, running: _Execution, data: Mapping[str, Any]) -> None:
         """What the record says of a promotion and of a fence must be so."""
         (action, told), outcome = running.steps.get(data["step"], ("", None)), data["outcome"]
         fenced = told or running.primary
@@ -110,6 +114,8 @@ class JournalAudit:
             self._promotion_ended(service, running, outcome, data["output"].get("member"))
         elif action == "postgresql.fence" and outcome == "succeeded" and fenced is not None:
             self._fenced(self._world.server(service, fenced))
+        elif action == "postgresql.verify_write" and outcome == "failed" and running.promoted is not None:
+            self._unverified(service, running)
 
     def _promotion_ended(self, service: str, running: _Execution, outcome: str, member: str | None) -> None:
         issued = [
@@ -146,6 +152,24 @@ class JournalAudit:
     def _fenced(self, old: Postgres) -> None:
         if old.running and old.host.up and not old.in_recovery and old.live.get(READ_ONLY) != "on":
             self._broken("P8", f"{old.name} is said to be fenced, and takes writes")
+
+    def _unverified(self, service: str, running: _Execution) -> None:
+        """Whoever can be reached all the time, and takes writes, is found at the endpoint (P9)."""
+        server = self._world.server(service, str(running.promoted))
+        now_s = self._world.timeline.now_s
+        promoted_s = max(
+            at_s for at_s, _of, name, _ours in self._world.audit.promotions if name == server.name
+        )
+        hosts = (*self._world.observers, f"app-{server.host.site}")
+        if (
+            server.writable
+            and can_confirm(server)
+            and now_s - promoted_s > _VERIFY_S
+            and all(answers(server, host, _VERIFY_S) for host in hosts)
+        ):
+            self._broken(
+                "P9", f"{server.name} takes writes, and {running.id} did not find it at the endpoint"
+            )
 
     # --- the end
 

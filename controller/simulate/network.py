@@ -67,6 +67,7 @@ class Network:
         self._delays = delays
         self.hosts: dict[str, Host] = {}
         self.cut: dict[tuple[str, str], int] = {}
+        self.mended_s: dict[tuple[str, str], float] = {}
         self.slow_s: dict[tuple[str, str], float] = {}
         self.loss: dict[tuple[str, str], float] = {}
         self._waiting: dict[tuple[str, str], list[tuple[Host, int, Happening]]] = defaultdict(list)
@@ -126,6 +127,7 @@ class Network:
             self.cut[way] = left
             return
         self.cut.pop(way, None)
+        self.mended_s[way] = self._timeline.now_s
         waiting = self._waiting.pop(way, [])
         for host, fate, arrive in waiting:
             again = self._resend(host, fate, arrive)

@@ -91,6 +91,7 @@ class Postgres:
         self.process = Process.DOWN
         self.life = 0
         self.started_s = 0.0
+        self.went_on_s = 0.0  # when it last woke from standing still
         self.stopped_by_signal = False
         self.postmaster_stopped = False
         self.parked: list[Callable[[], None]] = []
@@ -161,6 +162,7 @@ class Postgres:
         """It was frozen, and is not any more."""
         if self.frozen:
             return
+        self.went_on_s = self.world.timeline.now_s
         parked, self.parked = self.parked, []
         for work in parked:
             work()

@@ -16,6 +16,8 @@ _GATES = {
     "leadership": ("controller.gates:_leadership", "gate-leadership"),
     "observer": ("controller.gates:_observer", "observer-isolated"),
     "observers": ("controller.observer_gates:observers_gate", "observers-one-disagrees"),
+    "command": ("controller.gates:_command", "gate-command-external"),
+    "order": ("controller.gates:_order", "gate-order"),
     "diagnosis": ("controller.gates:_diagnosis", "only-the-postmaster-hangs"),
     "confirmed": ("controller.gates:_confirmed", "gate-never-seen-up"),
     "flapping": ("controller.gates:_flapping", "gate-flapping"),

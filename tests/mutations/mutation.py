@@ -32,8 +32,8 @@ class Told:
 
 @dataclass(frozen=True)
 class Played:
-    """Noticed by the simulator: in this scenario its audit says that one of `rules` is broken, and without the
-    mutation it says nothing. prepare: what the world is like before it begins."""
+    """Noticed by the simulator: in this scenario its audit says that one of `rules` is broken, and does not
+    without the mutation. prepare: what the world is like before it begins."""
 
     rules: tuple[str, ...]
     scenario: Scenario

@@ -1,4 +1,4 @@
-"""Does a recorded situation, the simulator or a recorded runbook notice? With the mutation applied and without."""
+"""Does what is recorded, a situation or a runbook, or the simulator notice that something is wrong?"""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ def noticed(by: Told | Played | Linted) -> list[str]:
         case Linted():
             findings = lint(load_runbook_file(RUNBOOKS / by.runbook))
             return [] if any(by.words in f"{f}" for f in findings) else [f"{by.runbook} is accepted"]
+
+
+def _told(name: str) -> list[str]:
+    return [f"{name} {text}" for text in failures(load(SITUATIONS / f"{name}.yaml"))]
 
 
 def _played(by: Played) -> Iterator[str]:

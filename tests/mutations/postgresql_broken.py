@@ -9,19 +9,21 @@ from mutation import Mutation, Played, Swap, Told
 from rules_broken import LOCKS_UNCHECKED, always, nothing, says_done
 from scenes import CRASH, PG1, PG2, fault, scenario
 
-from controller.candidates import _not_counted as _NOT_COUNTED
+from controller.candidates import _not_counted as real_not_counted
+from controller.detect import fold as real_fold
 from controller.diagnose import RULES, other_manager
 from controller.primary_rules import _ANSWERS as ANSWERS
 from controller.simulate.estates import Shape
 from controller.supervisor.settings_history import SettingsHistory
 from controller.views import MemberView
 from model.execution import StepResult
-from model.observation import ALIVE_FAILURES, Failure
+from model.health import ProbeState, Profile
+from model.observation import ALIVE_FAILURES, Failure, Observation, Outcome
 from model.ports import SqlError
 from model.quorum import MemberPosition, prove
-from runbooks.actions.postgresql.prove import _member_position as _MEMBER_POSITION
+from runbooks.actions.postgresql.prove import _member_position as real_member_position
 
-_ACTIONS = "runbooks.actions.postgresql"
+ACTIONS = "runbooks.actions.postgresql"
 _READ_HISTORY = SettingsHistory.read
 
 
@@ -39,12 +41,18 @@ def _zero_for_unknown(self: MemberView, key: str) -> int:
     return value if isinstance(value, int) else 0
 
 
+def _lock_is_silence(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
+    if seen.failure is Failure.LOCK_BLOCKED:
+        seen = replace(seen, outcome=Outcome.FAILED, failure=Failure.SILENT)
+    return real_fold(state, seen, profile)
+
+
 def _without_mark(view: Any, member: Any, mark: Any) -> str | None:
-    return _NOT_COUNTED(view, member, None)
+    return real_not_counted(view, member, None)
 
 
 def _nobody_excluded(ctx: Any, name: str, seen: Any) -> MemberPosition:
-    return replace(_MEMBER_POSITION(ctx, name, seen), not_candidate=None)
+    return replace(real_member_position(ctx, name, seen), not_candidate=None)
 
 
 async def _fails_in_time(locked: Any, ctx: Any) -> StepResult:
@@ -73,8 +81,9 @@ LOOSENED = scenario(
 )
 PREFERRED_IS_BEHIND = scenario(fault(3.0, "replication-cut", "db2", 1.02), fault(4.0, "crash", PG1))
 HANG_WITH_REPLAY_PAUSED = scenario(fault(2.5, "replay-paused", PG2, 10.0), fault(3.0, "freeze", PG1, 9.0))
-# The journal's disk makes the steps slow; the primary wakes between the detaching and the promotion.
-WAKES_IN_TIME = scenario(fault(3.0, "journal-slow", "", 9.0, 0.2), fault(3.2, "freeze", PG1, 3.4))
+# A slow journal makes the steps last; the primary wakes between the detaching and the promotion, or before.
+WAKES_IN_TIME = scenario(fault(3.0, "journal-slow", "", 12.0, 0.2), fault(3.2, "freeze", PG1, 4.6))
+WAKES_EARLY = scenario(fault(3.0, "journal-slow", "", 12.0, 0.2), fault(3.2, "freeze", PG1, 3.6))
 
 POSTGRESQL_BROKEN = (
     Mutation(
@@ -110,30 +119,30 @@ POSTGRESQL_BROKEN = (
     ),
     Mutation(
         "P4", "the candidate does not stream what it lacks",
-        [Swap(f"{_ACTIONS}.catch_up:CatchUp.run", says_done)],
+        [Swap(f"{ACTIONS}.catch_up:CatchUp.run", says_done)],
         noticed=Played(("S3",), PREFERRED_IS_BEHIND),
     ),
     Mutation(
         "P4", "an excluded member may be promoted",
         [Swap("controller.candidates:_no_candidate", nothing),
-         Swap(f"{_ACTIONS}.prove:_member_position", _nobody_excluded)],
+         Swap(f"{ACTIONS}.prove:_member_position", _nobody_excluded)],
         noticed=Played(("P4",), scenario(fault(3.0, "crash", PG1), shape=Shape(excluded=(1,)))),
     ),
     Mutation(
         "P5", "the setting alone shows that a standby has let go",
-        [Swap(f"{_ACTIONS}.state:StandbyState.stuck", always(None)),
-         Swap(f"{_ACTIONS}.state:StandbyState.detached", property(lambda self: self.conninfo == ""))],
+        [Swap(f"{ACTIONS}.state:StandbyState.stuck", always(None)),
+         Swap(f"{ACTIONS}.state:StandbyState.detached", property(lambda self: self.conninfo == ""))],
         noticed=Played(("S2",), HANG_WITH_REPLAY_PAUSED),
     ),
     Mutation(
         "P6", "what was tentative is not taken back",
-        [Swap(f"{_ACTIONS}.detach:Detach.undo", says_done)],
+        [Swap(f"{ACTIONS}.detach:Detach.undo", says_done)],
         noticed=Played(("P6",), WAKES_IN_TIME),
     ),
     Mutation(
         "P6", "the primary that answers again is not looked at",
-        [Swap(f"{_ACTIONS}.last_look:LastLook.run", says_done)],
-        noticed=Played(("P6",), WAKES_IN_TIME),
+        [Swap(f"{ACTIONS}.last_look:LastLook.run", says_done)],
+        noticed=Played(("S6",), WAKES_EARLY),
     ),
     Mutation(
         "P7", "a member is changed over a session without its lock",
@@ -142,7 +151,7 @@ POSTGRESQL_BROKEN = (
     ),
     Mutation(
         "P8", "the old primary is not fenced when it comes back",
-        [Swap(f"{_ACTIONS}.fence:Fence.run", says_done)],
+        [Swap(f"{ACTIONS}.fence:Fence.run", says_done)],
         noticed=Played(("P8",), scenario(fault(3.0, "crash", PG1), in_place=True)),
     ),
     Mutation(
@@ -157,18 +166,18 @@ POSTGRESQL_BROKEN = (
     ),
     Mutation(
         "P11", "the new primary has no names when it is promoted",
-        [Swap(f"{_ACTIONS}.set_names:SetNames.run", _names_unset)],
+        [Swap(f"{ACTIONS}.set_names:SetNames.run", _names_unset)],
         noticed=Played(("S3",), CRASH),
     ),
     Mutation(
         "P12", "a promotion that is late is said to have failed",
-        [Swap(f"{_ACTIONS}.promote:_wait", _fails_in_time)],
+        [Swap(f"{ACTIONS}.promote:_wait", _fails_in_time)],
         noticed=Played(("S13",), CRASH),
     ),
     Mutation(
         "P13", "a server that is starting up is taken for dead",
         [Swap("model.observation:ALIVE_FAILURES", ALIVE_FAILURES - {Failure.STARTING})],
-        noticed=Told(("recovery-takes-long",)),
+        noticed=Told(("crash-then-restarted-in-place",)),
     ),
     Mutation(
         "P13", "a stop by an administrator is taken for a crash",
@@ -188,16 +197,16 @@ POSTGRESQL_BROKEN = (
     Mutation(
         "P14", "a stream that is merely open vetoes",
         [Swap("controller.supervisor.replicas:Replicas.receives", lambda *_args: True)],
-        noticed=Played(("missed",), scenario(fault(3.0, "freeze", PG1, 60.0))),
+        noticed=Played(("missed",), scenario(fault(3.0, "freeze", PG1))),
     ),
     Mutation(
-        "P15", "a canary that waits for a lock is taken for an outage",
-        [Swap("probes.pg_judge:judged", None)],
+        "P15", "a canary that waits for a lock is taken for silence",
+        [Swap("controller.detect:fold", _lock_is_silence)],
         noticed=Told(("canary-waits-for-a-lock",)),
     ),
     Mutation(
         "P15", "a canary that waits for a standby is not told apart",
-        [Swap("controller.primary_rules:_ANSWERS", tuple(a for a in ANSWERS if a[0] is not Failure.SYNC_BLOCKED))],
+        [Swap("controller.primary_rules:_ANSWERS", tuple(a for a in ANSWERS if a[0] != "sync_blocked"))],
         noticed=Told(("sync-blocked",)),
     ),
     Mutation(

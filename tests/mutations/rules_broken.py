@@ -19,6 +19,7 @@ from scenes import (
     scenario,
 )
 
+from controller.detect import fold as real_fold
 from controller.diagnose import RULES, other_manager
 from controller.simulate.audit_journal import SECRET
 from controller.simulate.estates import SERVICE, Shape
@@ -26,13 +27,14 @@ from controller.simulate.scene import Scene
 from controller.supervisor.ledger import _STEPS as LEDGER_STEPS
 from model import events as ev
 from model.execution import StepResult
-from model.health import Health
+from model.health import Health, ProbeState, Profile
+from model.observation import Observation, Outcome
 from model.quorum import Proof
 from runbooks.actions.postgresql.locks import APPLICATION_PREFIX, Locked
 from runbooks.lint import _RULES as LINT_RULES
 from runbooks.lint_safety import step_that_needs_the_failed_site
 
-_ACTIONS = "runbooks.actions.postgresql"
+ACTIONS = "runbooks.actions.postgresql"
 
 
 def nothing(*_args: Any, **_more: Any) -> None:
@@ -64,6 +66,11 @@ def _stale_is_down(state: Any, now_s: float, profile: Any) -> Any:
     if state.last is None or now_s - state.last.ended_s <= profile.stale_s:
         return state
     return replace(state, health=Health.DOWN, since_s=now_s, why="not observed")
+
+
+def _unknown_is_failure(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
+    failed = replace(seen, outcome=Outcome.FAILED) if seen.outcome is Outcome.UNKNOWN else seen
+    return real_fold(state, failed, profile)
 
 
 @contextlib.asynccontextmanager
@@ -100,8 +107,8 @@ def _managed_by_patroni(scene: Scene) -> None:
 
 
 LEASE_UNCHECKED = Swap("runbooks.run_state:RunState.require_lease", nothing)
-LOCKS_UNCHECKED = Swap(f"{_ACTIONS}.locks:Locks.session", _unlocked_session)
-NOTHING_SHORT = Swap(f"{_ACTIONS}.inputs:shortfall", nothing)
+LOCKS_UNCHECKED = Swap(f"{ACTIONS}.locks:Locks.session", _unlocked_session)
+NOTHING_SHORT = Swap(f"{ACTIONS}.inputs:shortfall", nothing)
 # A slow journal makes the failover last for seconds: the takeover is in its midst.
 TAKEN_OVER = scenario(
     fault(2.9, "journal-slow", "", 8.0, 0.2), fault(3.0, "crash", PG1), fault(5.8, "taken-over", "", 1.5)
@@ -125,8 +132,8 @@ RULES_BROKEN = (
     ),
     Mutation(
         "S2", "the fence is taken as done",
-        [Swap(f"{_ACTIONS}.detach:Detach.run", _detached_by_words),
-         Swap(f"{_ACTIONS}.state:StandbyState.detached", always(True))],
+        [Swap(f"{ACTIONS}.detach:Detach.run", _detached_by_words),
+         Swap(f"{ACTIONS}.state:StandbyState.detached", always(True))],
         noticed=Played(("S2",), HANG),
     ),
     Mutation(
@@ -150,6 +157,11 @@ RULES_BROKEN = (
         noticed=Told(("probe-has-stopped",)),
     ),
     Mutation(
+        "S6", "what could not be found out is taken for a failure",
+        [Swap("controller.detect:fold", _unknown_is_failure)],
+        noticed=Told(("unknown-in-the-middle", "everything-unknown")),
+    ),
+    Mutation(
         "S7", "mode observe is no reason to hold",
         [Swap("controller.gates:_mode", open_gate("mode"))],
         noticed=Played(("S7",), scenario(fault(3.0, "crash", PG1), shape=Shape(mode="observe"))),
@@ -168,17 +180,17 @@ RULES_BROKEN = (
     ),
     Mutation(
         "S10", "a failover may need the site that is lost",
-        [Swap("runbooks.lint:_RULES", tuple(r for r in LINT_RULES if r is not step_that_needs_the_failed_site))],
+        [Swap("runbooks.lint:_RULES", tuple(r for r in LINT_RULES if r != step_that_needs_the_failed_site))],
         noticed=Linted("needs-the-failed-site.yaml", "needs the old primary"),
     ),
     Mutation(
         "S11", "success is said without a write from the client's side",
-        [Swap(f"{_ACTIONS}.verify_write:VerifyWrite.run", says_done)],
+        [Swap(f"{ACTIONS}.verify_write:VerifyWrite.run", says_done)],
         noticed=Played(("S11",), CRASH),
     ),
     Mutation(
         "S12", "a password in a standby's conninfo is journaled",
-        [Swap(f"{_ACTIONS}.conninfo:refuse_secret", nothing)],
+        [Swap(f"{ACTIONS}.conninfo:refuse_secret", nothing)],
         noticed=Played(("S12",), CRASH, _password_in_conninfo),
     ),
     Mutation(
