@@ -7,7 +7,7 @@ FAULT ?= crash
 RUNS ?= 1
 JOBS ?= 2
 
-.PHONY: demo test check crash-points frozen-points false-alarms bench-probes fuzz clean help
+.PHONY: demo test check mutations crash-points frozen-points false-alarms bench-probes fuzz clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ check: $(STAMP) ## formatting, lint, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+mutations: $(STAMP) ## break every rule in turn: who notices, of all situations and some random scenarios
+	$(BIN)/python tests/mutations/sweep.py $(ARGS)
 
 crash-points: $(STAMP) ## kill the daemon at every record of a failover, in turn (about half an hour)
 	$(BIN)/python tests/crash_point_run.py --all
