@@ -13,7 +13,7 @@ from config.durations import format_duration
 from config.findings import Finding
 from config.http_checks import http_warnings
 from config.observer_checks import observer_warnings
-from config.schema import Estate, MemberRole, Node, Service, ServiceMode
+from config.schema import Estate, MemberRole, Node, PostgresqlService, Service, ServiceMode
 from config.tolerance import tolerance
 
 # What a failover's runbook is expected to take once the outage is confirmed, in seconds. Measured medians on
@@ -37,10 +37,12 @@ def estate_warnings(estate: Estate, document: Document) -> Iterator[Finding]:
     for node in estate.nodes.values():
         yield from _node(node, document)
     for service in estate.services.values():
-        yield from _time(service, document)
-        yield from _proof(service, estate, document)
-        yield from _access(service, estate, document)
-        yield from _members(service, document)
+        yield from _nodes(service, document)
+        if isinstance(service, PostgresqlService):
+            yield from _time(service, document)
+            yield from _proof(service, estate, document)
+            yield from _access(service, estate, document)
+            yield from _members(service, document)
 
 
 def expected_runbook_s() -> float:
@@ -67,7 +69,7 @@ def _time(service: Service, document: Document) -> Iterator[Finding]:
         )
 
 
-def _proof(service: Service, estate: Estate, document: Document) -> Iterator[Finding]:
+def _proof(service: PostgresqlService, estate: Estate, document: Document) -> Iterator[Finding]:
     at = ("services", service.name, "postgresql", "synchronous_standby_names")
     if tolerance(service).synchronous:
         return
@@ -103,7 +105,7 @@ def _access(service: Service, estate: Estate, document: Document) -> Iterator[Fi
         )
 
 
-def _members(service: Service, document: Document) -> Iterator[Finding]:
+def _members(service: PostgresqlService, document: Document) -> Iterator[Finding]:
     path: Path = ("services", service.name, "members")
     standbys = [m for m in service.members.values() if m.role is not MemberRole.PRIMARY]
     if all(m.excluded for m in standbys):
@@ -113,15 +115,6 @@ def _members(service: Service, document: Document) -> Iterator[Finding]:
             "there is no candidate",
             key=True,
         )
-    seen: dict[str, str] = {}
-    for member in service.members.values():
-        if member.node in seen:
-            yield document.warning(
-                (*path, member.name, "node"),
-                f"{service.name}: {member.name} and {seen[member.node]} are on one node",
-                "the loss of one host takes both",
-            )
-        seen.setdefault(member.node, member.name)
     order = service.endpoint.order
     missing = [name for name in service.members if order and name not in order]
     if missing:
@@ -130,6 +123,18 @@ def _members(service: Service, document: Document) -> Iterator[Finding]:
             f"{service.name}: {', '.join(missing)} can't be reached through the endpoint",
             "after a failover to it clients would find no primary", "every member",
         )  # fmt: skip
+
+
+def _nodes(service: Service, document: Document) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for member in service.members.values():
+        if member.node in seen:
+            yield document.warning(
+                ("services", service.name, "members", member.name, "node"),
+                f"{service.name}: {member.name} and {seen[member.node]} are on one node",
+                "the loss of one host takes both",
+            )
+        seen.setdefault(member.node, member.name)
 
 
 def _node(node: Node, document: Document) -> Iterator[Finding]:

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from config import document as documents
 from config.checks import estate_warnings
 from config.document import Document
+from config.engine_checks import engine_findings
+from config.engines import class_of, member_class
 from config.findings import Finding, Severity, in_order
 from config.inline_secrets import inline_secret_findings, inline_secret_texts
 from config.member_checks import member_findings
@@ -22,7 +24,6 @@ from config.replication_checks import replication_findings
 from config.schema import (
     KEYED_SECTIONS,
     Estate,
-    Member,
     Node,
     Observer,
     Person,
@@ -102,6 +103,7 @@ def examine(document: Document, *further: FurtherCheck) -> Examined:
     findings += reference_findings(document)
     findings += replication_findings(document)
     findings += member_findings(document)
+    findings += engine_findings(document)
     findings += [finding for check in further for finding in check(document)]
     findings = _without_secrets(document, findings)
     if any(f.severity is Severity.ERROR for f in findings):
@@ -153,11 +155,18 @@ def _stray_names(document: Document) -> Iterator[Finding]:
     """`name:` in an entry whose name is its key, and `config_version`: for the code, not for a file."""
     for path, entry, field in _keyed_entries(document.data):
         if field in entry:
-            model = Member if len(path) > 2 else _MODELS[str(path[0])]
-            found = unknown_key(document, (*path, field), list(public_fields(model)))
+            found = unknown_key(document, (*path, field), list(public_fields(_model_at(document, path))))
             yield dataclasses.replace(found, why=f"the {field} is the key: {path[-1]!r}")
     if "config_version" in document.data:
         yield unknown_key(document, ("config_version",), list(public_fields(Estate)))
+
+
+def _model_at(document: Document, path: documents.Path) -> type[BaseModel]:
+    """Of an entry that is named by its key."""
+    if path[0] != "services":
+        return _MODELS[str(path[0])]
+    service = class_of(document.at(path[:2]))
+    return service if len(path) == 2 else member_class(service)
 
 
 def _without_names(data: Mapping[str, Any]) -> dict[str, Any]:

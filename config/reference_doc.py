@@ -14,8 +14,10 @@ from pydantic.fields import FieldInfo
 
 from config.checks import EXPECTED_RUNBOOK_S
 from config.durations import format_duration, parse_duration_s
+from config.engines import SERVICES
 from config.schema import Estate
 from config.secrets import SecretRef
+from config.services import Service
 from config.starter import starter_estate
 from config.validation import public_fields
 from model.health import PROFILES
@@ -117,7 +119,8 @@ def _models() -> list[tuple[str, type[BaseModel]]]:
             secrets.append(place)
             return
         if model in found:
-            found[model] += f"`, `{place}"
+            if place not in found[model].split("`, `"):  # services of several engines share it
+                found[model] += f"`, `{place}"
             return
         found[model] = place
         for key, field in public_fields(model).items():
@@ -130,7 +133,10 @@ def _models() -> list[tuple[str, type[BaseModel]]]:
 
 
 def _models_of(annotation: Any, place: str) -> Iterator[tuple[type[BaseModel], str]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if annotation is Service:
+        for engine in SERVICES.values():
+            yield engine, place
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, place
     origin = get_origin(annotation)
     if origin is Annotated:

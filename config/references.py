@@ -9,6 +9,7 @@ from typing import Any
 
 from config.document import Document, Path
 from config.durations import parse_duration_s
+from config.engines import class_of, member_class
 from config.findings import Finding, did_you_mean, one_of
 
 # What is watched and is no service: `node/NAME`, `probe/NAME`, `reference/HOST:PORT`.
@@ -189,11 +190,13 @@ def _one_person_per_account(document: Document) -> Iterator[Finding]:
 def _one_server_per_address(document: Document) -> Iterator[Finding]:
     servers: dict[tuple[str, int], str] = {}
     for service in document.mapping("services"):
+        kind = member_class(class_of(document.at(("services", service))))
+        default = kind.model_fields["port"].default
         for name, member in document.mapping("services", service, "members").items():
             if not isinstance(member, dict):
                 continue
             address = _address(document, member)
-            port = member.get("port", 5432)
+            port = member.get("port", default)
             if not address or not isinstance(port, int):
                 continue
             path: Path = ("services", service, "members", name)

@@ -10,6 +10,7 @@ from config.document import Document, Path
 from config.findings import Finding, did_you_mean, one_of
 from model.quorum import parse_synchronous_standby_names
 
+WITH_A_PRIMARY = ("postgresql", "mariadb", "redis")
 _NUMBER = re.compile(r"\s*(?:any|first)?\s*(\d{1,9})\s*\(", re.IGNORECASE)
 
 
@@ -23,7 +24,11 @@ def replication_findings(document: Document) -> Iterator[Finding]:
         }
         if not members:
             continue  # the schema says so
-        yield from _one_primary(document, path, members)
+        engine = document.at((*path, "engine"))
+        if engine in WITH_A_PRIMARY:
+            yield from _one_primary(document, path, members)
+        if engine != "postgresql":
+            continue
         yield from _application_names(document, path, members)
         yield from _slots(document, path, members)
         yield from _synchronous(document, path, members)

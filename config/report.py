@@ -6,7 +6,9 @@ from pathlib import Path
 
 from config.loader import FurtherCheck, examine
 from config.positions import load_yaml
+from config.schema import PostgresqlService, Service
 from config.tolerance import tolerance_line
+from model.decision import NO_RUNBOOKS
 
 
 def check_report(path: Path | str, *further: FurtherCheck) -> tuple[int, list[str]]:
@@ -19,13 +21,19 @@ def check_report(path: Path | str, *further: FurtherCheck) -> tuple[int, list[st
     if examined.estate is None:
         return 1, [*lines, f"{path}: {_count(errors, 'error')}, {_count(warnings, 'warning')}"]
     estate = examined.estate
-    lines += [f"service {tolerance_line(service)}" for service in estate.services.values()]
+    lines += [f"service {_service_line(service)}" for service in estate.services.values()]
     members = sum(1 for _ in estate.all_members())
     lines.append(
         f"{path}: ok, {_count(warnings, 'warning')}; {_count(len(estate.services), 'service')}, "
         f"{_count(members, 'member')}, digest sha256:{examined.digest}"
     )
     return 0, lines
+
+
+def _service_line(service: Service) -> str:
+    if isinstance(service, PostgresqlService):
+        return tolerance_line(service)
+    return f"{service.name}: engine {service.engine}: {NO_RUNBOOKS}"
 
 
 def _count(number: int, what: str) -> str:

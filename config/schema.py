@@ -14,25 +14,30 @@ from pydantic import Field, model_validator
 from config.alerts import AlertRule, Alerts
 from config.approvals import ApprovalRule, ServiceApproval
 from config.base import Address, EstateModel, Name, Port
+from config.credentials import Credential
 from config.daemon import DaemonSettings, FailoverBudget
+from config.engines import AnyService, class_of, member_class
+from config.generic import GenericService
+from config.http_pool import HttpMember, HttpService
 from config.inspection import Inspection
 from config.levels import LevelDuties, LevelRule, Levels
-from config.members import Control, Member, MemberRole
+from config.mariadb import MariadbMember, MariadbService
+from config.members import Member, MemberRole
 from config.modules import ProbeModule
 from config.observers import Observer
 from config.people import AlertmanagerPager, ExecPager, Pager, Person
 from config.places import Node, Site, SiteRole, SshAccess
-from config.probes import ProbeEntry
-from config.services import (
-    Credential,
+from config.postgresql import (
+    Control,
     DsnEndpoint,
-    Importance,
-    Objectives,
+    PostgresqlMember,
     PostgresqlRoles,
+    PostgresqlService,
     PostgresqlSettings,
-    Service,
-    ServiceMode,
 )
+from config.probes import ProbeEntry
+from config.redis import RedisMember, RedisService
+from config.services import Importance, Objectives, Service, ServiceMode
 from config.warnings import WarningThresholds
 
 __all__ = [
@@ -48,11 +53,16 @@ __all__ = [
     "Estate",
     "ExecPager",
     "FailoverBudget",
+    "GenericService",
+    "HttpMember",
+    "HttpService",
     "Importance",
     "Inspection",
     "LevelDuties",
     "LevelRule",
     "Levels",
+    "MariadbMember",
+    "MariadbService",
     "Member",
     "MemberRole",
     "Name",
@@ -62,10 +72,14 @@ __all__ = [
     "Pager",
     "Person",
     "Port",
+    "PostgresqlMember",
     "PostgresqlRoles",
+    "PostgresqlService",
     "PostgresqlSettings",
     "ProbeEntry",
     "ProbeModule",
+    "RedisMember",
+    "RedisService",
     "Service",
     "ServiceApproval",
     "ServiceMode",
@@ -102,7 +116,7 @@ class Estate(EstateModel):
     )
     levels: Levels = Field(Levels(), description="How grave an incident is, and what follows for people.")
     pager: Pager = Field(Pager(), description="How someone is told.")
-    services: Mapping[Name, Service] = Field(min_length=1, description="Services, by name.")
+    services: Mapping[Name, AnyService] = Field(min_length=1, description="Services, by name.")
     probes: Mapping[Name, ProbeEntry] = Field({}, description="Checks beside the engines' own, by name.")
     probe_modules: Mapping[Name, ProbeModule] = Field(
         {}, description="What `/probe` checks of a target, beside the modules that are built in."
@@ -127,12 +141,13 @@ class Estate(EstateModel):
                 continue
             service["members"] = _named(service["members"], "name")
             members = service["members"]
+            has_application_names = "application_name" in member_class(class_of(service)).model_fields
             for name, member in members.items() if isinstance(members, dict) else ():
                 if isinstance(member, dict):
                     # Nothing but a missing or empty text is filled in: what is wrong must be reported.
                     if member.get("host", "") == "":
                         member["host"] = _address(value, member.get("node"))
-                    if member.get("application_name", "") == "":
+                    if has_application_names and member.get("application_name", "") == "":
                         member["application_name"] = name
         return value
 

@@ -1,18 +1,18 @@
-"""A service: what the business depends on, with its objectives, its engine's settings and its members."""
+"""A service: what the business depends on, with its objectives and its members, whatever it is made of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from config.approvals import ServiceApproval
-from config.base import AbsolutePath, EstateModel, KeyedName, Name
+from config.base import EstateModel, KeyedName, Name
 from config.durations import PositiveSeconds, Seconds
 from config.members import Member
-from config.secrets import SecretRef
+from model.decision import NO_RUNBOOKS
 from model.health import PROFILES, Profile
 
 
@@ -42,72 +42,11 @@ class Objectives(EstateModel):
     )
 
 
-class DsnEndpoint(EstateModel):
-    """Clients reach the service through a multi-host DSN with target_session_attrs=read-write."""
-
-    type: Literal["dsn"] = Field("dsn", description="The kind of endpoint.")
-    order: tuple[Name, ...] = Field(
-        (), description="Members in the order in which clients try them; all of them, if empty."
-    )
-
-
-# The server's limit is 63 bytes; a control character would end a comment in the SQL that is printed.
-SqlName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,63}$")]
-
-
-class Credential(EstateModel):
-    """A database role and where its password is."""
-
-    user: SqlName = Field(description="Name of the database role.")
-    password: SecretRef | None = Field(None, description="Without it: peer, certificate or trust.")
-
-
-class PostgresqlRoles(EstateModel):
-    """Three roles with separate secrets (P18). `bcm-failover init --grants postgresql` prints their SQL."""
-
-    monitor: Credential = Field(description="Reads state and writes the canary.")
-    control: Credential = Field(description="Detaches, fences and promotes.")
-    replication: Credential = Field(description="Standbys stream, rewind and copy with it.")
-
-
-class PostgresqlSettings(EstateModel):
-    """Of the engine `postgresql`."""
-
-    database: SqlName = Field("postgres", description="Database of the locks; exists on every member.")
-    canary_database: SqlName = Field("bcm_canary", description="A database of its own for the canary (P15).")
-    roles: PostgresqlRoles = Field(description="The product's three database roles.")
-    synchronous_standby_names: str = Field(
-        "", description="The setting that is intended, as PostgreSQL writes it; empty: asynchronous."
-    )
-    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        "prefer", description="As in libpq."
-    )
-    sslrootcert: AbsolutePath | None = Field(None, description="As in libpq; for verify-ca and verify-full.")
-    when_single_copy: Literal["block", "degrade"] | None = Field(
-        None,
-        description="With no standby left: block writes (default with RPO 0) or acknowledge on one copy.",
-    )
-    on_admin_stop: Literal["hold", "failover"] = Field(
-        "hold", description="After an administrator's stop of the primary that outlasts the grace."
-    )
-    # P6: the longest that a tentative detach may stop a healthy primary's writes.
-    detach_ttl: PositiveSeconds = Field(
-        3.0, description="After a failed proof the standbys are re-attached within this time (P6)."
-    )
-    # P11: a standby that is re-pointed streams within a fraction of a second.
-    reattach_wait: PositiveSeconds = Field(
-        5.0, description="How long a new primary waits for a standby before it counts as alone (P11)."
-    )
-    rejoin: Literal["auto", "ask"] = Field(
-        "auto", description="A returning old primary is rewound and rejoined by itself, or on request."
-    )
-
-
 class Service(EstateModel):
-    """One service."""
+    """One service. What an engine needs beside this is in the class of its own: see `config.engines`."""
 
     name: KeyedName = Field("", exclude=True)
-    engine: Literal["postgresql"] = Field(description="What the service is made of.")
+    engine: str = Field(description="What the service is made of.")
     # S7: a new service is watched before it is trusted.
     mode: ServiceMode = Field(
         ServiceMode.OBSERVE,
@@ -131,21 +70,20 @@ class Service(EstateModel):
         "0s: at once.",
     )
     depends_on: tuple[Name, ...] = Field((), description="Services that this one needs.")
-    endpoint: DsnEndpoint = Field(DsnEndpoint(), description="How clients reach the service.")
-    manager: Literal["none"] = Field(
-        "none", description="Another manager that runs the service; with one found, `act` is refused (P10)."
-    )
     description: str = Field("", description="For people.")
-    postgresql: PostgresqlSettings = Field(description="Settings of the engine.")
-    members: Mapping[Name, Member] = Field(
-        min_length=2, description="The servers: one primary and at least one more."
-    )
+    members: Mapping[Name, Member] = Field(description="Its instances, by name.")
 
     @property
     def detection(self) -> Profile:
         return PROFILES[self.profile]
 
-    def member_by_application_name(self, application_name: str) -> Member | None:
-        """Compared without case, as the server does."""
-        wanted = application_name.lower()
-        return next((m for m in self.members.values() if m.application_name.lower() == wanted), None)
+
+class WatchedService(Service):
+    """Of an engine for which there are no runbooks yet: it is watched and judged, and a person acts."""
+
+    @field_validator("mode")
+    @classmethod
+    def _not_act(cls, mode: ServiceMode) -> ServiceMode:
+        if mode is ServiceMode.ACT:
+            raise ValueError(f"can't be act: {NO_RUNBOOKS}; observe or ask")
+        return mode

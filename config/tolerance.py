@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.schema import MemberRole, Service
+from config.schema import MemberRole, PostgresqlService
 from model.quorum import parse_synchronous_standby_names, without
 
 
@@ -64,7 +64,7 @@ class Tolerance:
         return f"writes go on with {_standbys(self.writes_wait_after)} out"
 
 
-def tolerance(service: Service) -> Tolerance:
+def tolerance(service: PostgresqlService) -> Tolerance:
     """Of the setting that the estate states, for the member that it calls primary."""
     setting = parse_synchronous_standby_names(service.postgresql.synchronous_standby_names)
     for member in service.members.values():
@@ -75,7 +75,7 @@ def tolerance(service: Service) -> Tolerance:
     return Tolerance(setting.method, setting.k, len(setting.names), setting.readable_needed)
 
 
-def tolerance_line(service: Service) -> str:
+def tolerance_line(service: PostgresqlService) -> str:
     """`orders: ANY 1 of 2 standbys: survives the loss of the primary alone with proof (…); more: …`"""
     found = tolerance(service)
     return f"{service.name}: {found.sentence()}; more: {found.more()}"

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from config.document import Document, Path
+from config.engines import class_of
 from config.findings import Finding, did_you_mean, one_of
 from config.secrets import WHY_NOT_INLINE, is_secret_key
+from config.services import Service
 
 _SHOWN_LENGTH = 60
 # Kinds of error whose value is shown: what was written is the point of the message.
@@ -49,13 +51,14 @@ def _finding(
         inner = inner[:-1]
     path = at + inner
     place = dotted(path)
-    description = _description(model, inner)
+    written = document.at(at)
+    description = _description(model, inner, written)
     if kind == "missing":
         parent = dotted(path[:-1])
         why = f"it has no default; {path[-1]}: {description}" if description else "it has no default"
         return document.error(path, f"key {path[-1]!r} is missing in {parent}", why)
     if kind == "extra_forbidden":
-        return unknown_key(document, path, [] if model is None else _keys(model, inner[:-1]))
+        return unknown_key(document, path, [] if model is None else _keys(model, inner[:-1], written))
     if at_key:
         return document.error(
             path, f"{str(path[-1])!r} can't be a name in {dotted(path[:-1])}",
@@ -150,15 +153,15 @@ def _shown(path: Path, detail: Mapping[str, Any]) -> str:
     return f": {text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + '…'}"
 
 
-def _description(model: type[BaseModel] | None, path: Path) -> str:
-    field = None if model is None else _field_at(model, path)
+def _description(model: type[BaseModel] | None, path: Path, written: Any) -> str:
+    field = None if model is None else _field_at(model, path, written)
     return (field.description or "").rstrip(".") if field else ""
 
 
-def _keys(model: type[BaseModel], path: Path) -> list[str]:
+def _keys(model: type[BaseModel], path: Path, written: Any) -> list[str]:
     """The keys that may stand in the mapping at `path`, as they are written in the file."""
     keys: dict[str, None] = {}
-    for annotation in _follow(model, path):
+    for annotation in _follow(model, path, written):
         if _is_model(annotation):
             keys.update(dict.fromkeys(public_fields(annotation)))
     return list(keys)
@@ -169,10 +172,10 @@ def public_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in model.model_fields.items() if not field.exclude}
 
 
-def _field_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
+def _field_at(model: type[BaseModel], path: Path, written: Any) -> FieldInfo | None:
     if not path or not isinstance(path[-1], str):
         return None
-    for annotation in _follow(model, path[:-1]):
+    for annotation in _follow(model, path[:-1], written):
         if _is_model(annotation) and (field := public_fields(annotation).get(path[-1])):
             return field
     return None
@@ -182,11 +185,14 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _follow(annotation: Any, path: Path) -> list[Any]:
-    """Every type that the value at `path` below `annotation` may have."""
+def _follow(annotation: Any, path: Path, written: Any) -> list[Any]:
+    """Every type that the value at `path` below `annotation` may have. written: what stands there in the
+    file; a service's class is chosen by what it says that it is made of."""
     present = list(_alternatives(annotation))
     for element in path:
-        present = [a for p in present for child in _children(p, element) for a in _alternatives(child)]
+        written = written.get(element) if isinstance(written, dict) else None
+        found = [a for p in present for child in _children(p, element) for a in _alternatives(child)]
+        present = [class_of(written) if a is Service else a for a in found]
     return present
 
 

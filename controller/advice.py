@@ -146,7 +146,10 @@ GATE_ADVICE: Final[dict[str, GateAdvice]] = {
         ),
     ),
     "candidate": GateAdvice(
-        guards="No member can be promoted; the reason says of each why not.",
+        guards=(
+            "No member can be promoted; the reason says of each why not. For an engine without runbooks it "
+            "never opens: the service is watched, and a person acts."
+        ),
         todo="Bring a standby back, end its delay or paused replay, or take `excluded` off it.",
     ),
     "rpo": GateAdvice(
@@ -193,6 +196,7 @@ CODE_ADVICE: Final[dict[str, str]] = {
         "Wait for the first round of probes. If it stays: credentials, pg_hba.conf, address, firewall."
     ),
     "PrimarySuspect": "Wait: it is settled within the profile's time.",
+    "ServiceSuspect": "Wait: it is settled within the profile's time. If not, `status` names the probe.",
     "PrimaryProcessDown": (
         "A failover follows where the gates let it. Find out why it died: server log, kernel log (OOM)."
     ),
@@ -231,6 +235,13 @@ CODE_ADVICE: Final[dict[str, str]] = {
         "the proof."
     ),
     "PrimaryWritesBlocked": "Look for locks on the canary's table and for storage that hangs.",
+    "PrimaryMemoryFull": (
+        "Raise `maxmemory`, delete what is not needed, or choose an eviction policy. A replica is as full."
+    ),
+    "TooFewReplicas": "Bring the replicas back, or lower `min-replicas-to-write` knowing what that risks.",
+    "PrimaryBadAnswer": (
+        "Read what it answered: `explain SERVICE`, then the server's log. Redis: a save that fails (MISCONF)."
+    ),
     "PrimaryListenerHung": (
         "The postmaster is stopped or starved. Node access settles it; a person approves or not."
     ),
@@ -261,6 +272,13 @@ CODE_ADVICE: Final[dict[str, str]] = {
     "NetworkDeviceDown": "Bring the device back: what is silent behind it follows by itself.",
     "EndpointDown": "Look at the balancer, virtual IP or name that clients use: the members work.",
     "DependencyDown": "See the service that it names, and the root of both in `status`.",
+    "PoolDown": "Look at what all have in common: the version just rolled out, a database, a certificate.",
+    "PoolHung": "Look at the load and at what the servers wait for; the hosts may be fine.",
+    "PoolNodesDown": "Look at the hosts' power and network; nothing on them is to blame.",
+    "PoolBelowMinimum": "Bring members back, the newest change first; `status` says of each what is wrong.",
+    "ServiceUnreachable": "Look at the way there: switch, firewall, name service.",
+    "ServiceHostFailed": "Look at the server that it runs on, then at the service.",
+    "ServiceDown": "Look at the service itself: its log, and what it answered (`explain SERVICE`).",
     "AllStandbysDown": (
         "Bring a standby back. Until then writes wait (`when_single_copy: block`) or are on one copy."
     ),
@@ -272,11 +290,29 @@ CODE_ADVICE: Final[dict[str, str]] = {
     "StandbyDetached": (
         "It is re-attached or rejoined by itself; without node access check its `primary_conninfo`."
     ),
+    "ReplicationBroken": (
+        "Read the error in `status`. Repair the row that differs, or build the replica again; do not skip "
+        "events unread."
+    ),
+    "ErrantTransactions": (
+        "Never promote it. Find who wrote there; build the replica again, or carry that over by hand."
+    ),
+    "ReplicaWritable": "Set `read_only = ON` there, also in its configuration.",
+    "SemiSyncOff": (
+        "Look why no replica acknowledged in time. Until it is in force again, a loss of the primary loses "
+        "what was acknowledged since."
+    ),
+    "PoolDegraded": "Bring the members that are out back: the next loss is an outage.",
+    "PoolMemberDown": "Bring the member back.",
+    "ServiceDegraded": "Mend the way that is out: the last one may be next.",
     "ForeignSystem": "Wrong address, or a new `initdb`. Build the member again from the primary.",
     "RedundancyLost": "Build the member again (base backup); then the block ends.",
     "ConfigDrift": "Somebody loosened the setting. Put it back, or change the estate and reload.",
     "StandbyLagging": "Network, storage or a long query on the standby.",
     "DiskFilling": "Make room, or enlarge the volume, before it is PrimaryDiskFull.",
+    "SaveFailing": "Look at Redis's log and at its disk: `INFO persistence`.",
+    "MemoryFilling": "Raise `maxmemory` or delete what is not needed, before writes are refused.",
+    "ConnectionsFilling": "Find who holds the connections, or raise the limit, before clients are refused.",
     "LatencyDegraded": "Look at storage and load; nothing is done by itself.",
     "CanarySlow": "Look at storage, load and the synchronous standbys: a slower write is an outage.",
     "CertificateExpiring": "Renew the certificate and reload its server; look why the renewal did not run.",

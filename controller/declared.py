@@ -10,6 +10,7 @@ from controller.detect import age
 from controller.detect_count import fold_count
 from controller.roots.topology import CLIENT_SIDE
 from controller.supervisor.probing import Watch
+from controller.views import DeclaredView
 from model.health import ProbeState
 from model.observation import Observation
 from model.ports import Clock, Heartbeats, NodeAccess, Secrets
@@ -45,10 +46,14 @@ class DeclaredProbes:
         self._nodes = nodes
         self._heartbeats = heartbeats
         self._states: dict[str, ProbeState] = {}
-        self._endpoints: dict[str, list[ProbeEntry]] = {}
+        self._by_service: dict[str, list[ProbeEntry]] = {}
         for entry in self._entries.values():
-            if entry.service is not None and entry.member is None and entry.type in CLIENT_SIDE:
-                self._endpoints.setdefault(entry.service, []).append(entry)
+            if entry.service is not None:
+                self._by_service.setdefault(entry.service, []).append(entry)
+        self._endpoints = {
+            service: [e for e in entries if e.member is None and e.type in CLIENT_SIDE]
+            for service, entries in self._by_service.items()
+        }
 
     def entry(self, name: str) -> ProbeEntry:
         """Raises KeyError."""
@@ -108,6 +113,15 @@ class DeclaredProbes:
         """In the order of the estate."""
         for name, state in self.states().items():
             yield self._entries[name], state
+
+    def of_service(self, service: str) -> tuple[DeclaredView, ...]:
+        """Those that tell about a service or one of its members, in the order of the estate."""
+        now_s, found = self._clock.monotonic_s(), []
+        for entry in self._by_service.get(service, ()):
+            state = self._states.get(entry.name) or ProbeState(entry.target, entry.type)
+            layer = load_probe_type(entry.type).layer
+            found.append(DeclaredView(entry.name, layer, age(state, now_s, entry.profile)))
+        return tuple(found)
 
     def about(self, *subjects: str) -> Iterator[tuple[ProbeEntry, ProbeState]]:
         """Those that tell about one of the subjects: `service/orders`, `service/orders/pg1`, `node/db1`…"""

@@ -1,32 +1,38 @@
 """Diagnosis: what is wrong with a service. Pure; the first rule that matches wins, root causes first.
 
-Each rule is a function of the view that returns a finding or None; the order of RULES is the order of
-precedence and is part of the table.
+Each rule is a function of the view that returns a finding or None; the order of an engine's rules is the
+order of precedence and is part of the table.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from controller import endpoint_rules as endpoint
+from controller import generic_rules as generic
+from controller import pool_rules as pool
 from controller import primary_rules as primary
 from controller import redundancy_rules as redundancy
+from controller import replica_rules as replicas
 from controller.findings import Finding, Rule, first_bad_s, last_good_s, supports
 from controller.partition_rules import lost_elsewhere, told
 from controller.tally import reaches_anything, tally
 from controller.views import ServiceView
-from model.diagnosis import Diagnosis
+from model.diagnosis import CodeInfo, Diagnosis
 from model.health import Health
 from model.observation import Failure
 
 
 def diagnose(view: ServiceView, now_s: float) -> Diagnosis:
     """The first rule that matches, with its evidence."""
-    found = next((f for f in (rule(view, now_s) for rule in RULES) if f is not None), None)
+    rules = RULES_OF[view.engine.name]
+    found = next((f for f in (rule(view, now_s) for rule in rules) if f is not None), None)
     finding = found or Finding("Healthy", view.primary, True, ())
     return Diagnosis(
         service=view.name,
-        info=finding.info,
+        info=_info(finding, view),
         member=finding.member,
         confirmed=finding.confirmed,
         since_s=now_s,
@@ -36,18 +42,24 @@ def diagnose(view: ServiceView, now_s: float) -> Diagnosis:
     )
 
 
+def _info(finding: Finding, view: ServiceView) -> CodeInfo:
+    """The code's row, without a runbook where the engine has none."""
+    info = finding.info
+    return info if info.runbook is None or view.engine.runbooks else replace(info, runbook=None)
+
+
 def other_manager(view: ServiceView, _now: float) -> Finding | None:
     for member in view.members:
         manager = member.facts.get("other_manager")
         if manager and manager != view.manager:
-            text = supports(f"{member.name} shows signs of {manager}", member.pg)
+            text = supports(f"{member.name} shows signs of {manager}", member.own)
             return Finding("OtherManagerPresent", member.name, True, (text,))
     return None
 
 
 def not_observed(view: ServiceView, _now: float) -> Finding | None:
     member = view.member(view.primary)
-    if member is None or (member.pg.last is None and member.pg.health is Health.UNKNOWN):
+    if member is None or (member.own.last is None and member.own.health is Health.UNKNOWN):
         return Finding("NotObservedYet", view.primary, True, ())
     return None
 
@@ -57,21 +69,21 @@ def observer_isolated(view: ServiceView, now_s: float) -> Finding | None:
     reference target has shown that the own network works."""
     if view.observer_sane is True or reaches_anything(view, now_s):
         return None
-    if view.observer_sane is None and not any(m.pg.health is Health.DOWN for m in view.members):
+    if view.observer_sane is None and not any(m.own.health is Health.DOWN for m in view.members):
         return None
     why = view.observer_why or "no reference targets are configured: own network not judged"
-    evidence = [supports(why), *(supports(f"{m.name}: {m.pg.why}", m.pg, now_s) for m in view.members)]
+    evidence = [supports(why), *(supports(f"{m.name}: {m.own.why}", m.own, now_s) for m in view.members)]
     if view.elsewhere:
         evidence += told(tally(view, now_s).others)
     return Finding("ObserverIsolated", None, True, tuple(evidence))
 
 
 def everything_unknown(view: ServiceView, now_s: float) -> Finding | None:
-    if any(m.pg.health is not Health.UNKNOWN for m in view.members):
+    if any(m.own.health is not Health.UNKNOWN for m in view.members):
         return None
-    if any(m.pg.last is not None and m.pg.last.failure is Failure.CREDENTIALS for m in view.members):
+    if any(m.own.last is not None and m.own.last.failure is Failure.CREDENTIALS for m in view.members):
         return None
-    why = tuple(supports(f"{m.name}: {m.pg.why}", m.pg, now_s) for m in view.members)
+    why = tuple(supports(f"{m.name}: {m.own.why}", m.own, now_s) for m in view.members)
     return Finding("EverythingUnknown", view.primary, True, why)
 
 
@@ -112,30 +124,94 @@ def dependency(view: ServiceView, now_s: float) -> Finding | None:
     return Finding("DependencyDown", member.name, True, evidence, (member.pg,))
 
 
-RULES: Final[tuple[Rule, ...]] = (
-    other_manager,
-    not_observed,
-    observer_isolated,
-    everything_unknown,
-    second_primary,
-    primary.went_back,
+# What makes a judgement impossible, and what takes its place where there is one primary.
+_FIRST: Final[tuple[Rule, ...]] = (not_observed, observer_isolated, everything_unknown)
+_REPLICATED: Final[tuple[Rule, ...]] = (
+    *_FIRST,
+    replicas.second_primary,
     dependency,
     primary.disk_full,
     primary.down,
     redundancy.all_standbys_down,
-    primary.answers_with_trouble,
-    primary.suspect,
-    primary.read_only,
-    primary.writes_blocked,
-    redundancy.old_primary_returned,
-    endpoint.endpoint_down,
-    redundancy.foreign_system,
-    redundancy.standby_down,
-    redundancy.standby_detached,
-    redundancy.credentials_rejected,
-    redundancy.drift,
-    redundancy.lagging,
-    redundancy.disk_filling,
-    lost_elsewhere,
-    primary.slow,
 )
+_NO_WORSE: Final[tuple[Rule, ...]] = (
+    endpoint.endpoint_down,
+    redundancy.standby_down,
+    replicas.standby_detached,
+    redundancy.credentials_rejected,
+)
+
+RULES_OF: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "postgresql": (
+        other_manager,
+        *_FIRST,
+        second_primary,
+        primary.went_back,
+        dependency,
+        primary.disk_full,
+        primary.down,
+        redundancy.all_standbys_down,
+        primary.answers_with_trouble,
+        primary.suspect,
+        primary.read_only,
+        primary.writes_blocked,
+        redundancy.old_primary_returned,
+        endpoint.endpoint_down,
+        redundancy.foreign_system,
+        redundancy.standby_down,
+        redundancy.standby_detached,
+        redundancy.credentials_rejected,
+        redundancy.drift,
+        redundancy.lagging,
+        redundancy.disk_filling,
+        lost_elsewhere,
+        primary.slow,
+    ),
+    "mariadb": (
+        *_REPLICATED,
+        primary.restarting,
+        replicas.mariadb_trouble,
+        primary.suspect,
+        replicas.read_only,
+        replicas.errant_transactions,
+        replicas.replication_broken,
+        *_NO_WORSE,
+        replicas.replica_writable,
+        replicas.semi_sync_off,
+        replicas.lagging,
+        replicas.connections_filling,
+        lost_elsewhere,
+        primary.slow,
+    ),
+    "redis": (
+        *_REPLICATED,
+        primary.restarting,
+        replicas.redis_trouble,
+        primary.suspect,
+        replicas.read_only,
+        *_NO_WORSE,
+        replicas.save_failing,
+        replicas.lagging,
+        replicas.memory_filling,
+        replicas.connections_filling,
+        lost_elsewhere,
+        primary.slow,
+    ),
+    "http": (
+        pool.pool_not_observed,
+        observer_isolated,
+        everything_unknown,
+        pool.pool_out,
+        pool.pool_credentials_rejected,
+        pool.pool_suspect,
+        pool.pool_members_down,
+    ),
+    "generic": (
+        generic.service_not_observed,
+        generic.service_isolated,
+        generic.service_unknown,
+        generic.service_out,
+        generic.service_suspect,
+        generic.service_degraded,
+    ),
+}

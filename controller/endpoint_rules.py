@@ -12,7 +12,7 @@ def endpoint_down(view: ServiceView, now_s: float) -> Finding | None:
     whoever is primary then. A probe that never saw it work may be wrong itself, and one that comes and goes
     says nothing."""
     primary = view.member(view.primary)
-    if primary is None or not primary.fresh or primary.facts.get("in_recovery") is not False:
+    if primary is None or not primary.leads:
         return None
     told = {name: s for name, s in view.endpoint.items() if s.last_good_s is not None and not s.flapping}
     down = {name: s for name, s in told.items() if s.health is Health.DOWN}
@@ -20,5 +20,5 @@ def endpoint_down(view: ServiceView, now_s: float) -> Finding | None:
         return None
     evidence = [supports(f"{name}: {s.why}", s, now_s) for name, s in down.items()]
     evidence += [against(f"{name} answers", s, now_s) for name, s in told.items() if s.health is Health.UP]
-    evidence.append(against(f"{primary.name}, the primary, answers", primary.pg, now_s))
+    evidence.append(against(f"{primary.name}, the primary, answers", primary.own, now_s))
     return Finding("EndpointDown", view.primary, True, tuple(evidence), tuple(down.values()))

@@ -7,13 +7,14 @@ cascade, as their administrator has arranged it.
 
 from __future__ import annotations
 
+from controller.engines import ClaimedRole
 from controller.views import MemberView, ServiceView
 from model.quorum import meant_names, parse_synchronous_standby_names
 
 
 def why_not_following(view: ServiceView, member: MemberView) -> str | None:
     """None: it follows, as far as its last reading and the primary's say."""
-    if member.facts.get("in_recovery") is not True or not member.facts.get("walreceiver"):
+    if member.claimed_role is not ClaimedRole.STANDBY or not member.receives:
         return "does not stream"
     timeline = member.fact_int("timeline")
     if view.timeline is not None and timeline != view.timeline:

@@ -39,7 +39,8 @@ class Loss:
 
 
 def losses(view: ServiceView, members: Sequence[MemberPosition]) -> tuple[Loss, ...]:
-    """The primary alone, with each one of the others, and with all of its site; without a primary: none.
+    """The primary alone, with each one of the others, and with all of its site; without a primary, or without
+    a runbook that could move it: none.
     members: as made from the same view by `candidates.positions`."""
     return tuple(_tried(view, members, what, lost) for what, lost in _cases(view))
 
@@ -59,7 +60,7 @@ def verdict(found: Sequence[Loss]) -> tuple[Readiness, str]:
 
 def _cases(view: ServiceView) -> Iterator[tuple[str, tuple[str, ...]]]:
     primary = view.member(view.primary)
-    if primary is None:
+    if primary is None or not view.engine.runbooks:
         return
     yield primary.name, (primary.name,)
     for other in view.standbys:

@@ -36,7 +36,7 @@ def lost_elsewhere(view: ServiceView, now_s: float) -> Finding | None:
     votes = tally(view, now_s)
     if not votes.of(Vote.LOST):
         return None
-    evidence = (*told(votes.others), against(f"{member.name} answers here", member.pg, now_s))
+    evidence = (*told(votes.others), against(f"{member.name} answers here", member.own, now_s))
     return Finding("PrimaryPartitioned", member.name, True, evidence, is_outage=False)
 
 

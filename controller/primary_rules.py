@@ -56,7 +56,7 @@ def _disk_full_here(view: ServiceView, now_s: float) -> Finding | None:
         return None
     long_enough = bad_for_s(member.pg, now_s) >= view.profile.silence_s
     evidence = [*full, supports(f"{member.name}: {member.pg.why}", member.pg, now_s)]
-    evidence += [supports("its last words were that the disk is full (53100)", s) for s in told]
+    evidence += [supports("its last words were that the disk is full", s) for s in told]
     confirmed = member.pg.health is Health.DOWN or long_enough
     return Finding("PrimaryDiskFull", member.name, confirmed, tuple(evidence), _both(member))
 
@@ -202,8 +202,9 @@ def answers_with_trouble(view: ServiceView, now_s: float) -> Finding | None:
     if member is None:
         return None
     state = member.pg
-    if state.health is Health.SUSPECT and state.restarting_s is not None:
-        return _restarting(view, member, now_s)
+    found = restarting(view, now_s)
+    if found is not None:
+        return found
     for failure, code in _ANSWERS:
         for seen in _not_up(member):
             if _failure(seen) is failure:
@@ -216,9 +217,12 @@ def answers_with_trouble(view: ServiceView, now_s: float) -> Finding | None:
     return None
 
 
-def _restarting(view: ServiceView, member: MemberView, now_s: float) -> Finding:
+def restarting(view: ServiceView, now_s: float) -> Finding | None:
     """Within the grace it is a restart. To answer `not ready` for longer is an outage, but still no death: it
     recovers, or waits for sessions to end."""
+    member = view.member(view.primary)
+    if member is None or member.pg.health is not Health.SUSPECT or member.pg.restarting_s is None:
+        return None
     state = member.pg
     evidence = (supports(f"{member.name}: {state.why}", state, now_s),)
     long = bad_for_s(state, now_s) >= view.profile.restart_grace_s

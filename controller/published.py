@@ -42,21 +42,18 @@ def routing(supervisor: Supervisor | None) -> Routing | None:
     judged = supervisor.judge_now()
     view, profile = judged.view, supervisor.service.detection
     primary = view.member(view.primary)
-    claims = [m.name for m in view.members if m.fresh and m.facts.get("in_recovery") is False]
+    claims = [m.name for m in view.members if m.leads]
     clear = (
         primary is not None
         and primary.fresh
         and claims == [primary.name]
         and not primary.facts.get("default_read_only")
+        and not primary.facts.get("read_only")
         and judged.diagnosis.code not in _CLOSED
         and not supervisor.ledger.moving
         and not supervisor.runs.moving
     )
-    replicas = tuple(
-        m.name
-        for m in view.standbys
-        if m.fresh and m.facts.get("in_recovery") is True and m.facts.get("walreceiver")
-    )
+    replicas = tuple(m.name for m in view.standbys if m.follows and m.receives)
     ages_s = {
         m.name: None if m.pg.last_good_s is None else judged.at_s - m.pg.last_good_s for m in view.members
     }

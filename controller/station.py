@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +22,7 @@ from controller.disaster.desk import DisasterDesk, DisasterPorts
 from controller.disaster.requests import DisasterRequests
 from controller.early_warnings.desk import DeskPorts, WarningDesk
 from controller.early_warnings.look import look
+from controller.engines import ENGINES
 from controller.inbox import Inbox
 from controller.incident_control import IncidentControl
 from controller.inspection.desk import InspectionDesk
@@ -52,6 +53,7 @@ from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
 from controller.supervisor.world import Observing, World
+from controller.views import DeclaredView
 from controller.watching import Watching
 from model import events as ev
 from model.errors import BcmError, EstateError, HeldError, JournalError, LeadershipLostError
@@ -303,6 +305,7 @@ class Station:
             watch_primary=self._watch_primary,
             trouble=self.trouble,
             observing=self._observing,
+            declared=self._declared_of,
             alerts=self.inbox.alerts.firing,
             launching=self._launching,
             root_of=self.picture.root_of,
@@ -411,6 +414,7 @@ class Station:
             return
         if kind == "probe":
             self.declared.observe(seen)
+            self._tell_who_is_known_by(rest, seen)
             return
         sane, why = self.observer.judge(seen.ended_s)
         self.picture.observer(sane)
@@ -421,6 +425,20 @@ class Station:
     def observed_elsewhere(self, batch: Batch) -> None:
         """From another observer: see `ObserversInbox.take`."""
         self._elsewhere.take(batch)
+
+    def _tell_who_is_known_by(self, probe: str, seen: Observation) -> None:
+        """A generic service has no other probes than the declared ones."""
+        entry = self.estate.probes.get(probe)
+        supervisor = None if entry is None else self.supervisors.get(entry.service or "")
+        if supervisor is not None and not supervisor.knowledge.engine.probe:
+            supervisor.observer(*self.observer.judge(seen.ended_s))
+            supervisor.observe_declared(seen)
+
+    def _declared_of(self, service: str) -> Sequence[DeclaredView]:
+        """What a generic service is known by; the others have probes of their own."""
+        if ENGINES[self.estate.services[service].engine].probe:
+            return ()
+        return self.declared.of_service(service)
 
     def _concerned(self, kind: str, rest: str) -> Iterable[Supervisor]:
         """An observation comes a few times a second from each member: nobody is searched for."""

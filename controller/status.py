@@ -12,8 +12,9 @@ from controller.approval_rules import ApprovalState
 from controller.decide import would_text
 from controller.disaster.declarations import Declaration
 from controller.early_warnings.desk import OpenWarning
+from controller.engines import ClaimedRole
 from controller.levels import owed
-from controller.losses import losses, verdict
+from controller.losses import Readiness, losses, verdict
 from controller.readiness import Ready, readiness
 from controller.store.hostclock import wall_utc
 from controller.supervisor.approval_records import Approval
@@ -22,7 +23,8 @@ from controller.supervisor.ledger import Ledger
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.supervisor import Supervisor
 from controller.views import MemberView, ServiceView
-from model.diagnosis import Root
+from model.decision import NO_RUNBOOKS
+from model.diagnosis import Cause, Diagnosis, Root
 from model.health import Health, ProbeState
 from model.lsn import format_lsn
 
@@ -63,6 +65,8 @@ def service_status(supervisor: Supervisor, wall_ns: int) -> Json:
 
 def service_health(judged: Judged) -> str:
     """up: writes are accepted. suspect: a diagnosis is being confirmed or redundancy is missing."""
+    if not judged.view.engine.primaries:
+        return _health_by_diagnosis(judged.diagnosis)
     primary = judged.view.member(judged.view.primary)
     if primary is None or primary.pg.health is Health.UNKNOWN:
         return Health.UNKNOWN.value
@@ -73,9 +77,20 @@ def service_health(judged: Judged) -> str:
     return Health.UP.value if judged.diagnosis.code == "Healthy" else Health.SUSPECT.value
 
 
+def _health_by_diagnosis(diagnosis: Diagnosis) -> str:
+    """Of a service that has no primary."""
+    if diagnosis.info.level is not None:
+        return (Health.DOWN if diagnosis.confirmed else Health.SUSPECT).value
+    if diagnosis.info.cause is Cause.OBSERVER or diagnosis.code == "NotObservedYet":
+        return Health.UNKNOWN.value
+    return (Health.UP if diagnosis.code == "Healthy" else Health.SUSPECT).value
+
+
 def tolerance_line(judged: Judged) -> str:
     """What the service survives with proof right now (P19)."""
     proof = judged.outlook.proof
+    if not judged.view.engine.runbooks:
+        return NO_RUNBOOKS
     if not proof.complete:
         return f"would not survive the primary with proof: {proof.reason}"
     spare = len(proof.readable) - proof.needed
@@ -85,6 +100,8 @@ def tolerance_line(judged: Judged) -> str:
 
 def readiness_verdict(judged: Judged) -> Json:
     """`ready`, `partial` or `not-ready`, and why (P19)."""
+    if not judged.view.engine.runbooks:
+        return {"verdict": Readiness.NOT_READY.value, "why": NO_RUNBOOKS}
     word, why = verdict(losses(judged.view, judged.outlook.members))
     return {"verdict": word.value, "why": why}
 
@@ -92,7 +109,7 @@ def readiness_verdict(judged: Judged) -> Json:
 def member_status(
     service: Service, view: ServiceView, member: MemberView, now_s: float, ledger: Ledger
 ) -> Json:
-    state, facts = member.pg, member.facts
+    state = member.own
     position, current = member.fact_int("position"), _current_lsn(view)
     lag = None if position is None or current is None else max(0, current - position)
     age_ms = None if state.last is None else int((now_s - state.last.ended_s) * 1000)
@@ -101,11 +118,11 @@ def member_status(
         "role": member.role,
         "node": member.node,
         "site": member.site,
-        "address": f"{service.members[member.name].host}:{service.members[member.name].port}",
+        "address": service.members[member.name].address,
         "health": state.health.value,
         "why": state.why,
         "age_ms": age_ms,
-        "in_recovery": facts.get("in_recovery"),
+        "in_recovery": None if member.claimed_role is None else member.claimed_role is ClaimedRole.STANDBY,
         "timeline": member.fact_int("timeline"),
         "position": None if position is None else format_lsn(position),
         "lag_bytes": None if member.name == view.primary else lag,
@@ -260,6 +277,8 @@ def explanation(supervisor: Supervisor) -> Json:
 
 def _readiness(judged: Judged) -> tuple[Ready, ...]:
     outlook = judged.outlook
+    if not judged.view.engine.runbooks:
+        return ()
     return readiness(outlook.view, outlook.members, outlook.choice, outlook.proof)
 
 

@@ -110,7 +110,7 @@ ALONE: Final = Tally((Ballot("this observer", None, Vote.LOST, "the only one"),)
 def tally(view: ServiceView, now_s: float) -> Tally:
     """The votes on the view's primary."""
     primary = view.member(view.primary)
-    suspected_s = primary.pg.first_bad_s if primary is not None and lost_here(view, primary, now_s) else None
+    suspected_s = primary.own.first_bad_s if primary is not None and lost_here(view, primary, now_s) else None
     own = _own(view, primary, now_s)
     others = (_other(view, other, primary, suspected_s, now_s) for other in view.elsewhere)
     replicas = tuple(m.name for m in view.standbys if m.vetoes)
@@ -130,7 +130,7 @@ def third_places(votes: Tally, primary_site: str | None, candidate_site: str | N
 def lost_here(view: ServiceView, primary: MemberView, now_s: float) -> bool:
     """As we see it: detection says so, or enough refusals while the probe held no connection just then, but
     the canary's ended without a word. A silence in which nothing else was heard either is none (S6)."""
-    state, canary = primary.pg, primary.canary
+    state, canary = primary.own, primary.canary
     if state.health is Health.DOWN:
         if state.last is not None and state.last.outcome is Outcome.SUCCEEDED:
             return False  # it is back, if not yet for as long as is asked
@@ -161,7 +161,7 @@ def _silence_counts(view: ServiceView, state: ProbeState, now_s: float) -> bool:
 def reaches_anything(view: ServiceView, now_s: float) -> bool:
     """We do, be it by a refusal."""
     for member in view.members:
-        states = (member.pg,) if member.canary is None else (member.pg, member.canary)
+        states = (member.own,) if member.canary is None else (member.own, member.canary)
         if member.fresh or _answered(states, member.node_probes, view.profile, now_s):
             return True
     return False
@@ -186,9 +186,9 @@ def _own(view: ServiceView, primary: MemberView | None, now_s: float) -> Ballot:
     if primary is None:
         return Ballot(name, site, Vote.NONE, "no primary is known")
     if lost_here(view, primary, now_s):
-        there = [(m.pg, m.node_probes) for m in view.members if m.site == primary.site]
-        return Ballot(name, site, Vote.LOST, primary.pg.why, site_lost=_lost(there, view.profile, now_s))
-    vote, why, well = _vote(primary.pg, None, view.profile, now_s)
+        there = [(m.own, m.node_probes) for m in view.members if m.site == primary.site]
+        return Ballot(name, site, Vote.LOST, primary.own.why, site_lost=_lost(there, view.profile, now_s))
+    vote, why, well = _vote(primary.own, None, view.profile, now_s)
     return Ballot(name, site, vote, why, well)
 
 

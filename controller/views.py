@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controller.engines import POSTGRESQL, ClaimedRole, Engine
 from controller.hearing import Hearing
 from model.health import Health, ProbeState, Profile
+from model.observation import Layer
 from model.quorum import SyncSetting
 
 PG = "postgresql"
@@ -18,8 +20,10 @@ class MemberView:
     """One member: what the estate says of it and what the probes say (`probes`: by type).
 
     site_role: of its site; '' reads as the member's own role. mendable: its node can be reached by node
-    access, so that this product can bring it back by itself. pg: of the probe of its engine; facts: of that
-    one's last good reading, empty if there was none. Both are looked at hundreds of times in a judgement.
+    access, so that this product can bring it back by itself. own: of the probe of its engine (`pg` in what is
+    of PostgreSQL alone); facts: of that one's last good reading, empty if there was none;
+    claimed_role: what they say that it is, None where they don't. They are looked at hundreds of times in a
+    judgement.
     """
 
     name: str
@@ -38,14 +42,21 @@ class MemberView:
     streams_elsewhere: bool = False
     site_role: str = ""
     mendable: bool = True
+    engine: Engine = POSTGRESQL
+    own: ProbeState = field(init=False, repr=False, compare=False)
     pg: ProbeState = field(init=False, repr=False, compare=False)
     facts: Mapping[str, object] = field(init=False, repr=False, compare=False)
+    claimed_role: ClaimedRole | None = field(init=False, repr=False, compare=False)
     _room: Mapping[str, tuple[int, int] | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        pg = self.probes.get(PG) or ProbeState(self.name, PG)
-        object.__setattr__(self, "pg", pg)
-        object.__setattr__(self, "facts", pg.last_good.facts if pg.last_good else {})
+        probe = self.engine.probe
+        own = self.probes.get(probe) or ProbeState(self.name, probe)
+        facts = own.last_good.facts if own.last_good else {}
+        object.__setattr__(self, "own", own)
+        object.__setattr__(self, "pg", own)
+        object.__setattr__(self, "facts", facts)
+        object.__setattr__(self, "claimed_role", self.engine.claimed_role(facts))
         object.__setattr__(self, "_room", {what: self._read_room(what) for what in ("wal", "data")})
 
     @property
@@ -54,7 +65,22 @@ class MemberView:
 
     @property
     def fresh(self) -> bool:
-        return self.pg.health is Health.UP
+        return self.own.health is Health.UP
+
+    @property
+    def leads(self) -> bool:
+        """It answers, and as primary."""
+        return self.fresh and self.claimed_role is ClaimedRole.PRIMARY
+
+    @property
+    def follows(self) -> bool:
+        """It answers, and as a standby, whether it hears its primary or not."""
+        return self.fresh and self.claimed_role is ClaimedRole.STANDBY
+
+    @property
+    def receives(self) -> bool:
+        """It says that it hears its primary."""
+        return self.engine.receives(self.facts) is True
 
     @property
     def at_dr(self) -> bool:
@@ -64,7 +90,7 @@ class MemberView:
     def vetoes(self) -> bool:
         """It is an observer that still hears the primary (P14). A receiver that has ended hears nothing more,
         whatever came in before."""
-        return self.received_after_suspicion and self.facts.get("walreceiver") is not False
+        return self.received_after_suspicion and self.engine.receives(self.facts) is not False
 
     def free_bytes(self, what: str) -> tuple[int, int] | None:
         """Free and whole size of the file system of `data` or `wal`, in bytes. A failed attempt knows it too:
@@ -102,6 +128,15 @@ class ObserverView:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredView:
+    """One of the estate's `probes` that tells about the service. layer: of its type."""
+
+    name: str
+    layer: Layer
+    state: ProbeState
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceView:
     """One service. `primary` is the member that the journal says is primary, None before it was found.
 
@@ -117,6 +152,9 @@ class ServiceView:
     primary's last. timeline: the primary's, as it was last seen. observer, observer_site: who looks, and from
     where; None while nobody has said. elsewhere: the other observers that are declared, whether they say
     anything or not.
+    retired: members that were primary before and have not been brought back. minimum: so many members of a
+    pool must be up. declared: the probes by which a generic service is known; needs_all: it needs every one
+    of them, not any.
     """
 
     name: str
@@ -138,6 +176,11 @@ class ServiceView:
     high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     disk_free_percent: int = 10
     endpoint: Mapping[str, ProbeState] = field(default_factory=dict)
+    engine: Engine = POSTGRESQL
+    retired: tuple[str, ...] = ()
+    minimum: int = 1
+    declared: tuple[DeclaredView, ...] = ()
+    needs_all: bool = True
     observer: str = "this observer"
     observer_site: str | None = None
     elsewhere: Sequence[ObserverView] = ()

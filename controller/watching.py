@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from config.schema import Service
 from controller.declared import DeclaredProbes
+from controller.engines import ENGINES
+from controller.supervisor.member_probes import writes_on_primary
 from controller.supervisor.probing import ProbeFactory, Watch
-from controller.views import CANARY, PG
 from model.health import Profile
 from model.ports import NodeAccess
 from probes.scheduler import Scheduler
@@ -49,22 +50,36 @@ class Watching:
             self._add(watch, service.detection)
 
     async def watch_primary(self, service: Service, primary: str | None) -> None:
-        """The canary is written on the primary and nowhere else."""
+        """Writes go to the primary and nowhere else."""
         before = self._canary_on.get(service.name)
         if before == primary:
             return
         if before is not None:
             del self._canary_on[service.name]
-            await self._scheduler.remove(f"{service.name}/{before}", CANARY)
+            await self._write(service, before, writes=False)
         if primary is not None and primary in service.members:
             self._canary_on[service.name] = primary
-            self._add(self._factory.canary(service, service.members[primary]), service.detection)
+            await self._write(service, primary, writes=True)
             self._scheduler.suspect(f"{service.name}/{primary}")  # it may be another thing than it was
+
+    async def _write(self, service: Service, name: str, *, writes: bool) -> None:
+        """By a canary of its own, or by the member's own probe that is told so."""
+        target, member = f"{service.name}/{name}", service.members[name]
+        canary = self._factory.canary(service, member)
+        if canary is not None and writes:
+            self._add(canary, service.detection)
+        elif canary is not None:
+            await self._scheduler.remove(target, canary.type)
+        elif writes_on_primary(service):
+            own = self._factory.of_member(service, member, self._nodes.get(member.node), writes=writes)
+            await self._scheduler.remove(target, own.type)
+            self._add(own, service.detection)
 
     async def unwatch_service(self, service: Service) -> None:
         await self.watch_primary(service, None)
-        for member in service.members:
-            await self._scheduler.remove(f"{service.name}/{member}", PG)
+        probe = ENGINES[service.engine].probe
+        for member in service.members if probe else ():
+            await self._scheduler.remove(f"{service.name}/{member}", probe)
 
     def _add(self, watch: Watch, profile: Profile) -> None:
         self._scheduler.add(watch.target, watch.probe, profile, interval_s=watch.interval_s)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+# Why a service of some engines is watched and judged, and never moved.
+NO_RUNBOOKS: Final = "this engine has no runbooks yet: observe"
 
 
 class Verb(StrEnum):

@@ -49,7 +49,7 @@ INCIDENT_LEVEL: Final = "incident.level"  # {level, from, why}: it only rises
 INCIDENT_ACKNOWLEDGED: Final = "incident.acknowledged"  # {comment}: confirmed by the actor
 INCIDENT_REPORTED: Final = "incident.reported"  # {to, comment}
 DEADLINE_MISSED: Final = "deadline.missed"  # {what: confirmation|report, level, within_ms, office}
-INCIDENT_RECOVERED: Final = "incident.recovered"  # {primary}
+INCIDENT_RECOVERED: Final = "incident.recovered"  # {primary, how}: `primary` null for a service that has none
 INCIDENT_CLOSED: Final = "incident.closed"  # {reason, head_seq, head_hash, signature}
 # Its outage has the root of this incident: {service, part: its own incident or null, code, root: key}
 INCIDENT_CONSEQUENCE: Final = "incident.consequence"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from config.schema import Credential, Estate, Member, Service
+from config.engines import postgresql_of
+from config.schema import Credential, Estate, PostgresqlMember, PostgresqlService
 from controller.adapters.clock import SystemClock
 from controller.adapters.endpoint import first_writable
 from model.errors import SecretError
@@ -68,7 +69,7 @@ class SqlSessions:
         self, service: str, member: str, *, role: str, database: str, timeout_s: float, application_name: str
     ) -> MemberSession:
         """`role` is monitor, control or replication. Raises SqlError, at the latest after `timeout_s`."""
-        declared = self._estate.service(service)
+        declared = postgresql_of(self._estate.service(service))
         server = declared.members[member]
         credential: Credential = getattr(declared.postgresql.roles, role)
         session = PgSession(_target(declared, server, credential.user, database, application_name))
@@ -95,7 +96,7 @@ class SqlSessions:
 
         Raises SqlError if none was found by `timeout_s`; its text says what each one answered last.
         """
-        declared = self._estate.service(service)
+        declared = postgresql_of(self._estate.service(service))
         members = declared.endpoint.order or tuple(declared.members)
 
         async def connect(member: str, limit_s: float) -> MemberSession:
@@ -113,7 +114,7 @@ class SqlSessions:
     def _password(self, credential: Credential) -> str | None:
         return None if credential.password is None else self._secrets.get(credential.password)
 
-    async def _resolve(self, member: Member) -> list[str]:
+    async def _resolve(self, member: PostgresqlMember) -> list[str]:
         key = (member.host, member.port)
         addresses = self._addresses.setdefault(key, Addresses(*key, self._clock))
         try:
@@ -122,7 +123,9 @@ class SqlSessions:
             raise PgError(exc.strerror or str(exc), cause=exc) from None
 
 
-def _target(service: Service, member: Member, user: str, database: str, application_name: str) -> PgTarget:
+def _target(
+    service: PostgresqlService, member: PostgresqlMember, user: str, database: str, application_name: str
+) -> PgTarget:
     settings = service.postgresql
     root = str(settings.sslrootcert) if settings.sslrootcert else None
     return PgTarget(member.host, member.port, user, database, application_name, settings.sslmode, root)

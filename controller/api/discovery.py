@@ -33,7 +33,8 @@ def target_groups(estate: Estate, kind: str | None = None) -> Iterator[Group]:
     nodes (an address without a port), declared probes that have an address (URL, host:port or host)."""
     if kind in (None, "member"):
         for service, member in estate.all_members():
-            yield _group(_host_port(member.host, member.port), _member_labels(estate, service, member))
+            address = member.host if member.port is None else _host_port(member.host, member.port)
+            yield _group(address, _member_labels(estate, service, member))
     if kind in (None, "node"):
         for node in estate.nodes.values():
             site = estate.sites[node.site]

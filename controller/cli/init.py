@@ -56,6 +56,7 @@ def _print_grants(settings: Settings, engine: str, version: int, service: str | 
     if service is None:
         click.echo(grants_sql(engine, version), nl=False)
         return
+    from config.engines import postgresql_of
     from config.loader import load_estate
 
     services = load_estate(settings.config_path).estate.services
@@ -64,7 +65,7 @@ def _print_grants(settings: Settings, engine: str, version: int, service: str | 
             f"no service {service!r} in {settings.config_path}",
             hint=f"services: {', '.join(sorted(services))}",
         )
-    click.echo(grants_sql(engine, version, services[service].postgresql), nl=False)
+    click.echo(grants_sql(engine, version, postgresql_of(services[service]).postgresql), nl=False)
 
 
 def _write_new(file: Path, text: str, force: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from config.postgresql import of_postgresql
 from controller.cli.exits import ExitCode
 from controller.cli.explain import print_gate
 from controller.cli.settings import Settings
@@ -64,7 +65,7 @@ def _service(scenario: Scenario, service: Service) -> str:
         + (" (excluded)" if m.excluded else "")
         for m in service.members.values()
     )
-    names = service.postgresql.synchronous_standby_names or "asynchronous"
+    names = of_postgresql(service).postgresql.synchronous_standby_names or "asynchronous"
     return f"{service.name} ({service.mode.value}, {service.profile}, {names}): {members}"
 
 

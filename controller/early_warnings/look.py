@@ -7,8 +7,9 @@ from itertools import chain
 
 from controller.declared import DeclaredProbes
 from controller.early_warnings.scene import Copy, Scene, ServiceScene, Watched
+from controller.engines import ENGINES
 from controller.supervisor.judgement import redundancy_missing
-from controller.supervisor.probing import canary_patience_s
+from controller.supervisor.member_probes import patience_s
 from controller.supervisor.supervisor import Supervisor
 from controller.views import CANARY, MemberView, ServiceView
 from model.health import Health
@@ -51,9 +52,8 @@ def _service(supervisor: Supervisor) -> ServiceScene:
     state = supervisor.knowledge.state(primary, CANARY) if primary is not None else None
     canary = None
     if state is not None and primary is not None:
-        patience_s = canary_patience_s(service.detection)
         about = f"service/{service.name}/{primary}"
-        canary = Watched(about, primary, state, patience_s, service.detection.canary_interval_s)
+        canary = Watched(about, primary, state, patience_s(service), service.detection.canary_interval_s)
     acked = state.last_good if state is not None else None
     number = acked.facts.get("canary_n") if acked is not None else None
     # While the primary moves everything lags behind and is missing for a moment.
@@ -62,7 +62,7 @@ def _service(supervisor: Supervisor) -> ServiceScene:
         name=service.name,
         primary=primary,
         rpo_s=service.objectives.rpo,
-        standbys=len(service.members) - 1,
+        standbys=len(service.members) - 1 if ENGINES[service.engine].primaries else 0,
         missing=_missing(supervisor, judged.view) if still and judged is not None else None,
         copies=tuple(_copies(judged.view)) if still and judged is not None else (),
         acked=(number, acked.ended_s) if isinstance(number, int) and acked is not None else None,
@@ -74,7 +74,7 @@ def _missing(supervisor: Supervisor, view: ServiceView) -> tuple[str, ...] | Non
     """None without a primary that answers, which is more than a warning; and where all that is missing is
     what could not be found out (S6)."""
     primary = view.member(view.primary)
-    if primary is None or not primary.fresh or primary.facts.get("in_recovery") is not False:
+    if primary is None or not primary.leads:
         return None
     unknown = [f"{m.name}: " for m in view.standbys if m.pg.health is Health.UNKNOWN]
     found = redundancy_missing(supervisor.service, supervisor.ledger, view)
@@ -87,7 +87,7 @@ def _copies(view: ServiceView) -> Iterator[Copy]:
     current = primary.fact_int("current_lsn") if primary is not None and primary.fresh else None
     for member in view.standbys:
         read = member.pg.last_good
-        if member.fresh and read is not None and member.facts.get("in_recovery") is True:
+        if member.follows and read is not None:
             yield Copy(member.name, read.ended_s, member.fact_int("canary_n"), _behind(member, current))
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from config.schema import Estate, Member, Service
+from config.schema import Estate, Member, PostgresqlService, Service
 from controller.declared import DeclaredProbes, subjects_of
+from controller.engines import ENGINES, ClaimedRole, Engine
 from controller.probe_once import run_once
 from controller.supervisor.judgement import Case
 from controller.supervisor.knowledge import Knowledge
@@ -83,6 +84,10 @@ class Ground:
     def services(self) -> list[Service]:
         found = self.estate.services.values()
         return [s for s in found if self.service in (None, s.name)]
+
+    def postgresql(self) -> list[PostgresqlService]:
+        """Those that can be moved: what only their engine has is looked at there."""
+        return [s for s in self.services() if isinstance(s, PostgresqlService)]
 
     def members(self) -> Iterator[tuple[Service, Member]]:
         for service in self.services():
@@ -164,7 +169,7 @@ class Ground:
         watches = self.probes.of_service(service, dict(self.nodes))
         timeout_s = max(service.detection.timeout_s, LEAST_TIMEOUT_S)
         seen = await asyncio.gather(*(self.read(watch, timeout_s) for watch in watches))
-        primary = ledger.primary or _only_primary(seen)
+        primary = ledger.primary or _only_primary(seen, ENGINES[service.engine])
         for reading in seen:
             knowledge.observe(reading, primary)
         return Fresh(Case(self.estate, service, knowledge, ledger), primary)
@@ -192,11 +197,11 @@ class Ground:
                 task.exception()
 
 
-def _only_primary(seen: Iterable[Observation]) -> str | None:
+def _only_primary(seen: Iterable[Observation], engine: Engine) -> str | None:
     """Before anybody was journaled as primary: the one that says so."""
     claims = [
         reading.target.partition("/")[2]
         for reading in seen
-        if reading.outcome is Outcome.SUCCEEDED and reading.facts.get("in_recovery") is False
+        if reading.outcome is Outcome.SUCCEEDED and engine.claimed_role(reading.facts) is ClaimedRole.PRIMARY
     ]
     return claims[0] if len(claims) == 1 else None

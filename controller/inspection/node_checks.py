@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from config.schema import Member, Node, Service
+from config.schema import Member, Node, PostgresqlMember, PostgresqlService
 from controller.early_warnings.spoken import apart, size
 from controller.inspection.concurrently import as_they_end
 from controller.inspection.ground import Ground
@@ -25,9 +25,14 @@ SELECT (SELECT setting::bigint * 1024 * 1024 FROM pg_settings WHERE name = 'max_
        (SELECT sum(pg_database_size(oid))::bigint FROM pg_database)"""
 
 
+def _account(member: Member) -> str:
+    """The account that runs its server, where the product has to become it; else ''."""
+    return member.os_user if isinstance(member, PostgresqlMember) else ""
+
+
 async def access(ground: Ground) -> AsyncIterator[Line]:
     """`true`, as each account that the product has to become there."""
-    accounts = list(dict.fromkeys((m.node, m.os_user) for _service, m in ground.members()))
+    accounts = list(dict.fromkeys((m.node, _account(m)) for _service, m in ground.members()))
     used = {node for node, _user in accounts}
     others = [(name, "") for name in ground.node_names() if name not in used]
 
@@ -85,7 +90,7 @@ def _host_key(node: Node) -> Line:
 
 async def room(ground: Ground) -> AsyncIterator[Line]:
     """Free space against what pg_rewind fetches and what a base backup beside the old copy needs."""
-    for service in ground.services():
+    for service in ground.postgresql():
         needs = await _needs(ground, service)
 
         looks = [_room_of(ground, service, member, needs) for member in service.members.values()]
@@ -101,7 +106,9 @@ class Needs:
     copy: int
 
 
-async def _room_of(ground: Ground, service: Service, member: Member, needs: Needs | str) -> Line:
+async def _room_of(
+    ground: Ground, service: PostgresqlService, member: PostgresqlMember, needs: Needs | str
+) -> Line:
     about = f"service/{service.name}/{member.name}"
     if isinstance(needs, str):
         return Line(about, Result.UNKNOWN, needs)
@@ -120,7 +127,7 @@ async def _room_of(ground: Ground, service: Service, member: Member, needs: Need
     return Line(about, Result.OK, text)
 
 
-async def _needs(ground: Ground, service: Service) -> Needs | str:
+async def _needs(ground: Ground, service: PostgresqlService) -> Needs | str:
     """Or why it is not known."""
     primary = (await ground.fresh(service)).primary
     if primary is None or primary not in service.members:
@@ -145,7 +152,7 @@ async def _needs(ground: Ground, service: Service) -> Needs | str:
     return Needs(int(log_bytes) + ROOM_BESIDE, int(data_bytes))
 
 
-async def _space(ground: Ground, member: Member) -> tuple[int, int] | str:
+async def _space(ground: Ground, member: PostgresqlMember) -> tuple[int, int] | str:
     """(free, whole size) in bytes of the volume of the data directory, or why they are not known."""
     node = ground.nodes.get(member.node)
     if node is None:

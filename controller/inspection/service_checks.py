@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from config.findings import Severity
-from config.schema import Estate, Service
+from config.schema import Estate, PostgresqlService, Service
 from controller.candidates import positions
 from controller.executions import expected_durations
 from controller.inspection.ground import Ground
@@ -34,7 +34,7 @@ def _about(service: Service, member: str | None = None) -> str:
 
 
 async def candidate(ground: Ground) -> AsyncIterator[Line]:
-    for service in ground.services():
+    for service in ground.postgresql():
         for ready in await _ready(ground, service):
             if ready.what in ("candidate", "proof"):
                 # What can't be read is not lost: the probes say what is wrong with it.
@@ -77,16 +77,20 @@ async def copies(ground: Ground) -> AsyncIterator[Line]:
         if missing:
             yield Line(_about(service), Result.FAILED, "; ".join(missing))
         else:
-            yield Line(
-                _about(service), Result.OK, f"{len(view.standbys)} standbys stream from {view.primary}"
-            )
-        for ready in await _ready(ground, service):
+            yield Line(_about(service), Result.OK, _complete(view))
+        for ready in await _ready(ground, service) if isinstance(service, PostgresqlService) else ():
             if ready.what == "copy" and not missing:
                 yield Line(_about(service), Result.WARNING, ready.text)
 
 
+def _complete(view: ServiceView) -> str:
+    if view.engine.primaries:
+        return f"{len(view.standbys)} standbys stream from {view.primary}"
+    return f"{len(view.members)} members answer" if view.members else "known by its declared probes"
+
+
 async def sync_state(ground: Ground) -> AsyncIterator[Line]:
-    for service in ground.services():
+    for service in ground.postgresql():
         view = await ground.view(service)
         about = _about(service)
         lines = [*_names(view, about, await _ready(ground, service)), *_refusals(service, view, about)]
@@ -110,7 +114,7 @@ def _names(view: ServiceView, about: str, ready: tuple[Ready, ...]) -> Iterator[
         yield Line(about, Result.UNKNOWN, "synchronous_standby_names of the primary can't be read")
 
 
-def _refusals(service: Service, view: ServiceView, about: str) -> Iterator[Line]:
+def _refusals(service: PostgresqlService, view: ServiceView, about: str) -> Iterator[Line]:
     for reason in refusals_of_act(service, view):
         yield Line(about, Result.FAILED, f"mode act is refused: {reason}")
 
@@ -130,7 +134,7 @@ def _state_of(service: Service, primary: MemberView, member: MemberView) -> Line
 
 
 async def rewind(ground: Ground) -> AsyncIterator[Line]:
-    for service in ground.services():
+    for service in ground.postgresql():
         for member in (await ground.view(service)).members:
             hints, sums = member.facts.get("wal_log_hints"), member.facts.get("data_checksums")
             about = _about(service, member.name)
@@ -145,7 +149,7 @@ async def rewind(ground: Ground) -> AsyncIterator[Line]:
 
 
 async def runbook_lints(ground: Ground) -> AsyncIterator[Line]:
-    for service in ground.services():
+    for service in ground.postgresql():
         for name in RUNBOOKS:
             for line in await asyncio.to_thread(_lint, ground.estate, service, name):
                 yield line
@@ -166,7 +170,7 @@ def _lint(estate: Estate, service: Service, name: str) -> list[Line]:
 
 
 async def expected_rto(ground: Ground) -> AsyncIterator[Line]:
-    for service in ground.services():
+    for service in ground.postgresql():
         events = await ground.events_of(service)
         for name, detected in _TIMED:
             for line in await asyncio.to_thread(_times, service, name, detected, events):

@@ -9,8 +9,8 @@ import sys
 from typing import Final
 
 from controller.codes import CODES
-from controller.diagnose import RULES
-from model.diagnosis import CodeInfo, Stance
+from controller.diagnose import RULES_OF
+from model.diagnosis import Cause, CodeInfo, Stance
 
 _STANCES: Final[dict[Stance, tuple[str, str]]] = {
     Stance.ACT: ("a failover is the remedy", "故障切换"),
@@ -18,6 +18,16 @@ _STANCES: Final[dict[Stance, tuple[str, str]]] = {
     Stance.CONFIRM: ("a person is asked", "询问人工"),
     Stance.NONE: ("nothing", "无需处理"),
     Stance.MEND: ("redundancy is restored", "恢复冗余"),
+}
+
+CAUSES: Final[dict[Cause, str]] = {
+    Cause.NETWORK: "network / 网络",
+    Cause.SERVER: "server / 服务器",
+    Cause.APPLICATION: "application / 应用",
+    Cause.SITE: "site / 站点",
+    Cause.EXTERNAL: "external / 外部",
+    Cause.OBSERVER: "observer / 观测点",
+    Cause.NONE: "",
 }
 
 _INTRODUCTION: Final = """\
@@ -32,23 +42,32 @@ than its row says: `PrimaryShutDownByAdmin` fails over where the estate says `on
 `PrimaryDiskFull` fails over though the server still answers, once its writes go on failing or its volume
 stays full; a switchover would not do, since the checkpoint in a shutdown needs room.
 
+A failover is done where the service's engine has a runbook for it (`postgresql`); elsewhere the decision
+holds and says so. What `postgresql`, `mariadb` and `redis` share keeps its name: `PrimaryProcessDown` is the
+same for each. MariaDB and Redis end idle connections without a word also when an administrator stops them, so
+there a refusal must outlast the grace of a restart before it is a crash. A pool (`http`) is judged by how
+many members are up against its `minimum`, a `generic` service by its declared probes, the deepest first.
+
 Levels (危机等级): III general, II major, I extraordinary; without one it is no incident, only named.
 """
 
 
 def codes_page() -> str:
-    lines = [_INTRODUCTION, "| code | cause | level | what is done | runbook | what it means | 含义 |"]
-    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    head = "| code | cause | level | what is done | runbook | settled by | what it means | 含义 |"
+    lines = [_INTRODUCTION, head, "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     lines += [_row(info) for info in CODES.values()]
-    lines += ["", "The rules, in order of precedence:", ""]
-    lines += [f"{number}. {rule.__name__.replace('_', ' ')}" for number, rule in enumerate(RULES, 1)]
+    for engine, rules in RULES_OF.items():
+        lines += ["", f"The rules of engine `{engine}`, in order of precedence:", ""]
+        names = [rule.__name__.replace("_", " ") for rule in rules]
+        lines += [f"{number}. {name}" for number, name in enumerate(names, 1)]
     return "\n".join(lines) + "\n"
 
 
 def _row(info: CodeInfo) -> str:
     english, chinese = _STANCES[info.stance]
     runbook = f"`{info.runbook}`" if info.runbook else ""
-    cells = (f"`{info.code}`", info.cause.value, info.level or "", f"{english} / {chinese}", runbook)
+    done = f"{english} / {chinese}"
+    cells = (f"`{info.code}`", CAUSES[info.cause], info.level or "", done, runbook, info.confirm_with or "")
     return f"| {' | '.join((*cells, info.sentence, info.sentence_zh))} |"
 
 

@@ -76,7 +76,7 @@ _LINES: Final[dict[str, Callable[[Data], str]]] = {
     ev.INCIDENT_ACKNOWLEDGED: lambda d: f"acknowledged: {d.get('comment')}",
     ev.INCIDENT_REPORTED: lambda d: f"reported to {_text(d, 'to', 'comment')}",
     ev.DEADLINE_MISSED: lambda d: f"missed: {d.get('what')} ({d.get('office')}), level {d.get('level')}",
-    ev.INCIDENT_RECOVERED: lambda d: f"recovered: {d.get('primary')} accepts writes",
+    ev.INCIDENT_RECOVERED: lambda d: f"recovered: {d.get('how') or _text(d, 'primary') + ' accepts writes'}",
     ev.INCIDENT_CLOSED: lambda d: f"incident closed: {d.get('reason')}",
     ev.CLOCK_MARK: lambda d: f"clock mark {_text(d, 'mark', 'note')}",
     ev.OVERRIDE_RECORDED: lambda d: (

@@ -24,7 +24,8 @@ from controller.status import service_health
 from controller.supervisor.budget import AutomaticFailovers, Launching
 from controller.supervisor.claims import Claims
 from controller.supervisor.executor import Executor
-from controller.supervisor.probing import ICMP, TCP, canary_patience_s
+from controller.supervisor.member_probes import patience_s
+from controller.supervisor.probing import ICMP, TCP
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
@@ -233,7 +234,7 @@ class Controller:
                 f"{service.name}/{primary}",
                 service.detection,
                 server,
-                canary_patience_s(service.detection),
+                patience_s(service),
             )
         )
         self.probing.suspect(f"{service.name}/{primary}")

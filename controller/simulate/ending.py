@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from config.schema import Service
+from config.postgresql import PostgresqlService, of_postgresql
 from controller.simulate import quiet
 from controller.simulate.audit import Violation, can_confirm
 from controller.simulate.faults import KINDS
@@ -93,7 +93,7 @@ def settled(scene: Scene) -> bool:
         primary = ledger.primary
         if primary is None or not _serves(scene.world.server(name, primary)):
             return False
-        service = scene.world.estate.services[name]
+        service = of_postgresql(scene.world.estate.services[name])
         if ledger.retired or any(not _follows(s, primary, service) for s in scene.world.servers(name)):
             return False
     now_s = scene.world.timeline.now_s
@@ -104,7 +104,7 @@ def _serves(server: Postgres) -> bool:
     return server.writable and can_confirm(server)
 
 
-def _follows(server: Postgres, primary: str, service: Service) -> bool:
+def _follows(server: Postgres, primary: str, service: PostgresqlService) -> bool:
     """One that has to confirm writes streams from the primary itself; others may cascade."""
     if server.name == primary:
         return True
@@ -203,7 +203,7 @@ def _excused(scene: Scene) -> bool:
 def _judge_hold(scene: Scene, ending: Ending) -> None:
     """It did not settle by itself: was it right to leave it?"""
     for name, supervisor in scene.controller.supervisors.items():
-        service = scene.world.estate.services[name]
+        service = of_postgresql(scene.world.estate.services[name])
         judged = supervisor.judged
         code = judged.diagnosis.code if judged is not None else "none"
         stopped = judged.decision.stopped_by if judged is not None else None
@@ -216,7 +216,7 @@ def _judge_hold(scene: Scene, ending: Ending) -> None:
 _LIVES: Final = frozenset({"PrimaryNotReady", "PrimaryRestarting"})
 
 
-def _could_have(scene: Scene, service: Service, supervisor: Supervisor) -> bool:
+def _could_have(scene: Scene, service: PostgresqlService, supervisor: Supervisor) -> bool:
     """Is the service out, though a failover was provable and nothing forbids it?"""
     ledger = supervisor.ledger
     if ledger.blocked is not None or ledger.open_executions or not scene.controller.leads:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from config.schema import Estate, Member, Service, ServiceMode
+from config.postgresql import PostgresqlMember, PostgresqlService
+from config.schema import Estate, ServiceMode
 from model.errors import UsageError
 
 MODELLED: Final = "postgresql"
@@ -25,7 +26,7 @@ class OwnEstate:
 
 def own_estate(estate: Estate, *, ops: str | None = None, mode: str | None = None) -> OwnEstate:
     """mode: as if every service were in it. Raises UsageError if nothing of it is modelled."""
-    services = {s.name: s for s in estate.services.values() if s.engine == MODELLED}
+    services = {s.name: s for s in estate.services.values() if isinstance(s, PostgresqlService)}
     if not services:
         raise UsageError(
             f"nothing in this estate is modelled: its engines are {_engines(estate)}",
@@ -62,7 +63,9 @@ def _references(estate: Estate, ops: str) -> tuple[str, ...]:
     return tuple(f"gateway-{site}:53" for site in sites[:count])
 
 
-def _service(service: Service, known: dict[str, Service], mode: str | None) -> Service:
+def _service(
+    service: PostgresqlService, known: dict[str, PostgresqlService], mode: str | None
+) -> PostgresqlService:
     nodes = [m.node for s in known.values() for m in s.members.values()]
     members = {name: _member(m, alone=nodes.count(m.node) == 1) for name, m in service.members.items()}
     update = {
@@ -73,7 +76,7 @@ def _service(service: Service, known: dict[str, Service], mode: str | None) -> S
     return service.model_copy(update=update)
 
 
-def _member(member: Member, *, alone: bool) -> Member:
+def _member(member: PostgresqlMember, *, alone: bool) -> PostgresqlMember:
     """Started and stopped by a unit of its own, or by pg_ctl; slots are not modelled."""
     kept = alone and member.control_kind == "systemd"
     return member.model_copy(update={"slot": None, "control": member.control if kept else "pg_ctl"})

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from config.postgresql import of_postgresql
 from config.schema import Estate
 from controller.adapters.endpoint import first_writable
 from controller.simulate.loop import VirtualLoop
@@ -212,7 +213,7 @@ class SimulatedSql:
     async def connect_endpoint(
         self, service: str, *, role: str, database: str, timeout_s: float
     ) -> tuple[str, SqlSession]:
-        declared = self._estate.service(service)
+        declared = of_postgresql(self._estate.service(service))
         members = declared.endpoint.order or tuple(declared.members)
 
         async def connect(member: str, limit_s: float) -> SqlSession:

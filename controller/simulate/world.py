@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from config.schema import Estate, Service
+from config.postgresql import PostgresqlService, of_postgresql
+from config.schema import Estate
 from controller.simulate.audit import Audit
 from controller.simulate.audit_journal import JournalAudit
 from controller.simulate.chance import Chance
@@ -65,7 +66,7 @@ class World:
             self.network.add(Host(f"app-{site}", site))
             self.network.add(Host(f"ops-{site}", site))
         for service in estate.services.values():
-            self._build(service)
+            self._build(of_postgresql(service))
 
     def next_pid(self) -> int:
         self._pid += 1
@@ -95,12 +96,12 @@ class World:
         found = [(len(d), s) for d, s in self._dirs[node] if path.startswith((f"{d}/", f"{d}.")) or path == d]
         return max(found, key=lambda pair: pair[0])[1]
 
-    def service_of(self, server: Postgres) -> Service:
-        return self.estate.services[server.service]
+    def service_of(self, server: Postgres) -> PostgresqlService:
+        return of_postgresql(self.estate.services[server.service])
 
     # --- building
 
-    def _build(self, service: Service) -> None:
+    def _build(self, service: PostgresqlService) -> None:
         number = 7_000_000_000_000_000_000 + len(self._servers)
         branch = Branch(str(number), 1)
         self._systems[service.name] = branch.system
@@ -125,7 +126,7 @@ class World:
                 )
         self._up(service, home.name)
 
-    def _up(self, service: Service, home: str) -> None:
+    def _up(self, service: PostgresqlService, home: str) -> None:
         """As if it had run for long."""
         primary = self._servers[service.name, home]
         for server in self.servers(service.name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from config.schema import ServiceMode
+from config.schema import PostgresqlService, ServiceMode
 from controller.approval_rules import Standing
 from controller.decide import decision_key, granted_overrides
 from controller.supervisor.consent import Question, consent
@@ -64,7 +64,7 @@ class Acting:
         quiet = diagnosis.info.stance in (Stance.NONE, Stance.MEND) or diagnosis.info.level is None
         if quiet or (incident is None and decision.verb is not Verb.ACT):
             away = () if incident is None else set(ledger.retired) - set(supervisor.mending.unreachable())
-            supervisor.telling.warn(diagnosis, judged.at_s, away)
+            supervisor.telling.warn(diagnosis, judged.at_s, away, judged.view.engine.own_warnings)
             return
         key = (diagnosis.code, *decision_key(decision))
         if key != self._decided:
@@ -95,16 +95,19 @@ class Acting:
     async def mend(self, judged: Judged) -> None:
         """Restore redundancy: no client waits for it, so there is time between two tries."""
         supervisor, ledger = self._supervisor, self._supervisor.ledger
-        command = judged.command
+        service, command = supervisor.service, judged.command
         by_itself = (
-            supervisor.service.mode is ServiceMode.ACT
-            and supervisor.service.postgresql.rejoin == "auto"
+            isinstance(service, PostgresqlService)
+            and service.mode is ServiceMode.ACT
+            and service.postgresql.rejoin == "auto"
             and command is None
         )
         if not by_itself:
             for member in supervisor.mending.returned(judged, ledger):
                 await supervisor.append(ev.MEMBER_REJOINED, {"member": member})
-        if supervisor.quiet or ledger.paused(supervisor.wall_ns()) or not may_mend(judged.diagnosis, ledger):
+        if not judged.view.engine.runbooks or supervisor.quiet or ledger.paused(supervisor.wall_ns()):
+            return
+        if not may_mend(judged.diagnosis, ledger):
             return
         if command is not None and (command.holds or command.moves):
             return  # in a declared disaster the service's own move is asked for first, or nothing is

@@ -91,9 +91,10 @@ class IncidentDesk:
             incident=incident,
         )
 
-    async def recovered(self, incident: str, primary: str) -> None:
+    async def recovered(self, incident: str, primary: str | None, how: str) -> None:
+        """primary: None for a service that has none. how: it works again, for people."""
         await self._journal.append(
-            ev.INCIDENT_RECOVERED, {"primary": primary}, service=self._service, incident=incident
+            ev.INCIDENT_RECOVERED, {"primary": primary, "how": how}, service=self._service, incident=incident
         )
 
     async def close(

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from config.schema import Estate, Service
-from controller.detect import fold
+from controller.engines import ENGINES
 from controller.news import is_news
 from controller.supervisor.states import States
-from controller.views import PG, ObserverView
+from controller.views import ObserverView
 from model.health import ProbeState
 from model.observation import Observation
 
@@ -36,6 +36,7 @@ class Elsewhere:
 
     def __init__(self, estate: Estate, service: Service) -> None:
         self._service = service
+        self._engine = ENGINES[service.engine]
         self._own = estate.daemon.name
         self.own_site = estate.own_site
         self._others = {
@@ -53,6 +54,7 @@ class Elsewhere:
         """By one that is declared. Is it news, so that the service is to be judged at once?"""
         other = self._others[seen.observer]
         before = other.states.get(seen.target, seen.probe)
+        fold = self._engine.fold_of(seen.probe)
         state = fold(before or ProbeState(seen.target, seen.probe), seen, self._service.detection)
         other.states.put(state)
         return is_news(before, state)
@@ -86,4 +88,5 @@ class Elsewhere:
 
     def _seen(self, other: Other, member: str, now_s: float) -> ProbeState:
         states: Mapping[str, ProbeState] = other.states.aged(f"{self._service.name}/{member}", now_s)
-        return states.get(PG) or ProbeState(member, PG)
+        probe = self._engine.probe
+        return states.get(probe) or ProbeState(member, probe)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from config.schema import Estate, Service
+from config.engines import postgresql_of
+from config.schema import Estate, PostgresqlService, Service
 from controller import fields
 from controller.evidence import judge_rpo
 from controller.evidence_inputs import gather_rpo_inputs
@@ -79,7 +80,7 @@ class Order:
             "returning": list(self.returning),
             "epoch": epoch,
             "overrides": list(self.overrides),
-            "intended_names": self.service.postgresql.synchronous_standby_names,
+            "intended_names": postgresql_of(self.service).postgresql.synchronous_standby_names,
         }
 
 
@@ -98,7 +99,7 @@ class Executor:
         """Load runbooks, actions and templates before they are needed: the first use costs half a second, and
         the first use is in an outage."""
         for service in self._estate.services.values():
-            for name in _SHIPPED:
+            for name in _SHIPPED if isinstance(service, PostgresqlService) else ():
                 with contextlib.suppress(
                     RunbookError
                 ):  # the variables are missing, and that is not asked here

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from math import inf
 
-from config.schema import Member
+from config.schema import PostgresqlMember
 from model.observation import Observation
 
 # Name, without case → pids of the senders that serve it.
@@ -31,7 +31,7 @@ class Impostors:
         self._earlier: Mapping[str, Observation] = {}
 
     def primary_read(
-        self, seen: Observation, standbys: Iterable[Member], readings: Mapping[str, Observation]
+        self, seen: Observation, standbys: Iterable[PostgresqlMember], readings: Mapping[str, Observation]
     ) -> None:
         """readings: member → its last good one. Only a reading between readings of the primary that all show
         the same counts: a standby that has just lost its primary, or found it, is not what it was."""

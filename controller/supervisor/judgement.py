@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from config.schema import Estate, Service, ServiceMode
+from config.schema import Estate, PostgresqlService, Service, ServiceMode
 from controller.alert_evidence import with_alerts
 from controller.alerts import Firing
 from controller.approval_rules import ApprovalState, Rule, Standing, rule_for
@@ -20,8 +20,8 @@ from controller.supervisor.consent import Question, consent
 from controller.supervisor.knowledge import Knowledge
 from controller.supervisor.ledger import Ledger, Lost
 from controller.tally import tally, third_places
-from controller.views import ServiceView
-from model.decision import Decision
+from controller.views import DeclaredView, ServiceView
+from model.decision import NO_RUNBOOKS, Decision
 from model.diagnosis import Diagnosis, Root, Stance
 from model.disaster import Command
 from model.health import Health, ProbeState
@@ -46,6 +46,8 @@ class Surroundings:
     # What lies below the service's trouble: named beside the diagnosis, and nothing is decided on it.
     root: Root | None = None
     turn: Turn = FIRST
+    # The estate's probes that tell about the service.
+    declared: Sequence[DeclaredView] = ()
     # Shown beside the diagnosis; nothing is decided on them.
     alerts: Sequence[Firing] = ()
     # A declared disaster concerns it: people decide.
@@ -124,13 +126,13 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
         system_identifier=ledger.system_identifier,
         recorded_timeline=ledger.timeline,
         endpoint=around.endpoint,
+        retired=ledger.retired,
+        declared=around.declared,
     )
     diagnosis = diagnose(view, now_s)
     if around.root is not None and diagnosis.info.stance is not Stance.NONE:
         diagnosis = replace(diagnosis, root=around.root)
-    members = staying_behind(positions(view, returning=case.returning(around, now_s)), around.command)
-    proof = prove(view.settings, members)
-    choice = choose(members)
+    members, choice, proof = candidates(view, returning=case.returning(around, now_s), command=around.command)
     outlook = Outlook(view, diagnosis, members, choice, proof)
     given = decision_input(case, around, outlook, now_s)
     if around.alerts:
@@ -162,6 +164,7 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
     lost = case.returning(around, now_s).get(choice.candidate or "")
     seen = view.member(ledger.primary)
     votes = tally(view, now_s)
+    known = [seen] if view.engine.primaries else view.members
     return DecisionInput(
         service=service.name,
         diagnosis=outlook.diagnosis,
@@ -194,7 +197,8 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
         approval=approval,
         approval_in_mode_act=rule.in_mode_act,
         primary_was_seen=(
-            (seen is not None and seen.pg.last_good_s is not None)
+            any(m is not None and m.own.last_good_s is not None for m in known)
+            or any(d.state.last_good_s is not None for d in view.declared)
             or ledger.incident is not None
             or ledger.seen_lately(around.wall_ns)
         ),
@@ -206,6 +210,18 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
         at_s=now_s,
         command=around.command,
     )
+
+
+def candidates(
+    view: ServiceView, *, returning: Collection[str] = (), command: Command | None = None
+) -> tuple[tuple[MemberPosition, ...], Choice, Proof]:
+    """Who counts, who would be promoted, and what is proven; nobody where there is no runbook to do it.
+    returning: see `positions`. command: of a declared disaster."""
+    if not view.engine.runbooks:
+        proof = view.engine.proof or Proof(False, NO_RUNBOOKS, 0, (), None)
+        return (), Choice(None, None, NO_RUNBOOKS), proof
+    members = staying_behind(positions(view, returning=returning), command)
+    return members, choose(members), prove(view.settings, members)
 
 
 def approval_of(ledger: Ledger, rule: Rule, outlook: Outlook, wall_ns: int) -> ApprovalState | None:
@@ -220,7 +236,7 @@ def approval_of(ledger: Ledger, rule: Rule, outlook: Outlook, wall_ns: int) -> A
 def refusals_of_act(service: Service, view: ServiceView, impostors: Collection[str] = ()) -> list[str]:
     """Why mode `act` is refused for this service as it is configured and seen (P1, P10). impostors: members
     in whose name something else streams."""
-    if service.mode is not ServiceMode.ACT:
+    if service.mode is not ServiceMode.ACT or not isinstance(service, PostgresqlService):
         return []
     reasons = []
     known = {m.application_name.lower() for m in service.members.values()}
@@ -242,7 +258,7 @@ def refusals_of_act(service: Service, view: ServiceView, impostors: Collection[s
     return reasons + _twice(service, standbys if isinstance(standbys, Sequence) else ())
 
 
-def _twice(service: Service, standbys: Sequence[object]) -> list[str]:
+def _twice(service: PostgresqlService, standbys: Sequence[object]) -> list[str]:
     """Receivers that stream twice under one member's name, in whatever letters, count for nobody (P1)."""
     names = [str(s.get("application_name", "")) for s in standbys if isinstance(s, dict)]
     folded = [n.lower() for n in names if service.member_by_application_name(n) is not None]
@@ -251,16 +267,21 @@ def _twice(service: Service, standbys: Sequence[object]) -> list[str]:
 
 def redundancy_missing(service: Service, ledger: Ledger, view: ServiceView) -> list[str]:
     """What is missing to the required number of copies; empty: redundancy is there (T9)."""
+    if not view.engine.primaries:
+        return [f"{m.name}: {m.own.why}" for m in view.members if view.engine.probe and not m.fresh] + [
+            f"{d.name}: {d.state.why}" for d in view.declared if d.state.health is not Health.UP
+        ]
     primary = view.member(view.primary)
-    if primary is None or primary.pg.health is not Health.UP or primary.facts.get("in_recovery") is not False:
+    if primary is None or not primary.leads:
         return ["no primary that answers"]
     missing = [f"{member} has not rejoined" for member in ledger.retired if member in service.members]
     for standby in view.standbys:
-        if standby.pg.health is not Health.UP:
-            missing.append(f"{standby.name}: {standby.pg.why}")
+        if not standby.fresh:
+            missing.append(f"{standby.name}: {standby.own.why}")
         elif (why := why_not_following(view, standby)) is not None:
             missing.append(f"{standby.name} {why}")
-    if service.objectives.rpo == 0 and not any(s.synchronous for s in view.settings):
+    pg = isinstance(service, PostgresqlService)
+    if pg and service.objectives.rpo == 0 and not any(s.synchronous for s in view.settings):
         missing.append("replication is not synchronous")
     return missing
 
@@ -268,10 +289,10 @@ def redundancy_missing(service: Service, ledger: Ledger, view: ServiceView) -> l
 def primary_to_adopt(view: ServiceView) -> str | None:
     """The one member that is primary while the others are its standbys; None while that is not clear. It is
     clear once everybody was looked at: the first to answer may be an old primary."""
-    if any(m.pg.last is None for m in view.members):
+    if any(m.own.last is None for m in view.members):
         return None
-    up = [m for m in view.members if m.pg.health is Health.UP]
-    primaries = [m for m in up if m.facts.get("in_recovery") is False]
+    up = [m for m in view.members if m.fresh]
+    primaries = [m for m in up if m.leads]
     if len(primaries) != 1 or len({m.facts.get("system_identifier") for m in up}) != 1:
         return None
     newest = max((m.fact_int("timeline") or 0) for m in up)

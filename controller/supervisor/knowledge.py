@@ -9,10 +9,19 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
-from config.schema import Estate, Member, Service
+from config.schema import (
+    Estate,
+    GenericService,
+    HttpService,
+    Member,
+    PostgresqlMember,
+    PostgresqlService,
+    Service,
+)
 from controller.candidates import unsettled
-from controller.detect import fold
+from controller.engines import ENGINES, POSTGRESQL, Engine
 from controller.hearing import Hearing, answered
 from controller.news import is_news
 from controller.supervisor.elsewhere import Elsewhere
@@ -20,7 +29,7 @@ from controller.supervisor.impostors import Impostors
 from controller.supervisor.replicas import Replicas
 from controller.supervisor.settings_history import SettingsHistory
 from controller.supervisor.states import States
-from controller.views import CANARY, PG, MemberView, ServiceView
+from controller.views import PG, DeclaredView, MemberView, ServiceView
 from model.health import ProbeState
 from model.observation import Observation, Outcome
 from model.quorum import SyncSetting, without
@@ -48,7 +57,7 @@ class Knowledge:
     _states: States = field(init=False)
     _kept: deque[Observation] = field(default_factory=deque)
     _acked: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
-    _replicas: Replicas = field(default_factory=Replicas)
+    _replicas: Replicas = field(init=False)
     impostors: Impostors = field(default_factory=Impostors)
     elsewhere: Elsewhere = field(init=False)
     _expected: str | None = None
@@ -59,6 +68,7 @@ class Knowledge:
     def __post_init__(self) -> None:
         self._states = States(self.service.detection)
         self.elsewhere = Elsewhere(self.estate, self.service)
+        self._replicas = Replicas(self.engine.position)
         self._targets = {f"{self.service.name}/{m.name}": m for m in self.service.members.values()}
 
     # --- seeing
@@ -70,7 +80,7 @@ class Knowledge:
             return self._observe(seen, primary)
         if not self.elsewhere.declares(seen.observer):
             return False  # it counts for nothing
-        self._keep(seen)
+        self.keep(seen)
         return self.elsewhere.observe(seen)
 
     def _observe(self, seen: Observation, primary: str | None) -> bool:
@@ -78,23 +88,25 @@ class Knowledge:
         if seen.started_s < self._forgotten_s.get(key, seen.started_s):
             return False
         before = self._states.get(seen.target, seen.probe)
+        fold = self.engine.fold_of(seen.probe)
         state = fold(before or ProbeState(seen.target, seen.probe), seen, self.service.detection)
         self._states.put(state)
-        self._keep(seen)
+        self.keep(seen)
         settings, impostors = self.settings.texts, self.impostors.members
         member = self.member_of(seen.target)
         if (member is None or member.name != primary) and answered(seen):
             self.hearing.heard(seen.started_s, self.service.detection.interval_s)
         if member is not None and seen.outcome is Outcome.SUCCEEDED:
-            if seen.probe == CANARY:
+            if seen.probe == self.engine.canary:
                 self._canary_acknowledged(seen)
-            elif seen.probe == PG:
+            elif seen.probe == self.engine.probe:
                 self._member_read(member.name, seen, primary)
         return (
             is_news(before, state) or self.settings.texts != settings or self.impostors.members != impostors
         )
 
-    def _keep(self, seen: Observation) -> None:
+    def keep(self, seen: Observation) -> None:
+        """For an incident that freezes it."""
         self._kept.append(seen)
         while self._kept and seen.ended_s - self._kept[0].ended_s > self.kept_s:
             self._kept.popleft()
@@ -105,14 +117,14 @@ class Knowledge:
         key = (f"{self.service.name}/{member}", probe)
         self._states.drop(*key)
         self._forgotten_s[key] = at_s
-        if probe == PG:
+        if probe == self.engine.probe:
             self._replicas.forget(member)
 
     def recall_crash(self, member: str, at_s: float) -> None:
         """The end of its connections was seen before this process was there. Any sign of life clears it."""
         target = f"{self.service.name}/{member}"
         why = "its end was seen before this controller began"
-        self.recall(ProbeState(target, PG, closed_s=at_s, why=why))
+        self.recall(ProbeState(target, self.engine.probe, closed_s=at_s, why=why))
 
     def recall(self, state: ProbeState) -> None:
         """What is known of one probe of one target is this, whatever was folded before."""
@@ -127,6 +139,10 @@ class Knowledge:
     def _count_expected(self, at_s: float) -> None:
         if self._expected is not None and self._expected not in self.settings.texts:
             self.settings = self.settings.read(self._expected, int(at_s * 1e9))
+
+    @property
+    def engine(self) -> Engine:
+        return ENGINES[self.service.engine]
 
     def member_of(self, target: str) -> Member | None:
         return self._targets.get(target)
@@ -162,10 +178,11 @@ class Knowledge:
         system_identifier: str | None = None,
         recorded_timeline: int | None = None,
         endpoint: Mapping[str, ProbeState] | None = None,
+        retired: Iterable[str] = (),
+        declared: Iterable[DeclaredView] = (),
     ) -> ServiceView:
-        """moving: an execution that changes who is primary is open. system_identifier, recorded_timeline: as
-        journaled."""
-        postgresql = self.service.postgresql
+        """moving: an execution that changes who is primary is open. system_identifier, recorded_timeline,
+        retired: as journaled. declared: the estate's probes that tell about the service."""
         return ServiceView(
             name=self.service.name,
             profile=self.service.detection,
@@ -173,12 +190,9 @@ class Knowledge:
             primary=primary,
             members=[self._member_view(t, m, primary, now_s) for t, m in self._targets.items()],
             settings=self.counted_settings(primary),
-            intended_setting=postgresql.synchronous_standby_names,
             observer_sane=self.observer_sane,
             observer_why=self.observer_why,
             hearing=replace(self.hearing),
-            on_admin_stop=postgresql.on_admin_stop,
-            manager=self.service.manager,
             broken_dependencies=tuple(broken_dependencies),
             moving=moving,
             system_identifier=system_identifier,
@@ -189,12 +203,17 @@ class Knowledge:
             observer=self.estate.daemon.name,
             observer_site=self.elsewhere.own_site,
             elsewhere=self.elsewhere.views(now_s),
+            engine=self.engine,
+            retired=tuple(retired),
+            declared=tuple(declared),
+            **_of_engine(self.service),
         )
 
     def counted_settings(self, primary: str | None) -> tuple[SyncSetting, ...]:
         """Without the primary's own name, which can never be its own standby (P1)."""
         member = self.service.members.get(primary) if primary else None
-        return _counted(self.settings.texts, None if member is None else member.application_name)
+        own_name = member.application_name if isinstance(member, PostgresqlMember) else None
+        return _counted(self.settings.texts, own_name)
 
     def _member_view(self, target: str, member: Member, primary: str | None, now_s: float) -> MemberView:
         """The one of the turn before, if nothing in it has changed."""
@@ -202,7 +221,7 @@ class Knowledge:
         node_probes = self._states.aged(f"node/{member.node}", now_s)
         received = member.name != primary and self._replicas.receives(
             member.name,
-            self.state(primary, PG) if primary else None,
+            self.state(primary, self.engine.probe) if primary else None,
             now_s,
             self.service.detection.interval_s,
         )
@@ -219,7 +238,7 @@ class Knowledge:
         node = self.estate.nodes[member.node]
         view = self._views[member.name] = MemberView(
             name=member.name,
-            application_name=member.application_name,
+            application_name=member.application_name if isinstance(member, PostgresqlMember) else member.name,
             role=member.role.value,
             node=member.node,
             site=node.site,
@@ -230,7 +249,8 @@ class Knowledge:
             received_after_suspicion=received,
             streams_elsewhere=elsewhere,
             site_role=self.estate.sites[node.site].role.value,
-            mendable=node.access != "none",
+            mendable=self.engine.runbooks and node.access != "none",
+            engine=self.engine,
         )
         return view
 
@@ -249,15 +269,24 @@ class Knowledge:
         self.synchronous_commit = commit if isinstance(commit, str) else self.synchronous_commit
 
     def _member_read(self, member: str, seen: Observation, primary: str | None) -> None:
+        if self.engine is POSTGRESQL:
+            self._pg_member_read(member, seen, primary)
+        if member == primary:
+            self._replicas.forget(member)
+        else:
+            self._replicas.read(member, seen)
+
+    def _pg_member_read(self, member: str, seen: Observation, primary: str | None) -> None:
         if member == primary:
             text = seen.facts.get("sync_names")
             if isinstance(text, str) and seen.facts.get("in_recovery") is False:
                 self.settings = self.settings.read(text, int(seen.ended_s * 1e9))
-            others = [m for m in self.service.members.values() if m.name != member]
+            others = [
+                m
+                for m in self.service.members.values()
+                if m.name != member and isinstance(m, PostgresqlMember)
+            ]
             self.impostors.primary_read(seen, others, self._last_good())
-            self._replicas.forget(member)
-        else:
-            self._replicas.read(member, seen)
         self._raise_high_water(member, seen)
 
     def _last_good(self) -> dict[str, Observation]:
@@ -276,3 +305,18 @@ class Knowledge:
 def _counted(texts: tuple[str, ...], own_name: str | None) -> tuple[SyncSetting, ...]:
     settings = SettingsHistory(pending=texts).settings
     return settings if own_name is None else tuple(without(s, own_name) for s in settings)
+
+
+def _of_engine(service: Service) -> dict[str, Any]:
+    """The fields of a view that only services of one engine have."""
+    if isinstance(service, PostgresqlService):
+        return {
+            "intended_setting": service.postgresql.synchronous_standby_names,
+            "on_admin_stop": service.postgresql.on_admin_stop,
+            "manager": service.manager,
+        }
+    if isinstance(service, HttpService):
+        return {"minimum": service.http.minimum}
+    if isinstance(service, GenericService):
+        return {"needs_all": service.generic.needs == "all"}
+    return {}

@@ -48,7 +48,7 @@ class Mending:
         """Retired members and old primaries at once, standbys that have lost their way after DETACHED_S."""
         astray = self._long_astray(judged)
         primary = judged.view.member(ledger.primary)
-        if primary is None or not primary.fresh or primary.facts.get("in_recovery") is not False:
+        if primary is None or not primary.leads:
             return None
         returned = [judged.diagnosis.member] if judged.diagnosis.code == "OldPrimaryReturned" else []
         for name in dict.fromkeys((*ledger.retired, *returned, *astray)):
@@ -103,8 +103,7 @@ class Mending:
         """Standbys that run and do not follow the primary: detached, on an older timeline, behind another."""
         found = []
         for standby in judged.view.standbys:
-            runs = standby.fresh and standby.facts.get("in_recovery") is True
-            if not runs or _streams(judged.view, standby):
+            if not standby.follows or _streams(judged.view, standby):
                 self._astray_s.pop(standby.name, None)
             elif judged.at_s - self._astray_s.setdefault(standby.name, judged.at_s) >= DETACHED_S:
                 found.append(standby.name)

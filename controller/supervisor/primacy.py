@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from controller.supervisor.judgement import Judged, primary_to_adopt
 from controller.supervisor.world import World
-from controller.views import CANARY
 from model import events as ev
 from model.health import Health
 
@@ -36,9 +35,9 @@ class Primacy:
         old, new = view.member(ledger.primary), view.member(judged.diagnosis.member)
         if judged.diagnosis.code != "SwitchedOutside" or old is None or new is None or ledger.split:
             return False
-        stepped_down = old.fresh and old.facts.get("in_recovery") is True
-        newer = (new.fact_int("timeline") or 0) > (ledger.timeline or 0)
-        out = stepped_down or old.pg.health is Health.DOWN
+        timed = view.engine.timelines
+        newer = not timed or (new.fact_int("timeline") or 0) > (ledger.timeline or 0)
+        out = old.follows or old.own.health is Health.DOWN
         if not (newer and out) or new.name != primary_to_adopt(view):
             return False
         why = f"{new.name} was promoted by somebody else"
@@ -58,7 +57,8 @@ class Primacy:
                 "why": why,
             },
         )
-        for other in self._supervisor.service.members:
+        canary = self._supervisor.knowledge.engine.canary
+        for other in self._supervisor.service.members if canary else ():
             if other != member:
-                self._supervisor.knowledge.forget(other, CANARY, self._world.clock.monotonic_s())
+                self._supervisor.knowledge.forget(other, canary, self._world.clock.monotonic_s())
         await self._world.watch_primary(self._supervisor.service, member)

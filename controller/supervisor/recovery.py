@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.supervisor.ledger import Ledger
-from controller.views import MemberView
+from controller.views import MemberView, ServiceView
 from model.diagnosis import Diagnosis, Stance
 from model.health import Health
 from model.observation import Failure
@@ -27,11 +27,27 @@ _MENDABLE: Final = frozenset(
 )
 
 
+def works(view: ServiceView) -> str | None:
+    """How a service that has no trouble of a level works again, for people; None: that is not seen."""
+    if view.engine.primaries:
+        primary = view.member(view.primary)
+        return f"{primary.name} accepts writes" if primary is not None and accepts_writes(primary) else None
+    up = sum(m.fresh for m in view.members)
+    ways = sum(d.state.health is Health.UP for d in view.declared)
+    if view.engine.probe:
+        return f"{up} of {len(view.members)} members answer" if up >= view.minimum else None
+    enough = ways == len(view.declared) if view.needs_all else ways > 0
+    return f"{ways} of {len(view.declared)} probes are up" if view.declared and enough else None
+
+
 def accepts_writes(primary: MemberView | None) -> bool:
     """Seen, not presumed (S11): it answers as primary and acknowledges the canary. Where the canary has never
-    been possible, for its table is missing, the answer must do."""
-    if primary is None or not primary.fresh or primary.facts.get("in_recovery") is not False:
+    been possible, for its table is missing, the answer must do; and where the primary's own probe writes, if
+    anything does."""
+    if primary is None or not primary.leads:
         return False
+    if not primary.engine.canary:
+        return primary.facts.get("read_only") is not True
     canary = primary.canary
     if canary is None or canary.last is None:
         return False

@@ -9,7 +9,9 @@ been read meanwhile.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from model.health import Health, ProbeState
 from model.observation import Observation
@@ -30,13 +32,15 @@ class _Replica:
 class Replicas:
     """Of one service. Times are monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, position_of: Callable[[Mapping[str, Any]], int | None]) -> None:
+        """position_of: how far a member has received, from its facts."""
+        self._position_of = position_of
         self._by_name: dict[str, _Replica] = {}
 
     def read(self, member: str, seen: Observation) -> None:
         """A successful reading of a standby."""
-        position = seen.facts.get("position")
-        if not isinstance(position, int):
+        position = self._position_of(seen.facts)
+        if position is None:
             self.forget(member)
             return
         replica = self._by_name.get(member)

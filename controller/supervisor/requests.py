@@ -17,13 +17,16 @@ from controller.supervisor.pages import Told, to_answer
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.switch_gates import RULES, Wish, failover_decision, held_by, switchover_gates
 from model import events as ev
-from model.decision import GateResult
+from model.decision import NO_RUNBOOKS, GateResult
 from model.errors import BcmError, HeldError, UsageError
 from model.execution import Mode
 
 
 def check_member(supervisor: Supervisor, to: str | None) -> None:
-    """Raises UsageError for a target that can't be one."""
+    """Raises UsageError for a target that can't be one, and for a service that nothing here can move."""
+    if not supervisor.knowledge.engine.runbooks:
+        service = supervisor.service
+        raise UsageError(f"{service.name} is made of {service.engine}: {NO_RUNBOOKS}")
     if to is None:
         return
     if to not in supervisor.service.members:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from config.schema import Service
+from config.schema import PostgresqlService, Service
 from model.quorum import SyncSetting, format_names, parse_synchronous_standby_names
 
 
@@ -56,6 +56,8 @@ class SettingsHistory:
 
 def widest_setting(service: Service) -> str | None:
     """The loosest that this product ever sets: the estate's count, of all members. None: asynchronous."""
+    if not isinstance(service, PostgresqlService):
+        return None
     intended = _parsed(service.postgresql.synchronous_standby_names)
     if not intended.synchronous:
         return None

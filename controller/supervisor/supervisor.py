@@ -33,14 +33,13 @@ from controller.supervisor.mending import Mending, Outcome
 from controller.supervisor.notes import Notes
 from controller.supervisor.pages import Told
 from controller.supervisor.primacy import Primacy
-from controller.supervisor.recovery import accepts_writes
+from controller.supervisor.recovery import works
 from controller.supervisor.runs import Runs
 from controller.supervisor.settings_history import widest_setting
 from controller.supervisor.telling import Telling
 from controller.supervisor.ticks import also_if_calm, is_calm
 from controller.supervisor.turns import Turns
 from controller.supervisor.world import World
-from controller.views import PG
 from model import events as ev
 from model.errors import HeldError
 from model.events import Event
@@ -99,6 +98,11 @@ class Supervisor:
         """By this observer or another one that is declared (`seen.observer`), on our monotonic clock."""
         if self.knowledge.observe(seen, self.ledger.primary):
             self._turns.wake()
+
+    def observe_declared(self, seen: Observation) -> None:
+        """One of the declared probes by which the service is known: what they tell is folded elsewhere."""
+        self.knowledge.keep(seen)
+        self._wake.set()
 
     def observer(self, sane: bool | None, why: str, heard_s: float | None = None) -> None:
         """What the reference targets say of this host's own network (S6). heard_s: start of the last attempt
@@ -173,6 +177,7 @@ class Supervisor:
             broken_dependencies=world.broken_dependencies(self.service),
             moving=self.runs.moving,
             boot_id=world.boot_id,
+            declared=world.declared(self.service.name),
             alerts=world.alerts(self.service.name),
             endpoint=world.endpoint(self.service.name),
             root=world.root_of(self.service.name),
@@ -283,7 +288,7 @@ class Supervisor:
                 self.runs.resume_open()
             return
         await self._notes.healths(judged)
-        if self.ledger.primary not in self.service.members:
+        if judged.view.engine.primaries and self.ledger.primary not in self.service.members:
             await self._primacy.adopt(judged)
             return
         if self.busy or self.ledger.open_executions:
@@ -352,7 +357,7 @@ class Supervisor:
         for member in (outcome.primary, outcome.rejoined):
             if member is not None:
                 # It is another thing than what was read: judged by that, the new primary would be a standby.
-                self.knowledge.forget(member, PG, self._world.clock.monotonic_s())
+                self.knowledge.forget(member, self.knowledge.engine.probe, self._world.clock.monotonic_s())
         if outcome.primary is not None:
             await self._primacy.set(outcome.primary, f"promoted by {execution}", outcome.timeline)
         self._acting.ended(outcome)
@@ -383,12 +388,12 @@ class Supervisor:
         self._background.spawn(self.desk.freeze(opened, self.knowledge.kept()), "freeze-facts")
 
     async def _recover(self, judged: Judged) -> None:
-        incident, primary = self.ledger.incident, judged.view.member(self.ledger.primary)
-        if judged.diagnosis.info.level is not None or primary is None or not accepts_writes(primary):
+        incident, how = self.ledger.incident, works(judged.view)
+        if judged.diagnosis.info.level is not None or how is None:
             return
         if incident is not None and not incident.recovered:
-            await self.desk.recovered(incident.id, primary.name)
-            self._page(Told("info", f"recovered: {primary.name} accepts writes"))
+            await self.desk.recovered(incident.id, self.ledger.primary, how)
+            self._page(Told("info", f"recovered: {how}"))
         if redundancy_missing(self.service, self.ledger, judged.view):
             return
         if self.ledger.blocked is not None:

@@ -58,10 +58,16 @@ class Telling:
             key = ("without journal", diagnosis.code, diagnosis.member)
             self.seldom(key, judged.at_s, outage(diagnosis, why))
 
-    def warn(self, diagnosis: Diagnosis, now_s: float, expected: Collection[str] = ()) -> None:
+    def warn(
+        self,
+        diagnosis: Diagnosis,
+        now_s: float,
+        expected: Collection[str] = (),
+        own_warnings: Collection[str] = (),
+    ) -> None:
         """Nothing to decide, but somebody should know. expected: members that are known to be away. Early
-        warnings are told elsewhere, with their hysteresis."""
-        if diagnosis.code in EARLY_WARNINGS:
+        warnings are told elsewhere, with their hysteresis, but for those of `own_warnings`."""
+        if diagnosis.code in EARLY_WARNINGS and diagnosis.code not in own_warnings:
             return
         tells = diagnosis.info.stance in (Stance.REFUSE, Stance.MEND) and diagnosis.confirmed
         if not tells or diagnosis.code == "PrimaryRestarting" or diagnosis.member in expected:
@@ -74,9 +80,9 @@ class Telling:
             self._nobody_since_s = judged.at_s
         elif judged.at_s - self._nobody_since_s >= NO_PRIMARY_S:
             said = "; ".join(
-                f"{m.name}: {'primary' if m.facts.get('in_recovery') is False else 'standby'}"
+                f"{m.name}: {m.claimed_role or 'neither primary nor standby'}"
                 if m.fresh
-                else f"{m.name}: {m.pg.why}"
+                else f"{m.name}: {m.own.why}"
                 for m in judged.view.members
             )
             told = Told("page", f"no primary can be told, so nothing is watched: {said}")

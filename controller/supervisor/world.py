@@ -17,12 +17,17 @@ from controller.supervisor.knowledge import KEPT_S
 from controller.supervisor.ledger import HIGH_WATER_EVERY_S
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
+from controller.views import DeclaredView
 from model.diagnosis import Root
 from model.disaster import Command
 from model.health import ProbeState
 from model.ports import Clock, Lease
 
 Page = Callable[..., object]
+
+
+def none_declared(_service: str) -> Sequence[DeclaredView]:
+    return ()
 
 
 def no_alerts(_service: str) -> Sequence[Firing]:
@@ -74,6 +79,8 @@ class World:
     watch_primary: Callable[[Service, str | None], Coroutine[Any, Any, None]]
     trouble: Trouble
     observing: Callable[[], Observing]
+    # What is known of the estate's probes that tell about a service.
+    declared: Callable[[str], Sequence[DeclaredView]] = none_declared
     # What fires of a service elsewhere: shown beside its diagnosis, and no input of any decision.
     alerts: Callable[[str], Sequence[Firing]] = no_alerts
     # Seconds: of raw observations that an incident freezes, and between two notes of the high water.

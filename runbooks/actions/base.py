@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from config.schema import Estate, Service
+from config.schema import Estate, PostgresqlService, Service
+from model.errors import RunbookError
 from model.execution import Precheck, Reconciled, StepResult
 from model.ports import Clock, Journal, Lease, NodeAccess, Secrets, Sql
 
@@ -58,6 +59,13 @@ class StepContext:
     resources: dict[str, Any] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     progress: Callable[[str], None] = lambda _text: None
+
+    @property
+    def pg(self) -> PostgresqlService:
+        """The service, for the actions of PostgreSQL. Raises RunbookError for a service of another engine."""
+        if not isinstance(self.service, PostgresqlService):
+            raise RunbookError(f"{self.service.name} is made of {self.service.engine}, not of postgresql")
+        return self.service
 
     def output(self, step: str) -> Mapping[str, Any]:
         """Output of an earlier step; empty if it did not run."""

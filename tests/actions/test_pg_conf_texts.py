@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.schema import Member, Service
+from config.schema import PostgresqlMember, PostgresqlService
 from model.errors import BcmError
 from runbooks.actions.postgresql.configure_standby import rewritten
 from runbooks.actions.postgresql.conninfo import conninfo_for
@@ -13,8 +13,8 @@ from runbooks.actions.postgresql.settings import alter_text
 from runbooks.actions.postgresql.widen import widened
 
 
-def member(name: str, role: str = "standby") -> Member:
-    return Member.model_validate(
+def member(name: str, role: str = "standby") -> PostgresqlMember:
+    return PostgresqlMember.model_validate(
         {
             "name": name, "node": "n", "role": role, "host": f"{name}.example", "application_name": name,
             "data_dir": "/d", "bin_dir": "/b", "control": "pg_ctl", "passfile": "/etc/pass file",
@@ -22,9 +22,9 @@ def member(name: str, role: str = "standby") -> Member:
     )  # fmt: skip
 
 
-def service(names: str = "ANY 1 (pg2, pg3)") -> Service:
+def service(names: str = "ANY 1 (pg2, pg3)") -> PostgresqlService:
     role = {"user": "r", "password": {"env": "X"}}
-    return Service.model_validate(
+    return PostgresqlService.model_validate(
         {
             "name": "s", "engine": "postgresql",
             "postgresql": {

@@ -91,6 +91,6 @@ def test_it_is_plain_json_of_its_dialect_with_durations_as_text() -> None:
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     rto = SCHEMA["$defs"]["Objectives"]["properties"]["rto"]
     assert (rto["type"], rto["default"]) == ("string", "1m")
-    assert SCHEMA["$defs"]["Service"]["properties"]["objectives"]["default"] == {}
+    assert SCHEMA["$defs"]["PostgresqlService"]["properties"]["objectives"]["default"] == {}
     assert "name" not in SCHEMA["$defs"]["Node"]["properties"]
     assert "name" in SCHEMA["$defs"]["Person"]["properties"]

@@ -5,8 +5,10 @@ A situation is written for people who run databases: what each probe saw when, a
     what: one sentence
     rule: P13                      # the rules and lessons that it stands for
     calm: true                     # the default: all answer for 3 s before 0.0; false: nothing was seen
+    engine: redis                  # postgresql, if not given; situation_engines.py has what members say
     service: {profile: fast, …}    # fields of ServiceView, where they are not the default
     members: {pg3: {site_role: dr, facts: {…}}}   # fields of MemberView; facts of every good reading
+    declared: {smtp: network}      # the probes of a generic service, with their layers
     around: {mode: observe, …}     # fields of DecisionInput; of them
       approval: {level: II, persons: 2, approvers: [wang, ada], given: [wang], refused: …, left_s: 60}
       lost_role: {pg2: 600}        # who lost the primary's role to a failover, how many seconds ago
@@ -29,6 +31,7 @@ A situation is written for people who run databases: what each probe saw when, a
       - {at: 0.09, code: PrimaryProcessDown, verb: act, candidate: pg2}
       - {at: 0.09, lasts: 35m, grown: II}      # the incident's level by then; was: II, the level before
 
+What is true of one engine's members only is not told of others': a pool has no primary and no canary.
 Members that a `seen` does not name go on answering until the moment that is judged; a primary that it names
 has no canary but the one that is written down. Times are seconds; 0.0 is when the trouble begins.
 """
@@ -42,39 +45,40 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from situation_engines import MEMBERS, SITES, SYSTEM, facts_of
 
 from config.services import Importance
 from controller.approval_rules import DAEMON, ApprovalState, Rule, Standing, judge_approval
-from controller.candidates import positions
 from controller.decide import decide
-from controller.detect import age, fold
+from controller.detect import age
+from controller.detect_count import fold_count
 from controller.diagnose import diagnose
+from controller.engines import ENGINES, POSTGRESQL, Engine
 from controller.flapping import described
 from controller.gates import DecisionInput
 from controller.hearing import Hearing, answered
 from controller.order import Claim, FailoverOrder, Stage, Turn
-from controller.supervisor.judgement import staying_behind
+from controller.supervisor.judgement import candidates
 from controller.tally import tally, third_places
-from controller.views import CANARY, PG, MemberView, ObserverView, ServiceView
+from controller.views import CANARY, DeclaredView, MemberView, ObserverView, ServiceView
 from model.decision import Decision
 from model.diagnosis import Diagnosis
 from model.disaster import Command, Scope, Tier
 from model.health import PROFILES, ProbeState, Profile
-from model.observation import Failure, Observation, Outcome
-from model.quorum import choose, parse_synchronous_standby_names, prove
+from model.observation import Failure, Layer, Observation, Outcome
+from model.quorum import parse_synchronous_standby_names
 
 ORIGIN_S = 1000.0
 _LINE = re.compile(
     r"(?P<first>[\d.]+?)(?:\.\.(?P<last>[\d.]+)/(?P<step>[\d.]+))?(?:\+(?P<took>[\d.]+))?"
     r"\s+(?P<member>[\w.-]+?)(?:/(?P<probe>\w+))?\s+(?P<result>\w+)(?P<rest>.*)"
 )
-_PROBES = {None: PG, "canary": CANARY, "icmp": "icmp"}
 # What the probes report as "could not find out".
 _UNKNOWN = {"local", "credentials", "lock_blocked"}
-SYSTEM = "7000000000000000001"
-AT = 16 << 20  # where everybody is
 NO_RETURN_S = 3600
 BUDGET = 3
+# Of a declared probe: failures in a row that make it `down`, successes that make it `up` again.
+_FALL, _RISE = 3, 2
 
 
 @dataclass(frozen=True)
@@ -91,18 +95,21 @@ def load(path: Path) -> dict[str, Any]:
 class Situation:
     def __init__(self, described: Mapping[str, Any]) -> None:
         self.described = described
+        self.engine: Engine = ENGINES[described.get("engine", "postgresql")]
+        names = MEMBERS[self.engine.name]
         service = dict(described.get("service", {}))
         self.profile: Profile = PROFILES[service.pop("profile", "balanced")]
-        self.primary: str | None = service.pop("primary", "pg1")
-        texts = service.pop("settings", ["ANY 1 (pg2, pg3)"])
+        self.primary: str | None = service.pop("primary", names[0] if self.engine.primaries else None)
+        texts = service.pop("settings", ["ANY 1 (pg2, pg3)"] if self.engine is POSTGRESQL else [])
         self.view_fields: dict[str, Any] = {
             "settings": tuple(parse_synchronous_standby_names(t) for t in texts),
-            "intended_setting": "ANY 1 (pg1, pg2, pg3)",
+            "intended_setting": "ANY 1 (pg1, pg2, pg3)" if self.engine is POSTGRESQL else None,
             "observer_sane": True,
             "rpo_s": 0.0,
-            "system_identifier": SYSTEM,
+            "system_identifier": SYSTEM if self.engine is POSTGRESQL else None,
             **service,
         }
+        self.layers = {name: Layer(layer) for name, layer in described.get("declared", {}).items()}
         self.seen: list[str] = list(described.get("seen", []))
         self.observers = dict(described.get("observers", {}))
         for own in list(self.observers)[:1]:
@@ -110,9 +117,7 @@ class Situation:
         marks = self.view_fields.get("high_water", {})
         self.view_fields["high_water"] = {m: tuple(mark) for m, mark in marks.items()}
         told = described.get("members", {})
-        self.members = {
-            name: dict(told.get(name) or {}) for name in dict.fromkeys(["pg1", "pg2", "pg3", *told])
-        }
+        self.members = {name: dict(told.get(name) or {}) for name in dict.fromkeys([*names, *told])}
         for name in described.get("without", []):
             del self.members[name]
 
@@ -131,6 +136,11 @@ class Situation:
             members=[self._member(name, aged, name in vetoes) for name in self.members],
             elsewhere=tuple(self._elsewhere(name, now_s, **told) for name, told in self.observers.items()),
             hearing=self._hearing(seen),
+            engine=self.engine,
+            declared=tuple(
+                DeclaredView(name, layer, aged.get((name, "declared"), ProbeState(name, "declared")))
+                for name, layer in self.layers.items()
+            ),
             **self.view_fields,
         )
 
@@ -146,8 +156,18 @@ class Situation:
         for observation in sorted(seen, key=lambda o: o.ended_s):
             key = (observation.target, observation.probe)
             before = states.get(key, ProbeState(*key))
-            states[key] = fold(before, observation, self.profile)
+            states[key] = self._fold(before, observation)
         return {key: age(state, now_s, self.profile) for key, state in states.items()}
+
+    def _fold(self, before: ProbeState, seen: Observation) -> ProbeState:
+        if seen.probe == "declared":
+            return fold_count(before, seen, _FALL, _RISE)
+        return self.engine.fold_of(seen.probe)(before, seen, self.profile)
+
+    def _probe(self, target: str, told: str | None) -> str:
+        if target in self.layers:
+            return "declared"
+        return {None: self.engine.probe, "canary": CANARY, "icmp": "icmp"}[told]
 
     def _elsewhere(
         self,
@@ -164,13 +184,14 @@ class Situation:
         until_s = now_s if until is None else min(now_s, ORIGIN_S + until)
         lines = [text for text in self.seen if "/canary" not in text] if like else list(seen)
         states = self._folded(self._observations(until_s, lines, canary=False), now_s)
+        own = self.engine.probe
         return ObserverView(
             name,
             site,
             sane,
             why,
-            members={m: states.get((m, PG)) or ProbeState(m, PG) for m in self.members},
-            hosts={m: {p: s for (of, p), s in states.items() if of == m and p != PG} for m in self.members},
+            members={m: states.get((m, own)) or ProbeState(m, own) for m in self.members},
+            hosts={m: {p: s for (of, p), s in states.items() if of == m and p != own} for m in self.members},
         )
 
     def _member(self, name: str, states: Mapping[tuple[str, str], ProbeState], vetoes: bool) -> MemberView:
@@ -181,12 +202,13 @@ class Situation:
             application_name=name,
             role="primary" if name == self.primary else "standby",
             node=f"db{name[-1]}",
-            site={"pg1": "a", "pg2": "a"}.get(name, "b"),
+            site=SITES.get(name, "b"),
             preference=100,
             excluded=False,
             probes={p: s for (m, p), s in states.items() if m == name and p != "icmp"},
             node_probes={p: s for (m, p), s in states.items() if m == name and p == "icmp"},
             received_after_suspicion=vetoes,
+            engine=self.engine,
         )
         return replace(view, **told)
 
@@ -210,13 +232,17 @@ class Situation:
         """Everybody answers for 3 s, and goes on answering where nothing else is told."""
         for member in self.members:
             until_s = min(ORIGIN_S, now_s) if (member, None) in told else now_s
-            yield from (self._good(member, PG, at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
+            own = self.engine.probe
+            yield from (self._good(member, own, at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
             if (member, "icmp") in told or self.members[member].get("ping"):
                 until_s = min(ORIGIN_S, now_s) if (member, "icmp") in told else now_s
                 yield from (self._good(member, "icmp", at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
+        for name in self.layers:
+            until_s = min(ORIGIN_S, now_s) if (name, None) in told else now_s
+            yield from (self._good(name, "declared", at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
 
     def _canaries(self, now_s: float, named: set[str]) -> Iterator[Observation]:
-        if self.primary in self.members:
+        if self.engine.canary and self.primary in self.members:
             until_s = ORIGIN_S if self.primary in named else now_s
             times = _times(ORIGIN_S - 3, until_s, self.profile.canary_interval_s)
             yield from (self._good(self.primary, CANARY, at) for at in times)
@@ -224,22 +250,13 @@ class Situation:
     def _good(
         self, member: str, probe: str, at_s: float, facts: Mapping[str, Any] = {}, took_s: float = 0.005
     ):
-        known = {**self._facts(member), **facts} if probe == PG else dict(facts)
+        known = {**self._facts(member), **facts} if probe == self.engine.probe else dict(facts)
         return Observation(
             member, probe, "test", Outcome.SUCCEEDED, at_s, at_s + took_s, at_s, None, "", known
         )
 
     def _facts(self, member: str) -> dict[str, Any]:
-        primary = member == self.primary
-        facts: dict[str, Any] = {
-            "in_recovery": not primary,
-            "system_identifier": SYSTEM,
-            "timeline": 1,
-            "position": AT,
-            "walreceiver": not primary,
-        }
-        if primary:
-            facts["current_lsn"] = AT
+        facts = facts_of(self.engine.name, member, primary=member == self.primary)
         return {**facts, **self.members[member].get("facts", {})}
 
     def _line(self, match: re.Match[str]) -> Iterator[Observation]:
@@ -251,7 +268,8 @@ class Situation:
         facts = {k: yaml.safe_load(v) for k, _, v in (w.partition("=") for w in words if "=" in w)}
         detail = " ".join(w for w in words if "=" not in w and w != "late")
         for at_s in _times(ORIGIN_S + first, ORIGIN_S + last, step):
-            seen = self._good(match["member"], _PROBES[match["probe"]], at_s, facts, took_s)
+            probe = self._probe(match["member"], match["probe"])
+            seen = self._good(match["member"], probe, at_s, facts, took_s)
             if match["result"] != "ok":
                 failure = Failure(match["result"])
                 outcome = Outcome.UNKNOWN if match["result"] in _UNKNOWN else Outcome.FAILED
@@ -270,10 +288,9 @@ def judge(view: ServiceView, now_s: float, around: Mapping[str, Any]) -> Judged:
     diagnosis = diagnose(view, now_s)
     around = dict(around)
     lost_ago_s = {m: s for m, s in around.pop("lost_role", {}).items() if s < NO_RETURN_S}
-    members = positions(view, returning=lost_ago_s)
     others = {key: around.pop(key, {}) for key in ("out_too", "needs", "importance")}
     around["turn"] = _turn(**others, budget_left=around.get("budget_left", BUDGET))
-    given = _decision_input(view, diagnosis, members, around, now_s)
+    given = _decision_input(view, diagnosis, lost_ago_s, around, now_s)
     if given.choice.candidate in lost_ago_s:
         ago_ms = lost_ago_s[given.choice.candidate] * 1000
         given = replace(given, lost_by="EXE-5", lost_ago_ms=ago_ms, no_return_ms=NO_RETURN_S * 1000)
@@ -281,15 +298,21 @@ def judge(view: ServiceView, now_s: float, around: Mapping[str, Any]) -> Judged:
 
 
 def _decision_input(
-    view: ServiceView, diagnosis: Diagnosis, members: list[Any], around: Mapping[str, Any], now_s: float
+    view: ServiceView,
+    diagnosis: Diagnosis,
+    returning: Mapping[str, int],
+    around: Mapping[str, Any],
+    now_s: float,
 ) -> DecisionInput:
-    choice = choose(members)
+    around = dict(around)
+    command = _command(around.pop("command")) if "command" in around else None
+    _members, choice, proof = candidates(view, returning=returning, command=command)
     candidate, primary = view.member(choice.candidate), view.member(view.primary)
     votes = tally(view, now_s)
     given: dict[str, Any] = {
         "service": view.name,
         "diagnosis": diagnosis,
-        "mode": "act",
+        "mode": "act" if view.engine.runbooks else "ask",
         "paused": None,
         "leader": True,
         "epoch": 7,
@@ -299,7 +322,7 @@ def _decision_input(
         "budget_left": BUDGET,
         "open_execution": None,
         "choice": choice,
-        "proof": prove(view.settings, members),
+        "proof": proof,
         "rpo_s": view.rpo_s,
         "canary_age_ms": None,
         "candidate_site_role": "dr" if candidate and candidate.at_dr else "standby",
@@ -307,7 +330,7 @@ def _decision_input(
         "third_observers": third_places(
             votes, primary.site if primary else None, candidate.site if candidate else None
         ),
-        "flapping": described(primary.pg) if primary else None,
+        "flapping": described(primary.own) if primary else None,
         **around,
     }
     if "approval" in given:
@@ -318,18 +341,19 @@ def _decision_input(
         }
     for listed in ("auto_refusals", "third_observers"):
         given[listed] = tuple(given.get(listed, ()))
-    if "command" in given:
-        told = dict(given["command"])
-        given["command"] = Command(
-            incident="INC-7",
-            tier=Tier(told["tier"]),
-            scope=Scope.parse(told["scope"]),
-            person="wang",
-            leaving=tuple(told.get("leaving", ())),
-            waits_for=tuple(told.get("waits_for", ())),
-        )
-        given["choice"] = choose(staying_behind(members, given["command"]))
-    return DecisionInput(**given)
+    return DecisionInput(**given, command=command)
+
+
+def _command(told: Mapping[str, Any]) -> Command:
+    """{tier, scope: site:dc1, leaving: [member], waits_for: [service]}"""
+    return Command(
+        incident="INC-7",
+        tier=Tier(told["tier"]),
+        scope=Scope.parse(told["scope"]),
+        person="wang",
+        leaving=tuple(told.get("leaving", ())),
+        waits_for=tuple(told.get("waits_for", ())),
+    )
 
 
 def _turn(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from situation_player import AT, SYSTEM, Situation
+from situation_engines import AT, SYSTEM
+from situation_player import Situation
 
 from controller.candidates import ROOM_BYTES, positions
 from model.lsn import Position

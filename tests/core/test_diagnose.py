@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from situation_player import AT, ORIGIN_S, Situation
+from situation_engines import AT
+from situation_player import ORIGIN_S, Situation
 
 from controller.codes import CODES
-from controller.diagnose import RULES, diagnose
+from controller.diagnose import RULES_OF, diagnose
 from controller.findings import Finding, first_bad_s, last_good_s
 from model.diagnosis import Diagnosis, Stance
 from model.health import DISK_FULL_BYTES, ProbeState
@@ -58,7 +59,10 @@ def test_a_host_that_has_been_silent_for_a_moment_only_is_not_gone() -> None:
 
 def test_the_rules_that_need_the_primary_say_nothing_without_one() -> None:
     view = replace(Situation({"seen": CRASH}).view(ORIGIN_S + 1, []), primary=None)
-    assert {rule.__name__ for rule in RULES if rule(view, ORIGIN_S + 1)} == {"not_observed", "standby_down"}
+    assert {rule.__name__ for rule in RULES_OF["postgresql"] if rule(view, ORIGIN_S + 1)} == {
+        "not_observed",
+        "standby_down",
+    }
     assert diagnose(view, ORIGIN_S + 1).code == "NotObservedYet"
     gone = replace(view, primary="pg9")
     assert diagnose(gone, ORIGIN_S + 1).code == "NotObservedYet"

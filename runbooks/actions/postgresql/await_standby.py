@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from pydantic import Field
 
-from config.schema import Member
+from config.schema import PostgresqlMember
 from model.errors import BcmError
 from model.execution import StepResult
 from model.ports import SqlError
@@ -69,7 +69,7 @@ class AwaitStandby(Action):
         result = StepResult.failed if self._options.required else StepResult.ok
         return result(f"{member.name} does not stream from {primary.name}: {why}", streaming=False, why=why)
 
-    async def _wait(self, ctx: StepContext, locked: Locked, member: Member) -> str | None:
+    async def _wait(self, ctx: StepContext, locked: Locked, member: PostgresqlMember) -> str | None:
         """None once it streams and has what there was at the beginning; else what was last seen."""
         [(written,)] = await locked.query(_WRITTEN)
         clock = locked.clock

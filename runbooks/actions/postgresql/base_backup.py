@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from config.schema import Member
+from config.schema import PostgresqlMember
 from model.errors import BcmError, NodeAccessError
 from model.execution import Reconciled, StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
@@ -96,7 +96,7 @@ class BaseBackup(Action):
 
     def _command(self, ctx: StepContext, server: Server) -> list[str]:
         member = server.member
-        source = conninfo_for(member, present_primary(ctx, self._options), ctx.service)
+        source = conninfo_for(member, present_primary(ctx, self._options), ctx.pg)
         wal = [f"--waldir={_new_wal_dir(ctx, member)}"] if member.wal_dir is not None else []
         return server.program(
             "pg_basebackup", "--no-password", "--checkpoint=fast", "--wal-method=stream",
@@ -141,7 +141,7 @@ class Discard(Action):
         return Reconciled.not_done("it is still there") if there.ok else Reconciled.done("it is gone")
 
 
-def _new_wal_dir(ctx: StepContext, member: Member) -> str:
+def _new_wal_dir(ctx: StepContext, member: PostgresqlMember) -> str:
     """Beside the old one on the same volume; the new copy links to it."""
     return f"{member.wal_dir}-{ctx.execution.lower()}"
 

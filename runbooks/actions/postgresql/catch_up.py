@@ -47,7 +47,7 @@ class CatchUp(Action):
             conninfo = conninfo_for(
                 member_named(ctx, candidate),
                 member_named(ctx, str(source)),
-                ctx.service,
+                ctx.pg,
                 previous_of(ctx, candidate),
             )
             async with locks_of(ctx).session(candidate, deadline_s) as locked:

@@ -40,7 +40,7 @@ class Checkpoint(Action):
         return [f"{m}: CHECKPOINT" for m in (*self._options.members, *also)]
 
     def where(self, ctx: StepContext) -> str:
-        return f"{', '.join(self._options.members)} as {role_user(ctx.service, 'control')}"
+        return f"{', '.join(self._options.members)} as {role_user(ctx.pg, 'control')}"
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         try:

@@ -74,7 +74,7 @@ class ConfigureStandby(Action):
 
     def _settings(self, ctx: StepContext) -> dict[str, str]:
         member, primary = rejoining_member(ctx, self._options), present_primary(ctx, self._options)
-        found = {"primary_conninfo": conninfo_for(member, primary, ctx.service)}
+        found = {"primary_conninfo": conninfo_for(member, primary, ctx.pg)}
         if member.slot is not None:
             found[_SLOT] = member.slot
         return found

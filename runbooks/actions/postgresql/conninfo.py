@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from config.schema import Member, Service
+from config.schema import PostgresqlMember, PostgresqlService
 from model.errors import BcmError
 
 _SECRETS = ("password", "sslpassword")
@@ -22,7 +22,12 @@ def refuse_secret(conninfo: str, member: str) -> None:
         )
 
 
-def conninfo_for(member: Member, upstream: Member, service: Service, previous: str | None = None) -> str:
+def conninfo_for(
+    member: PostgresqlMember,
+    upstream: PostgresqlMember,
+    service: PostgresqlService,
+    previous: str | None = None,
+) -> str:
     """For `member` to stream from `upstream`: the previous conninfo with another address, which keeps what
     its administrator set; without a previous one, made of the estate. Raises BcmError."""
     if previous:
@@ -34,7 +39,7 @@ def conninfo_for(member: Member, upstream: Member, service: Service, previous: s
     return make_conninfo(host=upstream.host, port=upstream.port, **known)
 
 
-def _from_estate(member: Member, service: Service) -> dict[str, str]:
+def _from_estate(member: PostgresqlMember, service: PostgresqlService) -> dict[str, str]:
     settings = service.postgresql
     known = {"user": settings.roles.replication.user}
     if member.passfile is not None:

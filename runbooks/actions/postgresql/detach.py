@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from config.schema import Member
+from config.schema import PostgresqlMember
 from model.errors import BcmError
 from model.execution import Precheck, Reconciled, StepResult
 from model.ports import SqlError
@@ -65,7 +65,7 @@ class Detach(Action):
         ]
 
     def where(self, ctx: StepContext) -> str:
-        return f"{', '.join(members_in(ctx, 'standbys'))} as {role_user(ctx.service, 'control')}"
+        return f"{', '.join(members_in(ctx, 'standbys'))} as {role_user(ctx.pg, 'control')}"
 
     async def precheck(self, ctx: StepContext) -> list[Precheck]:
         return [row for m in members_in(ctx, "standbys") for row in await precheck_standby(ctx, m)]
@@ -127,7 +127,7 @@ class Detach(Action):
         except BcmError as error:
             return StepResult.failed(str(error))
         previous = {**ctx.output("detach").get("previous", {}), **ctx.resources.get(_MEMORY, {})}
-        deadline_s = min(deadline_s, ctx.ports.clock.monotonic_s() + ctx.service.postgresql.detach_ttl)
+        deadline_s = min(deadline_s, ctx.ports.clock.monotonic_s() + ctx.pg.postgresql.detach_ttl)
 
         async def reattach(name: str) -> bool:
             member = member_named(ctx, name)
@@ -206,14 +206,18 @@ def _why(state: StandbyState) -> str:
 
 
 async def _reattach(
-    locked: Locked, ctx: StepContext, member: Member, upstream: Member, previous: str | None
+    locked: Locked,
+    ctx: StepContext,
+    member: PostgresqlMember,
+    upstream: PostgresqlMember,
+    previous: str | None,
 ) -> bool:
     """Does it stream again? Raises BcmError if it may not, SqlError."""
     state = await read_state(locked)
     if not state.in_recovery:
         raise BcmError("it has been promoted: nothing is re-attached any more")
     # Written again even where a conninfo is in force: the file may say otherwise, if a reload was refused.
-    conninfo = conninfo_for(member, upstream, ctx.service, previous or state.conninfo or None)
+    conninfo = conninfo_for(member, upstream, ctx.pg, previous or state.conninfo or None)
     return await attach(locked, conninfo)
 
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
-from config.schema import Control, Member
+from config.schema import Control, PostgresqlMember
 from model.errors import BcmError
 from model.execution import Precheck, Reconciled, StepResult
 from model.ports import SqlError
@@ -138,7 +138,7 @@ class Fence(Action):
             f"no process of {member.name} is there", old_primary="stopped", how="seen", ended_sessions=0
         )
 
-    def _result(self, member: Member, seen: _Seen) -> StepResult:
+    def _result(self, member: PostgresqlMember, seen: _Seen) -> StepResult:
         if seen.stopped is not None:
             text, state = f"{member.name} is stopped ({seen.stopped})", "stopped"
         elif seen.read_only is not None:
@@ -150,11 +150,11 @@ class Fence(Action):
         how = seen.stopped or seen.read_only or seen.last
         return result(text, old_primary=state, how=how, ended_sessions=seen.ended)
 
-    def _member(self, ctx: StepContext) -> Member:
+    def _member(self, ctx: StepContext) -> PostgresqlMember:
         return member_named(ctx, self._options.member or variable(ctx, "primary"))
 
 
-async def _by_node(ctx: StepContext, member: Member, seen: _Seen, settle_s: float) -> None:
+async def _by_node(ctx: StepContext, member: PostgresqlMember, seen: _Seen, settle_s: float) -> None:
     """Stop it, and see to it that it stays away. Ends when it does, or without node access."""
     clock = ctx.ports.clock
     try:
@@ -180,7 +180,7 @@ async def _by_node(ctx: StepContext, member: Member, seen: _Seen, settle_s: floa
         await clock.sleep(_LOOK_S)
 
 
-async def _by_sql(ctx: StepContext, member: Member, locks: Locks, seen: _Seen, must: str) -> None:
+async def _by_sql(ctx: StepContext, member: PostgresqlMember, locks: Locks, seen: _Seen, must: str) -> None:
     """Make it read-only and end its clients' sessions, whenever it answers, until it is over."""
     clock = ctx.ports.clock
     quiet_since_s: float | None = None
@@ -196,7 +196,7 @@ async def _by_sql(ctx: StepContext, member: Member, locks: Locks, seen: _Seen, m
                     return
                 if quiet_since_s is None:
                     await alter_and_see(locked, _READ_ONLY, "on")
-                ended, left = await end_clients(locked, ctx.service)
+                ended, left = await end_clients(locked, ctx.pg)
             seen.ended += ended
             seen.last = f"{left} sessions of superusers can't be ended" if left else "no client is left"
             seen.read_only = "read-only, clients' sessions ended"
@@ -224,7 +224,7 @@ async def _is_standby(locked: Locked) -> bool:
     return bool(recovery)
 
 
-def _access(ctx: StepContext, member: Member) -> bool:
+def _access(ctx: StepContext, member: PostgresqlMember) -> bool:
     try:
         ctx.ports.node(member.node)
     except BcmError:

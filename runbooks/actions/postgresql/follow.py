@@ -68,7 +68,7 @@ class Follow(Action):
                     return StepResult.failed(str(error), streaming=False)
                 if not state.in_recovery:
                     return StepResult.ok("it runs as a primary", streaming=False, why="a primary")
-                conninfo = conninfo_for(member, primary, ctx.service, state.conninfo or None)
+                conninfo = conninfo_for(member, primary, ctx.pg, state.conninfo or None)
                 await ensure_slot(ctx, member, primary)
                 streaming = await attach(locked, conninfo)
         except (BcmError, SqlError) as error:

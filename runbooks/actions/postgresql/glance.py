@@ -26,7 +26,7 @@ async def looking(
         ctx.service.name,
         member,
         role=role,
-        database=ctx.service.postgresql.database,
+        database=ctx.pg.postgresql.database,
         timeout_s=max(deadline_s - ctx.ports.clock.monotonic_s(), 0.001),
         application_name=APPLICATION_NAME,
     )
@@ -52,7 +52,7 @@ async def precheck_reachable(ctx: StepContext, member: str, *, why: str) -> Prec
     bad = isinstance(state, str)
     return Precheck(
         what=f"{member} answers",
-        how=f"a session as {ctx.service.postgresql.roles.control.user}",
+        how=f"a session as {ctx.pg.postgresql.roles.control.user}",
         ok=not bad,
         result=state if isinstance(state, str) else ("standby" if state.in_recovery else "primary"),
         why=why,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from config.schema import Member, MemberRole, Service
+from config.schema import MemberRole, PostgresqlMember, PostgresqlService
 from model.errors import RunbookError
 from model.quorum import SyncSetting, parse_synchronous_standby_names, preference_of, without
 from runbooks.actions.base import StepContext
@@ -16,13 +16,13 @@ OVERRIDE_PROOF: Final = "S3"
 OVERRIDE_ANSWERS: Final = "S6"
 
 
-def member_named(ctx: StepContext, name: str) -> Member:
+def member_named(ctx: StepContext, name: str) -> PostgresqlMember:
     """Raises RunbookError."""
-    member = ctx.service.members.get(name)
+    member = ctx.pg.members.get(name)
     if member is None:
         raise RunbookError(
             f"{name!r} is no member of {ctx.service.name}",
-            hint=f"its members are {', '.join(ctx.service.members)}",
+            hint=f"its members are {', '.join(ctx.pg.members)}",
         )
     return member
 
@@ -52,7 +52,7 @@ def settings_in_force(ctx: StepContext) -> tuple[SyncSetting, ...]:
 
     Raises RunbookError for one that can't be parsed.
     """
-    primary = ctx.service.members.get(str(ctx.vars.get("primary")))
+    primary = ctx.pg.members.get(str(ctx.vars.get("primary")))
     found: list[SyncSetting] = []
     for text in members_in(ctx, "settings"):
         try:
@@ -63,7 +63,7 @@ def settings_in_force(ctx: StepContext) -> tuple[SyncSetting, ...]:
     return tuple(found)
 
 
-def shortfall(settings: Sequence[SyncSetting], members: Iterable[Member]) -> str | None:
+def shortfall(settings: Sequence[SyncSetting], members: Iterable[PostgresqlMember]) -> str | None:
     """Why `members` can't have every acknowledged write between them (n − k + 1 of n, P1), or None.
 
     For an asynchronous setting one member is enough here: the proof says what that is worth.
@@ -81,7 +81,7 @@ def shortfall(settings: Sequence[SyncSetting], members: Iterable[Member]) -> str
     return None
 
 
-def preference(ctx: StepContext, member: Member) -> tuple[int, ...]:
+def preference(ctx: StepContext, member: PostgresqlMember) -> tuple[int, ...]:
     """Lower is preferred: as the gate `candidate` ranks them, see `model.quorum.preference_of`."""
     return preference_of(
         ctx.estate.site_of(member).role.value,
@@ -116,7 +116,7 @@ def people_named_candidate(ctx: StepContext) -> bool:
     return bool(named) if isinstance(named, bool) else ctx.actor != "daemon"
 
 
-def role_user(service: Service, role: str) -> str:
+def role_user(service: PostgresqlService, role: str) -> str:
     return str(getattr(service.postgresql.roles, role).user)
 
 

@@ -52,7 +52,7 @@ class LastLook(Action):
 
     def describe(self, ctx: StepContext) -> list[str]:
         member = variable(ctx, "primary")
-        user, patience_ms = role_user(ctx.service, "monitor"), self._options.patience_ms
+        user, patience_ms = role_user(ctx.pg, "monitor"), self._options.patience_ms
         return [f"{member}: a fresh session as {user} within {patience_ms} ms; any answer ends the failover"]
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:

@@ -55,7 +55,7 @@ class Lock(Action):
         ]
 
     def where(self, ctx: StepContext) -> str:
-        return f"{', '.join(self._members(ctx))} as {role_user(ctx.service, 'control')}"
+        return f"{', '.join(self._members(ctx))} as {role_user(ctx.pg, 'control')}"
 
     async def precheck(self, ctx: StepContext) -> list[Precheck]:
         why = "every change goes over a session that holds a lock there (P7)"
@@ -130,6 +130,6 @@ def _new_locks(ctx: StepContext) -> Locks:
         sql=ctx.ports.sql,
         clock=ctx.ports.clock,
         service=ctx.service.name,
-        database=ctx.service.postgresql.database,
+        database=ctx.pg.postgresql.database,
         epoch=ctx.ports.lease.epoch,
     )

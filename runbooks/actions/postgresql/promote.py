@@ -47,11 +47,11 @@ class Promote(Action):
         return [f"{shown_candidate(ctx)}: {_PROMOTE}; until pg_is_in_recovery() is false"]
 
     def where(self, ctx: StepContext) -> str:
-        return f"{shown_candidate(ctx)} as {role_user(ctx.service, 'control')}"
+        return f"{shown_candidate(ctx)} as {role_user(ctx.pg, 'control')}"
 
     async def precheck(self, ctx: StepContext) -> list[Precheck]:
         candidate = shown_candidate(ctx)
-        return await precheck_standby(ctx, candidate) if candidate in ctx.service.members else []
+        return await precheck_standby(ctx, candidate) if candidate in ctx.pg.members else []
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         issued = False

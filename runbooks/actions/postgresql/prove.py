@@ -83,7 +83,7 @@ class Prove(Action):
         ] + [f"synchronous_standby_names to be satisfied: {settings}"]
 
     def where(self, ctx: StepContext) -> str:
-        return f"{', '.join(members_in(ctx, 'standbys'))} as {role_user(ctx.service, 'control')}"
+        return f"{', '.join(members_in(ctx, 'standbys'))} as {role_user(ctx.pg, 'control')}"
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         try:
@@ -265,9 +265,9 @@ def _output(
         },
         # The verdict redoes the arithmetic from the journal alone: it must know whose name is whose.
         "application_names": {
-            m: ctx.service.members[m].application_name
+            m: ctx.pg.members[m].application_name
             for m in (*seen, str(ctx.vars.get("primary")))
-            if m in ctx.service.members
+            if m in ctx.pg.members
         },
         "excluded": excluded,
         "weak": [f"{s.weak} on {m}, which was started not long ago" for m, s in seen.items() if s.weak],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from config.schema import Control, Member
+from config.schema import Control, PostgresqlMember
 from model.errors import BcmError
 from model.ports import SqlError
 from runbooks.actions.base import ActionOptions, StepContext
@@ -28,12 +28,12 @@ class RejoinOptions(ActionOptions):
     primary: str | None = None
 
 
-def rejoining_member(ctx: StepContext, options: RejoinOptions) -> Member:
+def rejoining_member(ctx: StepContext, options: RejoinOptions) -> PostgresqlMember:
     """Raises RunbookError."""
     return member_named(ctx, options.member or ctx.vars.get("member") or variable(ctx, "primary"))
 
 
-def present_primary(ctx: StepContext, options: RejoinOptions) -> Member:
+def present_primary(ctx: StepContext, options: RejoinOptions) -> PostgresqlMember:
     """Raises RunbookError."""
     if options.primary is None and not ctx.vars.get("member"):
         promoted = ctx.output("promote").get("member")
@@ -50,7 +50,7 @@ class Lineage:
     timeline: int
 
 
-async def lineage_of(ctx: StepContext, primary: Member, deadline_s: float) -> Lineage:
+async def lineage_of(ctx: StepContext, primary: PostgresqlMember, deadline_s: float) -> Lineage:
     """Over the primary's lock session. Raises BcmError."""
     try:
         async with locks_of(ctx).session(primary.name, deadline_s) as locked:
@@ -96,17 +96,17 @@ async def refuse_strange_files(server: Server, lineage: Lineage) -> None:
     refuse_stranger(member.name, data.system_identifier, data.timeline, lineage)
 
 
-def source_conninfo(ctx: StepContext, member: Member, primary: Member) -> str:
+def source_conninfo(ctx: StepContext, member: PostgresqlMember, primary: PostgresqlMember) -> str:
     """For pg_rewind: the replication role, in the database that holds its rights. No secret in it."""
-    text = conninfo_for(member, primary, ctx.service)
-    return f"{text} dbname={ctx.service.postgresql.database}"
+    text = conninfo_for(member, primary, ctx.pg)
+    return f"{text} dbname={ctx.pg.postgresql.database}"
 
 
-def passfile_env(member: Member) -> dict[str, str]:
+def passfile_env(member: PostgresqlMember) -> dict[str, str]:
     return {"PGPASSFILE": str(member.passfile)} if member.passfile is not None else {}
 
 
-def config_file(member: Member) -> str | None:
+def config_file(member: PostgresqlMember) -> str | None:
     """Where the configuration lies outside of the data directory, as Debian has it."""
     if member.control_kind is not Control.PG_CTLCLUSTER:
         return None

@@ -57,7 +57,7 @@ class Repoint(Action):
         ]
 
     def where(self, ctx: StepContext) -> str:
-        return f"{', '.join(_others(ctx, shown_candidate(ctx)))} as {role_user(ctx.service, 'control')}"
+        return f"{', '.join(_others(ctx, shown_candidate(ctx)))} as {role_user(ctx.pg, 'control')}"
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         try:
@@ -120,7 +120,7 @@ async def _tell(ctx: StepContext, name: str, primary: str, deadline_s: float) ->
         if not state.in_recovery:
             raise BcmError("it is no standby")
         previous = state.conninfo or previous_of(ctx, name)
-        conninfo = conninfo_for(member, member_named(ctx, primary), ctx.service, previous)
+        conninfo = conninfo_for(member, member_named(ctx, primary), ctx.pg, previous)
         await alter(locked, "primary_conninfo", conninfo)
 
 

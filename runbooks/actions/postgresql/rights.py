@@ -29,8 +29,8 @@ async def precheck_rights(ctx: StepContext, member: str) -> Precheck:
     except BcmError as error:
         result, ok = error.what, False
     return Precheck(
-        what=f"{ctx.service.postgresql.roles.control.user} may act on {member}",
-        how=f"has_function_privilege(), has_parameter_privilege() in {ctx.service.postgresql.database}",
+        what=f"{ctx.pg.postgresql.roles.control.user} may act on {member}",
+        how=f"has_function_privilege(), has_parameter_privilege() in {ctx.pg.postgresql.database}",
         ok=ok,
         result=result,
         why="rights on functions are of one database: that of the locks (P18)",

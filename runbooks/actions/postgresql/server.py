@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from config.schema import Control, Member
+from config.schema import Control, PostgresqlMember
 from model.errors import NodeAccessError
 from model.lsn import parse_lsn
 from model.ports import CommandResult
@@ -97,7 +97,7 @@ class ControlData:
 class Server:
     """Raises NodeAccessError from every call if the node can't be reached."""
 
-    def __init__(self, ctx: StepContext, member: Member) -> None:
+    def __init__(self, ctx: StepContext, member: PostgresqlMember) -> None:
         self._clock = ctx.ports.clock
         self._access = ctx.ports.node(member.node)
         self.member = member

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from config.schema import Service
+from config.schema import PostgresqlService
 from runbooks.actions.postgresql.locks import Locked
 
 # A role with pg_signal_backend may not end a superuser's sessions; to try would fail for all of them.
@@ -27,7 +27,7 @@ AND {_MAY} AND (a.backend_xmin IS NOT NULL OR a.pid IN (
   WHERE w.pid = s.pid AND NOT w.granted AND h.granted AND h.pid <> w.pid))"""
 
 
-async def end_clients(locked: Locked, service: Service) -> tuple[int, int]:
+async def end_clients(locked: Locked, service: PostgresqlService) -> tuple[int, int]:
     """(ended, left because they are a superuser's) of all sessions but the product's own. Raises SqlError."""
     roles = service.postgresql.roles
     [(ended, left)] = await locked.query(_CLIENTS, roles.monitor.user, roles.control.user)

@@ -43,9 +43,9 @@ class SetNames(Action):
 
     def describe(self, ctx: StepContext) -> list[str]:
         candidate = shown_candidate(ctx)
-        if candidate not in ctx.service.members:
+        if candidate not in ctx.pg.members:
             return [f"{candidate}: ALTER SYSTEM SET {NAME} = the standbys that remain"]
-        setting, _names = _wanted(ctx, candidate, ctx.service.members)
+        setting, _names = _wanted(ctx, candidate, ctx.pg.members)
         return [f"{candidate}: {alter_text(NAME, setting)}; pg_reload_conf()"]
 
     def where(self, ctx: StepContext) -> str:
@@ -102,7 +102,7 @@ def _wanted(ctx: StepContext, candidate: str, reachable: object) -> tuple[str, l
     """The setting, and the members whose names it holds: only standbys that remain and can be reached."""
     counted = ctx.output("prove").get("readable")
     known = [str(m) for m in counted] if counted is not None else members_in(ctx, "standbys")
-    inside = set(reachable) if isinstance(reachable, tuple | list | dict) else set(ctx.service.members)
+    inside = set(reachable) if isinstance(reachable, tuple | list | dict) else set(ctx.pg.members)
     remaining = {m: member_named(ctx, m).application_name for m in known if m != candidate and m in inside}
     settings = settings_in_force(ctx)
     if not settings:

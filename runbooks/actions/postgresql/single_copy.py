@@ -34,14 +34,14 @@ class SingleCopy(Action):
         candidate, policy = shown_candidate(ctx), _policy(ctx)
         if policy == "block":
             return [f"{candidate}: if no standby attaches, commits wait (when_single_copy: block)"]
-        wait_s = ctx.service.postgresql.reattach_wait
+        wait_s = ctx.pg.postgresql.reattach_wait
         return [f"{candidate}: if no standby attaches within {wait_s:g} s, {alter_text(NAME, '')}"]
 
     def where(self, ctx: StepContext) -> str:
         return shown_candidate(ctx)
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
-        end_s = min(deadline_s, ctx.ports.clock.monotonic_s() + ctx.service.postgresql.reattach_wait)
+        end_s = min(deadline_s, ctx.ports.clock.monotonic_s() + ctx.pg.postgresql.reattach_wait)
         try:
             candidate = candidate_of(ctx)
             async with locks_of(ctx).session(candidate, deadline_s) as locked:
@@ -76,7 +76,7 @@ class SingleCopy(Action):
 
 
 def _policy(ctx: StepContext) -> str:
-    chosen = ctx.service.postgresql.when_single_copy
+    chosen = ctx.pg.postgresql.when_single_copy
     return chosen or ("block" if ctx.service.objectives.rpo == 0 else "degrade")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
-from config.schema import Member
+from config.schema import PostgresqlMember
 from model.ports import SqlError
 from runbooks.actions.base import StepContext
 from runbooks.actions.postgresql.glance import looking
@@ -23,7 +23,7 @@ _DROP: Final = (
 )
 
 
-async def ensure_slot(ctx: StepContext, member: Member, upstream: Member) -> None:
+async def ensure_slot(ctx: StepContext, member: PostgresqlMember, upstream: PostgresqlMember) -> None:
     """Works on a standby that is about to be promoted, too. Raises SqlError."""
     if member.slot is None:
         return
@@ -33,10 +33,10 @@ async def ensure_slot(ctx: StepContext, member: Member, upstream: Member) -> Non
             await session.query(_CREATE, member.slot)
 
 
-async def drop_stale_slots(ctx: StepContext, standby: Member) -> list[str]:
+async def drop_stale_slots(ctx: StepContext, standby: PostgresqlMember) -> list[str]:
     """The slots that other members used on `standby` while it was the primary. What was dropped; a failure
     leaves them to the warning of the disk."""
-    names = [m.slot for m in ctx.service.members.values() if m.slot is not None and m.name != standby.name]
+    names = [m.slot for m in ctx.pg.members.values() if m.slot is not None and m.name != standby.name]
     dropped: list[str] = []
     if not names:
         return dropped

@@ -36,11 +36,11 @@ class VerifyWrite(Action):
     outputs: ClassVar[tuple[str, ...] | None] = ("member", "canary_found", "last_acked", "canary_written")
 
     def describe(self, ctx: StepContext) -> list[str]:
-        database = ctx.service.postgresql.canary_database
+        database = ctx.pg.postgresql.canary_database
         return [f"endpoint of {ctx.service.name}, database {database}: read, write and read back the canary"]
 
     def where(self, ctx: StepContext) -> str:
-        return f"through the endpoint as {role_user(ctx.service, 'monitor')}"
+        return f"through the endpoint as {role_user(ctx.pg, 'monitor')}"
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         clock = ctx.ports.clock
@@ -81,7 +81,7 @@ async def _connect(ctx: StepContext, deadline_s: float) -> tuple[str, SqlSession
     return await ctx.ports.sql.connect_endpoint(
         ctx.service.name,
         role="monitor",
-        database=ctx.service.postgresql.canary_database,
+        database=ctx.pg.postgresql.canary_database,
         timeout_s=max(deadline_s - ctx.ports.clock.monotonic_s(), 0.001),
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from config.schema import Member, Service
+from config.schema import PostgresqlMember, PostgresqlService
 from model.errors import BcmError
 from model.execution import Reconciled, StepResult
 from model.ports import SqlError
@@ -34,7 +34,7 @@ class Widen(Action):
 
     def describe(self, ctx: StepContext) -> list[str]:
         member, primary = rejoining_member(ctx, self._options), present_primary(ctx, self._options)
-        if not intended(ctx.service).synchronous:
+        if not intended(ctx.pg).synchronous:
             return [f"{primary.name}: nothing: replication is asynchronous"]
         return [f"{primary.name}: ALTER SYSTEM SET {NAME}: add {member.application_name}"]
 
@@ -46,7 +46,7 @@ class Widen(Action):
             member, primary = rejoining_member(ctx, self._options), present_primary(ctx, self._options)
             async with locks_of(ctx).session(primary.name, deadline_s) as locked:
                 previous = await current(locked, NAME)
-                setting = widened(previous, member, primary, ctx.service)
+                setting = widened(previous, member, primary, ctx.pg)
                 if setting != previous:
                     await alter_and_see(locked, NAME, setting)
         except BcmError as error:
@@ -69,19 +69,19 @@ class Widen(Action):
         member, primary = rejoining_member(ctx, self._options), present_primary(ctx, self._options)
         async with locks_of(ctx).session(primary.name, deadline_s) as locked:
             now = await current(locked, NAME)
-        if widened(now, member, primary, ctx.service) != now:
+        if widened(now, member, primary, ctx.pg) != now:
             return Reconciled.not_done(f"{primary.name}: {NAME} = {now!r}")
         return Reconciled.done(
             f"{primary.name}: {NAME} = {now!r}", setting=now, previous=now, member=primary.name
         )
 
 
-def intended(service: Service) -> SyncSetting:
+def intended(service: PostgresqlService) -> SyncSetting:
     """Raises ValueError."""
     return parse_synchronous_standby_names(service.postgresql.synchronous_standby_names)
 
 
-def widened(now: str, member: Member, primary: Member, service: Service) -> str:
+def widened(now: str, member: PostgresqlMember, primary: PostgresqlMember, service: PostgresqlService) -> str:
     """`now` with the member, if the estate means it to be a synchronous standby. Raises ValueError.
 
     k is the estate's: it was lowered while there were too few.

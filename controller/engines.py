@@ -1,0 +1,181 @@
+"""The table of engines: what differs between kinds of service, for the core and for whoever watches them.
+
+What is the same for all is written once; what differs is looked up here by `service.engine`, and nowhere else
+is an engine asked for by its name. The rules of each are put together in `controller.diagnose`. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from controller.detect import fold
+from controller.detect_count import fold_count
+from model.health import ProbeState, Profile
+from model.observation import Failure, Observation
+from model.quorum import Proof
+
+Facts = Mapping[str, object]
+Fold = Callable[[ProbeState, Observation, Profile], ProbeState]
+
+
+class ClaimedRole(StrEnum):
+    """What a member says that it is."""
+
+    PRIMARY = "primary"
+    STANDBY = "standby"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One kind of service.
+
+    probe: type of its members' own probe; '' where they have none. fold: how observations of it become a
+    health. primaries: one member is primary and the others follow it. runbooks: there are some, so that a
+    service may be moved; without them every decision holds. timelines: members tell in which order primaries
+    came. claimed_role: from a member's facts, None where it does not say. receives: does a standby hear its
+    primary? None where it does not say. position: how far it has received; grows, and means nothing else.
+    proof: what can be said of the data of a candidate, None where it is proven from positions. canary: type
+    of the probe that writes on the primary and nowhere else, '' where there is none. own_warnings: codes that
+    only the diagnosis finds here, though for other engines the early warnings do.
+    """
+
+    name: str
+    probe: str
+    fold: Fold
+    primaries: bool
+    runbooks: bool = False
+    timelines: bool = False
+    claimed_role: Callable[[Facts], ClaimedRole | None] = lambda _facts: None
+    receives: Callable[[Facts], bool | None] = lambda _facts: None
+    position: Callable[[Facts], int | None] = lambda _facts: None
+    proof: Proof | None = None
+    canary: str = ""
+    own_warnings: frozenset[str] = frozenset()
+
+    def fold_of(self, probe: str) -> Fold:
+        """Of observations by one of its own probes, or by another, such as one of the node."""
+        return self.fold if probe in (self.probe, self.canary) else fold
+
+
+def _silent_end(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
+    """MariaDB and Redis end idle connections without a word when an administrator stops them too: such an
+    end makes us look at once, and tells no crash from a restart. So refusals must outlast the grace."""
+    if seen.failure is Failure.CLOSED:
+        seen = replace(seen, failure=Failure.RESET)
+    return fold(state, seen, profile)
+
+
+def _counted(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
+    """An answer that is wrong is as bad as none for whoever sends a web server requests."""
+    return fold_count(state, seen, profile.refusals, profile.rise)
+
+
+def _text(facts: Facts, key: str) -> str:
+    value = facts.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _integer(facts: Facts, key: str) -> int | None:
+    value = facts.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _boolean(facts: Facts, key: str) -> bool | None:
+    value = facts.get(key)
+    return value if isinstance(value, bool) else None
+
+
+# --- postgresql
+
+
+def _pg_role(facts: Facts) -> ClaimedRole | None:
+    recovering = _boolean(facts, "in_recovery")
+    if recovering is None:
+        return None
+    return ClaimedRole.STANDBY if recovering else ClaimedRole.PRIMARY
+
+
+# --- mariadb
+
+
+def _mariadb_role(facts: Facts) -> ClaimedRole | None:
+    """Whoever replicates from nobody and takes writes is a primary, with replicas or without."""
+    match facts.get("role"):
+        case "replica":
+            return ClaimedRole.STANDBY
+        case "primary":
+            return ClaimedRole.PRIMARY
+        case "standalone" if facts.get("read_only") is False:
+            return ClaimedRole.PRIMARY
+        case _:
+            return None
+
+
+def gtids(text: str) -> dict[int, tuple[int, int]]:
+    """A GTID position of MariaDB, `0-1-120,7-2-5` → domain → (server id, sequence). Else is left out."""
+    found: dict[int, tuple[int, int]] = {}
+    for part in text.split(","):
+        numbers = part.strip().split("-")
+        if len(numbers) == 3 and all(n.isascii() and n.isdigit() for n in numbers):
+            domain, server, sequence = (int(n) for n in numbers)
+            found[domain] = (server, sequence)
+    return found
+
+
+def _mariadb_position(facts: Facts) -> int | None:
+    """Of all domains together; it only has to grow."""
+    sources: Any = facts.get("sources")
+    received = [_text(s, "gtid_io_pos") for s in sources or () if isinstance(s, Mapping)]
+    texts = [t for t in (*received, _text(facts, "gtid_current_pos")) if t]
+    return max((sum(n for _s, n in gtids(t).values()) for t in texts), default=None)
+
+
+# --- redis
+
+
+def _redis_role(facts: Facts) -> ClaimedRole | None:
+    match facts.get("role"):
+        case "master":
+            return ClaimedRole.PRIMARY
+        case "replica":
+            return ClaimedRole.STANDBY
+        case _:
+            return None
+
+
+# Their servers tell the lag in seconds; the early warning of it is made from bytes and canaries.
+_IN_SECONDS: Final = frozenset({"StandbyLagging"})
+_UNCOMPARED: Final = Proof(False, "what its members have can't be compared yet", 0, (), None)
+_NO_DATA: Final = Proof(True, "its members keep no data that could be lost", 0, (), None)
+_NOT_KNOWN: Final = Proof(False, "what data it keeps is not known", 0, (), None)
+
+POSTGRESQL: Final = Engine(
+    "postgresql", "postgresql", fold, primaries=True, runbooks=True, timelines=True,
+    claimed_role=_pg_role,
+    receives=lambda facts: _boolean(facts, "walreceiver"),
+    position=lambda facts: _integer(facts, "position"),
+    canary="postgresql-canary",
+)  # fmt: skip
+MARIADB: Final = Engine(
+    "mariadb", "mariadb", _silent_end, primaries=True,
+    claimed_role=_mariadb_role,
+    receives=lambda facts: _boolean(facts, "io_running"),
+    position=_mariadb_position,
+    own_warnings=_IN_SECONDS,
+    proof=_UNCOMPARED,
+)  # fmt: skip
+REDIS: Final = Engine(
+    "redis", "redis", _silent_end, primaries=True,
+    claimed_role=_redis_role,
+    receives=lambda facts: _boolean(facts, "link_up"),
+    position=lambda facts: _integer(facts, "replication_offset"),
+    own_warnings=_IN_SECONDS,
+    proof=_UNCOMPARED,
+)  # fmt: skip
+HTTP: Final = Engine("http", "http", _counted, primaries=False, proof=_NO_DATA)
+GENERIC: Final = Engine("generic", "", fold, primaries=False, proof=_NOT_KNOWN)
+
+ENGINES: Final[Mapping[str, Engine]] = {e.name: e for e in (POSTGRESQL, MARIADB, REDIS, HTTP, GENERIC)}
