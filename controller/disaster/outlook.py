@@ -39,6 +39,8 @@ def switchover_runbook(supervisor: Supervisor) -> str:
 
 def choice_of(judged: Judged, away: tuple[str, ...]) -> Choice:
     """Who would be promoted, if none of `away` is."""
+    if not judged.view.engine.runbooks:
+        return judged.outlook.choice
     command = Command("", Tier.NATURAL, Scope("", ""), "", leaving=away)
     return choose(staying_behind(judged.outlook.members, command))
 

@@ -102,7 +102,7 @@ class Supervisor:
     def observe_declared(self, seen: Observation) -> None:
         """One of the declared probes by which the service is known: what they tell is folded elsewhere."""
         self.knowledge.keep(seen)
-        self._wake.set()
+        self._turns.wake()
 
     def observer(self, sane: bool | None, why: str, heard_s: float | None = None) -> None:
         """What the reference targets say of this host's own network (S6). heard_s: start of the last attempt

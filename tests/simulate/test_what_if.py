@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from config.redis import RedisService
 from config.schema import Estate
 from controller import estate_file
 from controller.cli.main import main
@@ -124,18 +125,20 @@ def test_all_gates_are_printed_on_request(capsys: pytest.CaptureFixture[str]) ->
 
 # --- what is not modelled
 
+CACHE: Final = RedisService.model_validate(
+    {"engine": "redis", "members": {"r1": {"node": "db1", "role": "primary"}}}
+).model_copy(update={"name": "cache"})
 
-def with_engine(engine: str) -> Estate:
+
+def with_a_cache() -> Estate:
     """An estate with a second service of another engine, on which the first depends."""
     estate = loaded()
-    orders = estate.services["orders"]
-    other = orders.model_copy(update={"name": "cache", "engine": engine})
-    orders = orders.model_copy(update={"depends_on": ("cache",)})
-    return estate.model_copy(update={"services": {"orders": orders, "cache": other}})
+    orders = estate.services["orders"].model_copy(update={"depends_on": ("cache",)})
+    return estate.model_copy(update={"services": {"orders": orders, "cache": CACHE}})
 
 
 def test_services_of_other_engines_are_left_out_and_named() -> None:
-    own = own_estate(with_engine("redis"))
+    own = own_estate(with_a_cache())
     assert list(own.estate.services) == ["orders"]
     assert own.estate.services["orders"].depends_on == ()
     assert "cache is left out: its engine, redis, is not modelled" in own.notes
@@ -143,9 +146,8 @@ def test_services_of_other_engines_are_left_out_and_named() -> None:
 
 def test_an_estate_without_any_modelled_service_is_refused() -> None:
     estate = loaded()
-    orders = estate.services["orders"].model_copy(update={"engine": "redis"})
     with pytest.raises(UsageError, match="nothing in this estate is modelled: its engines are redis"):
-        own_estate(estate.model_copy(update={"services": {"orders": orders}}))
+        own_estate(estate.model_copy(update={"services": {"cache": CACHE}}))
 
 
 def test_an_unknown_site_for_the_ops_host_is_refused() -> None:
