@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from config.postgresql import of_postgresql
 from config.schema import Estate
 from controller.simulate.faults import KINDS, FaultEvent
 from controller.simulate.phrases import BEGIN_S, WORDS
@@ -126,7 +127,7 @@ def _fewer_services(scenario: Scenario) -> Iterator[Scenario]:
 def _fewer_members(scenario: Scenario) -> Iterator[Scenario]:
     """One standby less, from the last on."""
     for service in scenario.estate.services.values():
-        standbys = [m for m in service.members.values() if m.role.value != "primary"]
+        standbys = [m for m in of_postgresql(service).members.values() if m.role.value != "primary"]
         for member in reversed(standbys if len(standbys) > 1 else []):
             data = estate_data(scenario.estate)
             entry = data["services"][service.name]
