@@ -61,10 +61,15 @@ class Audit:
         """For the story."""
         self.notes.append((self._world.timeline.now_s, text))
 
+    def _called(self, server: Postgres) -> str:
+        """Members of two services may have one name."""
+        several = len(self._world.estate.services) > 1
+        return f"{server.service}/{server.name}" if several else server.name
+
     # --- from the servers
 
     def came_up(self, server: Postgres) -> None:
-        self.note(f"{server.name} is up, as a {'standby' if server.in_recovery else 'primary'}")
+        self.note(f"{self._called(server)} is up, as a {'standby' if server.in_recovery else 'primary'}")
 
     def acknowledged(self, server: Postgres, write: Write) -> None:
         """By the server; its client may never hear of it."""
@@ -95,7 +100,7 @@ class Audit:
         self.heard(service, write)
 
     def promoted(self, server: Postgres) -> None:
-        self.note(f"{server.name} is promoted, timeline {server.branch.number}")
+        self.note(f"{self._called(server)} is promoted, timeline {server.branch.number}")
 
     def locked(self, server: Postgres, backend: Backend) -> None:
         """A controller of some epoch has taken the member."""
@@ -109,14 +114,14 @@ class Audit:
         if not backend.application.startswith(_OURS):
             return
         shown = "reset" if value is None else f"= {value[:60]!r}"
-        self.note(f"{backend.application} on {server.name}: {name} {shown}")
+        self.note(f"{backend.application} on {self._called(server)}: {name} {shown}")
         if name == CONNINFO and value == "":
             self.detached[server.service, server.name] = self._world.timeline.now_s
         self._may_touch(server, backend, f"set {name}")
 
     def promotion_issued(self, server: Postgres, backend: Backend) -> None:
         ours = backend.application.startswith(_OURS)
-        self.note(f"{backend.application} on {server.name}: pg_promote")
+        self.note(f"{backend.application} on {self._called(server)}: pg_promote")
         self.promotions.append((self._world.timeline.now_s, server.service, server.name, ours))
         if not ours:
             return

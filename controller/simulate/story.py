@@ -130,7 +130,13 @@ def _of_journal(scene: Scene) -> Iterator[Line]:
         about = f"{event.service}: " if several and event.service else ""
         gates = tuple(event.data.get("gates") or ()) if event.type == ev.DECISION_MADE else ()
         at_s = event.mono_ns / 1e9 - offset_s
-        yield Line(at_s, _host(event), _kind(event), about + describe(event), gates)
+        yield Line(at_s, _host(event), _kind(event), about + _text(event), gates)
+
+
+def _text(event: Event) -> str:
+    if event.type == ev.DIAGNOSIS_CHANGED:
+        return f"{describe(event)}: {event.data.get('sentence')} (cause: {event.data.get('cause')})"
+    return describe(event)
 
 
 def _host(event: Event) -> str:

@@ -39,7 +39,9 @@ def texts(story: Story, kind: str) -> list[str]:
 def test_it_tells_what_was_struck_seen_diagnosed_decided_and_done(story: Story) -> None:
     assert texts(story, "fault") == ["crash orders/pg1: its processes are killed"]
     assert any(t.startswith("orders/pg1 ") and "→ down" in t for t in texts(story, "seen"))
-    assert "diagnosis PrimaryProcessDown on pg1" in texts(story, "diagnosed")
+    diagnosed = next(t for t in texts(story, "diagnosed") if "PrimaryProcessDown" in t)
+    assert diagnosed.startswith("diagnosis PrimaryProcessDown on pg1: The primary's process has died")
+    assert "(cause: " in diagnosed
     assert any(t.startswith("decision act") for t in texts(story, "decided"))
     assert any(t.startswith("step promote: succeeded") for t in texts(story, "step"))
     assert any("is promoted, timeline 2" in t for t in texts(story, "world"))

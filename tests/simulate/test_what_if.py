@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from config.redis import RedisService
 from config.schema import Estate
@@ -41,7 +43,7 @@ def test_a_lost_site_is_seen_diagnosed_decided_and_failed_over(capsys: pytest.Ca
     body = ask(capsys, "--what", "site:dc1 down")
     assert body["kind"] == "WhatIf"
     assert any("orders/pg1" in text and "down" in text for text in told(body, "seen"))
-    assert "diagnosis PrimaryHung on pg1" in told(body, "diagnosed")
+    assert any(text.startswith("diagnosis PrimaryHung on pg1: ") for text in told(body, "diagnosed"))
     assert any(text.startswith("step promote: succeeded: pg2") for text in told(body, "step"))
     (standing,) = body["in_the_end"]
     assert (standing["primary"], standing["writes"]) == ("pg2", True)
@@ -121,6 +123,24 @@ def test_all_gates_are_printed_on_request(capsys: pytest.CaptureFixture[str]) ->
     assert "passed: mode, pause" in short
     assert "pass rpo [S3]: " in whole
     assert "pass rpo [S3]: " not in short
+
+
+def test_members_of_two_services_with_one_name_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = yaml.safe_load(THREE.read_text(encoding="utf-8"))
+    bills = copy.deepcopy(data["services"]["orders"])
+    for member in bills["members"].values():
+        member.update(port=5433, data_dir="/var/lib/pgsql/16/bills", control="systemd:bills.service")
+    data["services"]["bills"] = bills
+    estate = tmp_path / "two.yaml"
+    estate.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    body = ask(capsys, "--what", "bills/pg1 crash", estate=estate)
+    assert any(text.startswith("bills/pg2 is promoted") for text in told(body, "world"))
+    assert not any(text.startswith("orders/pg2 is promoted") for text in told(body, "world"))
+    assert {s["service"]: s["primary"] for s in body["in_the_end"]} == {"orders": "pg1", "bills": "pg2"}
+    assert body["recovered"] is True
+    assert [incident["service"] for incident in body["incidents"]] == ["bills"]
 
 
 # --- what is not modelled
