@@ -103,9 +103,11 @@ class Stream:
             self.upstream.release()
 
     def upstream_ended(self, *, silent: bool) -> None:
-        """Its sender is gone. silent: with its host; the receiver learns of it by its own time-out."""
+        """Its sender is gone. silent: with its host; the receiver learns of it by its own time-out, or when
+        it reports where it is."""
         down = self.downstream
         network = down.world.network
+        down.later(STATUS_S, lambda: down.standby.report(self))
         if silent:
             down.later(SILENCE_S, lambda: down.standby.stream_ended(self))
         else:
@@ -343,6 +345,16 @@ class Standby:
         if attempt == self._attempt and self.connecting:
             self._try()
 
+    def report(self, stream: Stream) -> None:
+        """Where it is, to a sender that is gone: a reset, unless the network keeps that from it."""
+        network, up, down = stream.upstream.world.network, stream.upstream.host, self._server.host
+        if self.stream is not stream:
+            return
+        if up.up and network.open(down.name, up.name) and network.open(up.name, down.name):
+            self.stream_ended(stream)
+        else:
+            self._server.later(STATUS_S, lambda: self.report(stream))
+
     def upstream_restarted(self, upstream: Postgres) -> None:
         """Its old connection is unknown there: the next status report is answered by a reset."""
         stream, server = self.stream, self._server
@@ -372,6 +384,8 @@ class Standby:
             self._failed(attempt)
             return
         self.stream = stream
+        if stream not in stream.upstream.senders:
+            self._server.later(STATUS_S, lambda: self.report(stream))
         up = stream.upstream
         up.do(lambda: stream.ship() if stream in up.senders else None)
 

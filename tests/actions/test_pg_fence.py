@@ -99,6 +99,19 @@ async def test_who_runs_as_a_standby_by_now_is_left_alone(alive: Cluster, bench:
     assert made.sql_of("pg3", READ_ONLY) == "off"
 
 
+async def test_a_controller_that_does_not_lead_any_more_fences_nobody(
+    alive: Cluster, bench: BenchFactory
+) -> None:
+    """It slept in the middle of the step; meanwhile another one leads, and brought the member back."""
+    made = bench(alive)
+    await made.lock()
+    made.lease.is_held = False
+    result = await made.run("fence", Fence(FenceOptions(must="stopped")), timeout_s=2)
+    assert (result.outcome, result.output["old_primary"]) == (StepState.FAILED, "unreachable")
+    assert alive.node("pg1").running()
+    assert made.sql_of("pg1", READ_ONLY) == "off"
+
+
 async def test_a_hung_primary_is_killed(alive: Cluster, bench: BenchFactory) -> None:
     made = bench(alive)
     await made.lock()

@@ -168,6 +168,9 @@ async def _by_node(ctx: StepContext, member: PostgresqlMember, seen: _Seen, sett
     with suppress(TimeoutError):
         await asyncio.wait_for(seen.looked.wait(), _LOOKED_S)
     while not seen.standby:
+        if not ctx.ports.lease.held():
+            seen.last = "this controller does not lead any more"
+            return
         try:
             how = await server.stop()
             if how is not None:

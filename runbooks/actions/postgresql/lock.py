@@ -132,4 +132,5 @@ def _new_locks(ctx: StepContext) -> Locks:
         service=ctx.service.name,
         database=ctx.pg.postgresql.database,
         epoch=ctx.ports.lease.epoch,
+        leads=ctx.ports.lease.held,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -71,12 +71,15 @@ class _Held:
 class Locks:
     """The locks that this process holds for one execution. Closed with the execution's run."""
 
-    def __init__(self, *, sql: Sql, clock: Clock, service: str, database: str, epoch: int) -> None:
+    def __init__(
+        self, *, sql: Sql, clock: Clock, service: str, database: str, epoch: int, leads: Callable[[], bool]
+    ) -> None:
         self._sql = sql
         self._clock = clock
         self._service = service
         self._database = database
         self._epoch = epoch
+        self._leads = leads
         self._held: dict[str, _Held] = {}
 
     @property
@@ -91,8 +94,9 @@ class Locks:
     async def acquire(self, member: str, deadline_s: float) -> None:
         """Take the lock, ending the sessions of older epochs.
 
-        Raises LockError if a newer epoch is there or the lock is not free in time, SqlError if the member
-        can't be reached.
+        Raises LockError if a newer epoch is there, if this controller does not lead any more (looked at with
+        the lock in hand: whoever leads later ends this session first) or if the lock is not free in time,
+        SqlError if the member can't be reached.
         """
         session = await self._sql.connect(
             self._service,
@@ -104,6 +108,8 @@ class Locks:
         )
         try:
             backend_pid = await self._take(Locked(member, session, self._clock, deadline_s))
+            if not self._leads():
+                raise LockError("this controller does not lead any more", where=member)
         except BaseException:
             await session.close()
             raise
