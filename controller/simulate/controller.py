@@ -5,27 +5,27 @@ It is one process on one ops host. It can be killed, frozen and thawed; another 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from config.schema import Estate, Service
-from controller.observer import PREFIX, ObserverHealth
+from config.schema import Service
+from controller.arrivals import Batch
+from controller.observer import PREFIX
+from controller.observers_inbox import ObserversInbox
 from controller.order import FailoverOrder
 from controller.simulate.audit_journal import SECRET
 from controller.simulate.journal import SimulatedClock, SimulatedJournal
-from controller.simulate.loop import VirtualLoop
 from controller.simulate.network import Host
 from controller.simulate.nodes import SimulatedNode
-from controller.simulate.probing import CanaryProber, PingProber, PostgresProber, Probing
+from controller.simulate.probing import CanaryProber
 from controller.simulate.sessions import SimulatedSql
-from controller.simulate.timeline import Rhythm
+from controller.simulate.watcher import Watcher
 from controller.status import service_health
 from controller.supervisor.budget import AutomaticFailovers, Launching
 from controller.supervisor.claims import Claims
 from controller.supervisor.executor import Executor
 from controller.supervisor.member_probes import patience_s
-from controller.supervisor.probing import ICMP, TCP
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
@@ -35,7 +35,6 @@ from controller.views import CANARY
 from model.errors import NodeAccessError
 from model.health import Health
 from model.observation import Observation
-from probes.awareness import ROUND_S
 from runbooks.actions.base import ActionPorts
 from runbooks.schema import Runbook
 
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
 _UPTIME_S: Final = 100_000.0
 # Raw observations go nowhere here: to keep the last second of them is enough.
 KEPT_S: Final = 1.0
-# The rounds of `probes.awareness`.
-ROUND: Final = Rhythm(ROUND_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class Page:
     summary: str
 
 
-class Controller:
+class Controller(Watcher):
     """`start` it, then let the world run. quiet: it launches nothing by itself."""
 
     def __init__(
@@ -68,12 +65,7 @@ class Controller:
         name: str = "bcm-failover",
         runbooks: dict[str, Runbook] | None = None,
     ) -> None:
-        self._world = world
-        self.host = host
-        world.observers.add(host.name)
-        self.name = name
-        self.estate: Estate = world.estate
-        self.loop = VirtualLoop(world.timeline, _UPTIME_S)  # type: ignore[abstract]
+        super().__init__(world, host, name, _UPTIME_S)
         self.clock = SimulatedClock(self.loop, world.timeline)
         boot = f"boot-{host.name}-{host.fate}"
         self.store = SimulatedJournal(world.store, self.loop, self.clock, name, boot)
@@ -81,12 +73,6 @@ class Controller:
         self.pages: list[Page] = []
         self.trouble = Trouble(self._page)
         self.journal.listen(lambda _event: self.trouble.over())
-        self.probing = Probing(world, self.loop, host, name, self._observed)
-        profile = min((s.detection for s in self.estate.services.values()), key=lambda p: p.interval_s)
-        self.profile = profile
-        self.observer = ObserverHealth(
-            self.estate.daemon.reference_targets, profile, awareness=self.probing.awareness
-        )
         ports = ActionPorts(
             clock=self.clock,
             journal=self.journal,
@@ -100,62 +86,27 @@ class Controller:
         self._launching = Launching()
         self._failovers = AutomaticFailovers(self.journal)
         self._claims = Claims(FailoverOrder.of(self.estate))
-        self._frozen_s: float | None = None
         self._boot = boot
+        self._elsewhere = ObserversInbox(self.clock, self.supervisors, self._concerned)
 
     # --- life
 
     def start(self) -> None:
         for service in self.estate.services.values():
-            supervisor = Supervisor(self._supervisor_world(), self.estate, service)
-            self.supervisors[service.name] = supervisor
-            for member in service.members.values():
-                server = self._world.server(service.name, member.name)
-                target = f"{service.name}/{member.name}"
-                self.probing.add(PostgresProber(self.probing, target, service.detection, server))
-            self.loop.start(supervisor.run(), f"supervisor-{service.name}")
-        for node in self.estate.nodes.values():
-            if node.ping:
-                host = self._world.network.hosts[node.name]
-                self.probing.add(PingProber(self.probing, f"node/{node.name}", ICMP, self.profile, host))
-        for address in self.estate.daemon.reference_targets:
-            host = self._world.network.hosts[address.rpartition(":")[0]]
-            self.probing.add(PingProber(self.probing, f"{PREFIX}{address}", TCP, self.profile, host))
-        self._round(self.loop.time(), self.probing.late_s)
-
-    @property
-    def alive(self) -> bool:
-        return not self.loop.dead
+            self.supervisors[service.name] = Supervisor(self._supervisor_world(), self.estate, service)
+        self._elsewhere.configure(self.estate)
+        self._watch()
+        for name, supervisor in self.supervisors.items():
+            self.loop.start(supervisor.run(), f"supervisor-{name}")
 
     @property
     def leads(self) -> bool:
         return self.alive and self.store.held()
 
     def kill(self, *, silent: bool = False) -> None:
-        """kill -9: its sockets are shut by the kernel. silent: with its host."""
-        self.loop.kill()
+        super().kill(silent=silent)
         for supervisor in self.supervisors.values():
             supervisor.close()
-        if silent:
-            return
-        network = self._world.network
-        for service in self.estate.services:
-            for server in self._world.servers(service):
-                for backend in list(server.backends.values()):
-                    if backend.owner is self.loop:
-                        network.send(self.host.name, server.host.name, _goodbye(server, backend.pid))
-
-    def freeze(self) -> None:
-        """SIGSTOP."""
-        if not self.loop.frozen:
-            self.loop.frozen = True
-            self._frozen_s = self._world.timeline.now_s
-
-    def thaw(self) -> None:
-        if self._frozen_s is not None:
-            self.probing.late_s += self._world.timeline.now_s - self._frozen_s
-            self._frozen_s = None
-            self.loop.thaw()
 
     # --- the station's part
 
@@ -178,14 +129,9 @@ class Controller:
         supervisor = self.supervisors.get(kind)
         return () if supervisor is None else (supervisor,)
 
-    def _round(self, began_s: float, late_s: float) -> None:
-        def end() -> None:
-            now_s = self.loop.time()
-            late_by_s = self.probing.late_s - late_s
-            self.probing.awareness.end_round(now_s - began_s, late_by_s, awaited=True)
-            self._round(now_s, self.probing.late_s)
-
-        self.probing.at(began_s + ROUND_S, end, ROUND)
+    def observed_elsewhere(self, batch: Batch) -> None:
+        """From an observer at another place."""
+        self._elsewhere.take(batch)
 
     def _supervisor_world(self) -> SupervisorWorld:
         return SupervisorWorld(
@@ -248,10 +194,6 @@ class Controller:
         if self.estate.nodes[node].access == "none":
             raise NodeAccessError("no access to this node is configured", where=f"node {node}")
         return SimulatedNode(self._world, self.loop, self.host.name, node)
-
-
-def _goodbye(server: Any, pid: int) -> Callable[[], None]:
-    return lambda: server.do(lambda: server.client_gone(pid))
 
 
 def _kept_nowhere(_incident: str, observations: Any) -> tuple[str, str]:

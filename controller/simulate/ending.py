@@ -8,6 +8,7 @@ from typing import Final
 from config.postgresql import PostgresqlService, of_postgresql
 from controller.simulate import quiet
 from controller.simulate.audit import Violation, can_confirm
+from controller.simulate.eyewitnesses import majority_can_see
 from controller.simulate.faults import KINDS
 from controller.simulate.postgres import NAMES, READ_ONLY, Postgres, Process
 from controller.simulate.replication import parsed
@@ -267,7 +268,8 @@ def _could_have(scene: Scene, service: PostgresqlService, supervisor: Supervisor
         and service.members[s.name].role.value != "dr"
         and s.free_bytes > FULL_BYTES
     ]
-    return len(named) >= setting.readable_needed and bool(fit)
+    provable = len(named) >= setting.readable_needed and bool(fit)
+    return provable and majority_can_see(scene, old)
 
 
 def _judge(scene: Scene, ending: Ending) -> None:

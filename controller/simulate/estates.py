@@ -12,12 +12,18 @@ SERVICE: Final = "orders"
 SITES: Final = {"dc1": "primary", "dc2": "standby", "far": "dr", "wit": "witness"}
 # Where the gateways stand that tell whether the own network works.
 REFERENCES: Final = ("dc1", "dc2")
+# Observers beside the controller that acts.
+OTHERS: Final = ("ops2", "ops3")
+
+
+_ACTING: Final = "bcm-failover"
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """sites: of each member, the home primary first. excluded: numbers of members (from 0). sync: k of the
-    synchronous setting; 0: asynchronous. rpo_s: recovery point objective."""
+    synchronous setting; 0: asynchronous. rpo_s: recovery point objective. observers:
+    sites of this controller and of OTHERS; empty: it observes alone."""
 
     sites: tuple[str, ...] = ("dc1", "dc1", "dc2")
     sync: int = 1
@@ -29,6 +35,7 @@ class Shape:
     excluded: tuple[int, ...] = ()
     budget: int = 50
     single_copy: str | None = None
+    observers: tuple[str, ...] = ()
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -52,6 +59,7 @@ def _raw(shape: Shape) -> dict[str, Any]:
     return {
         "configVersion": 1,
         "daemon": {
+            "name": _ACTING,
             "state_dir": "/var/lib/bcm-failover",
             "reference_targets": [f"gateway-{site}:53" for site in REFERENCES],
             "failover_budget": {"count": shape.budget, "per": "1h"},
@@ -61,6 +69,7 @@ def _raw(shape: Shape) -> dict[str, Any]:
             f"db{i + 1}": {"site": site, "address": f"10.0.0.{i + 1}", "access": access}
             for i, site in enumerate(shape.sites)
         },
+        "observers": {n: {"site": s} for n, s in zip((_ACTING, *OTHERS), shape.observers, strict=False)},
         "people": {p: {"name": p, "os_users": [p]} for p in ("wang", "li")},
         "services": {
             SERVICE: {

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from controller.simulate import observer_faults as eyes
+from controller.simulate.network import Heal
 from controller.simulate.postgres import CONNINFO, DISK_S, NAMES, ROOMY_BYTES, Postgres, Process
 from controller.simulate.wal import FULL_BYTES, Branch
 
 if TYPE_CHECKING:
     from controller.simulate.scene import Scene
 
-Heal = Callable[[], None]
 Apply = Callable[["Scene", str, "FaultEvent"], Heal | None]
 
 
@@ -34,7 +35,7 @@ class FaultEvent:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """on: what its target is: `member`, `node`, `site`, `link` (two places: `A,B`) or `controller`.
+    """on: what its target is: `member`, `node`, `site`, `link` (two places: `A,B`), `controller` or `observer`.
     grave: it takes the primary away from its clients, if it hits the primary."""
 
     apply: Apply
@@ -119,18 +120,7 @@ def _host_paused(scene: Scene, target: str, _event: FaultEvent) -> Heal | None:
 
 
 def _cut(group: list[str], others: list[str], scene: Scene, *, both: bool = True) -> Heal:
-    network = scene.world.network
-    ways = network.ways(group, others)
-    if both:
-        ways += network.ways(others, group)
-    for way in ways:
-        network.cut_way(*way)
-
-    def heal() -> None:
-        for way in ways:
-            network.mend_way(*way)
-
-    return heal
+    return scene.world.network.cut_off(group, others, both=both)
 
 
 def _node_cut(scene: Scene, target: str, _event: FaultEvent) -> Heal | None:
@@ -498,4 +488,12 @@ KINDS: Final[dict[str, Kind]] = {
     "wall-jump": Kind(_wall_jump, "controller", False, "the clock on the wall jumps"),
     "journal-full": Kind(_journal_full, "controller", False, "the journal's disk is full"),
     "journal-slow": Kind(_journal_slow, "controller", False, "the journal's disk is slow"),
+    "acting-cut": Kind(eyes.acting_cut, "node", False, "only the controller that acts can't reach its host"),
+    "observer-blind": Kind(eyes.observer_blind, "observer", False, "the observer's own network is out"),
+    "observer-mute": Kind(eyes.observer_mute, "observer", False, "what the observer sees does not arrive"),
+    "observer-frozen": Kind(eyes.observer_frozen, "observer", False, "the observer stands still"),
+    "observer-killed": Kind(eyes.observer_killed, "observer", False, "the observer is killed"),
+    "observer-cut": Kind(
+        eyes.observer_cut, "observer", False, "it alone can't reach the first member's host"
+    ),
 }

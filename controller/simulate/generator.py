@@ -8,6 +8,7 @@ from typing import Final
 from controller.simulate.estates import SERVICE, SITES, Shape, estate_of
 from controller.simulate.faults import KINDS, FaultEvent
 from controller.simulate.network import Delays
+from controller.simulate.observer_scenarios import observed
 from controller.simulate.scene import Scenario
 from controller.simulate.world import Traits
 
@@ -49,7 +50,7 @@ def scenario_of(seed: str) -> Scenario:
         sealed=False,
     )
     events = _events(chance, shape)
-    return Scenario(
+    scenario = Scenario(
         seed=seed,
         estate=estate_of(shape),
         events=events,
@@ -58,6 +59,7 @@ def scenario_of(seed: str) -> Scenario:
         rewind_fails=chance.random() < 0.15,
         promote_late_s=chance.choice((0.0, 0.0, 0.0, 0.3, 1.5)),
     )
+    return observed(scenario, shape)
 
 
 def _shape(chance: random.Random) -> Shape:

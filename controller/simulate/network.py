@@ -15,6 +15,8 @@ from controller.simulate.chance import Chance
 from controller.simulate.timeline import Timeline
 
 Happening = Callable[[], None]
+# What ends a fault.
+Heal = Callable[[], None]
 
 # The first retransmission of a lost packet; the second comes after twice as long.
 RETRANSMIT_S: Final = 0.2
@@ -86,8 +88,15 @@ class Network:
     def kept_alive(self, source: str, target: str, missed: int) -> tuple[bool, int]:
         """A keepalive of the kernel's: (answered now, unanswered in a row, `missed` before). Two end the
         connection, and so does the first that is answered by a host that has forgotten it (`Host.fate`)."""
-        there = self.open(source, target) and self.open(target, source)
+        there = self.both_ways(source, target)
         return there, 0 if there else missed + 1
+
+    def both_ways(self, one: str, other: str) -> bool:
+        return self.open(one, other) and self.open(other, one)
+
+    @property
+    def now_s(self) -> float:
+        return self._timeline.now_s
 
     def delay_s(self, source: str, target: str) -> float:
         """Of one packet that is sent now. Packets of one way do not overtake each other."""
@@ -132,6 +141,19 @@ class Network:
         for host, fate, arrive in waiting:
             again = self._resend(host, fate, arrive)
             self._timeline.after(RETRANSMIT_S + self.delay_s(source, target), again)
+
+    def cut_off(self, group: Iterable[str], others: Iterable[str], *, both: bool = True) -> Heal:
+        """Every way from one of `group` to one of `others`, and back if `both`. Returns what mends them."""
+        one, other = list(group), list(others)
+        ways = self.ways(one, other) + (self.ways(other, one) if both else [])
+        for way in ways:
+            self.cut_way(*way)
+
+        def heal() -> None:
+            for way in ways:
+                self.mend_way(*way)
+
+        return heal
 
     def ways(self, group: Iterable[str], others: Iterable[str]) -> list[tuple[str, str]]:
         """Every way from one of `group` to one of `others`."""

@@ -1,10 +1,10 @@
 """Quiet stretches are jumped: once nothing but time would pass, it passes at once.
 
 A scene is *at rest* when all that it does is to repeat itself: every probe is answered well, as it was
-before, and none is under way; every standby streams and has everything; every client waits for its next
-write; the one controller leads and has nothing open, nothing to repair and nothing to say. From such a state
-on, until something comes that comes only once (a fault, a healing, any timer without a rhythm), what happens
-is known:
+before, and none is under way; every standby streams and has everything; no other observer watches; every
+client waits for its next write; the one controller leads and has nothing open, nothing to repair and
+nothing to say. From such a state on, until something comes that comes only once (a fault, a healing, any
+timer without a rhythm), what happens is known:
 
 - Probes and clients act at moments that are fixed from the start (`Slots`), and not so long after the last
   time; the delays of their packets depend on the moment alone (`Chance.quick`). So what happens at a moment
@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING, Final
 
 from controller.flapping import KEPT, flaps, remember
 from controller.news import same_facts
-from controller.simulate.controller import KEPT_S, ROUND, Controller
+from controller.simulate.controller import KEPT_S, Controller
 from controller.simulate.probing import CanaryProber
 from controller.simulate.wal import Write
+from controller.simulate.watcher import ROUND
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.ticks import is_calm
 from controller.views import CANARY
@@ -63,7 +64,7 @@ def at_rest(scene: Scene) -> bool:
     """Does it only repeat itself, but for what is on its way at this moment?"""
     world = scene.world
     network = world.network
-    if network.cut or network.slow_s or network.loss:
+    if network.cut or network.slow_s or network.loss or scene.observers:
         return False
     alive = [c for c in scene.controllers if c.alive]
     if len(alive) != 1 or alive[0] is not scene.controller:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from config.schema import Estate
+from controller.arrivals import Batch
 from controller.simulate import quiet
 from controller.simulate.client import Client
 from controller.simulate.controller import Controller
+from controller.simulate.eyewitnesses import Eyewitnesses
 from controller.simulate.faults import KINDS, FaultEvent
+from controller.simulate.observing import ObservingController, carry
 from controller.simulate.postgres import Postgres
 from controller.simulate.world import Traits, World
 from runbooks.schema import Runbook
@@ -42,7 +45,11 @@ class Scene:
         self.clients: list[Client] = []
         self.controllers: list[Controller] = []
         self.jumped_s = 0.0
+        self.observers: list[ObservingController] = []
+        self._eyewitnesses = Eyewitnesses(self)
         self.start_controller()
+        for name in scenario.estate.other_observers:
+            self.start_observer(name)
         for service in scenario.estate.services.values():
             members = [self.world.server(service.name, m) for m in service.members]
             home = members[0].host.site
@@ -63,7 +70,40 @@ class Scene:
         controller = Controller(self.world, host, runbooks=_RUNBOOKS)
         self.controllers.append(controller)
         self.world.audit.note(f"controller of epoch {controller.store.epoch} starts")
+        controller.journal.listen(lambda event: self._eyewitnesses.opened(controller, event))
         controller.start()
+
+    def observing(self, name: str) -> ObservingController:
+        return next(o for o in self.observers if o.name == name)
+
+    def start_observer(self, name: str) -> None:
+        """For the first time, or in the place of one that was killed."""
+        others = list(self.scenario.estate.other_observers)
+        starts = sum(o.starts for o in self.observers if o.name == name) + 1
+        host = self.world.network.hosts[f"ops-{self.scenario.estate.observers[name].site}"]
+        observer = ObservingController(
+            self.world,
+            host,
+            name,
+            number=others.index(name) + 1,
+            start=starts,
+            carry=lambda batch: self._carry(observer, batch),
+        )
+        self.observers = [o for o in self.observers if o.name != name] + [observer]
+        observer.begin()
+
+    def _carry(self, observer: ObservingController, batch: Batch) -> None:
+        """To whoever acts, or would, on its host."""
+
+        def deliver() -> None:
+            for controller in self.controllers:
+                controller.loop.hear(lambda c=controller: hear(c))  # type: ignore[misc]
+
+        def hear(controller: Controller) -> None:
+            self._eyewitnesses.told(controller, observer, batch)
+            controller.observed_elsewhere(batch)
+
+        carry(self.world.network, observer.host.name, self.controller.host.name, deliver)
 
     def kill_controller(self) -> None:
         self.controller.kill()
@@ -92,5 +132,5 @@ class Scene:
 
     def close(self) -> None:
         """No task is left behind."""
-        for controller in self.controllers:
-            controller.loop.close()
+        for process in (*self.controllers, *self.observers):
+            process.loop.close()

@@ -115,6 +115,7 @@ def _places(scene: Scene) -> dict[str, str]:
     """Host by whatever may be named in a note; the site by the site."""
     world = scene.world
     places = {name: name for name in (*world.network.hosts, *world.estate.sites)}
+    places |= {observer.name: observer.host.name for observer in scene.observers}
     for service in world.estate.services:
         for server in world.servers(service):
             places[server.name] = places[f"{service}/{server.name}"] = server.host.name

@@ -42,7 +42,9 @@ class Standstill:
         world = self._scene.world
         moved = sum(1 for e in world.store.all if e.type != ev.HIGH_WATER)
         servers = [s for name in world.estate.services for s in world.servers(name)]
-        return moved, len(world.audit.notes), tuple((s.process, s.standby.stream) for s in servers)
+        # Who was in trouble trusts itself again only after a while.
+        scores = [p.observer.score for p in (self._scene.controller, *self._scene.observers)]
+        return moved, len(world.audit.notes), *scores, *((s.process, s.standby.stream) for s in servers)
 
 
 def _patience_s(scene: Scene) -> float:
