@@ -12,11 +12,9 @@ SERVICE: Final = "orders"
 SITES: Final = {"dc1": "primary", "dc2": "standby", "far": "dr", "wit": "witness"}
 # Where the gateways stand that tell whether the own network works.
 REFERENCES: Final = ("dc1", "dc2")
-# Observers beside the controller that acts.
+# The controller that acts, and the observers beside it.
+ACTING: Final = "bcm-failover"
 OTHERS: Final = ("ops2", "ops3")
-
-
-_ACTING: Final = "bcm-failover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def _raw(shape: Shape) -> dict[str, Any]:
     return {
         "configVersion": 1,
         "daemon": {
-            "name": _ACTING,
+            "name": ACTING,
             "state_dir": "/var/lib/bcm-failover",
             "reference_targets": [f"gateway-{site}:53" for site in REFERENCES],
             "failover_budget": {"count": shape.budget, "per": "1h"},
@@ -69,7 +67,7 @@ def _raw(shape: Shape) -> dict[str, Any]:
             f"db{i + 1}": {"site": site, "address": f"10.0.0.{i + 1}", "access": access}
             for i, site in enumerate(shape.sites)
         },
-        "observers": {n: {"site": s} for n, s in zip((_ACTING, *OTHERS), shape.observers, strict=False)},
+        "observers": {n: {"site": s} for n, s in zip((ACTING, *OTHERS), shape.observers, strict=False)},
         "people": {p: {"name": p, "os_users": [p]} for p in ("wang", "li")},
         "services": {
             SERVICE: {

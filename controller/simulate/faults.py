@@ -35,7 +35,7 @@ class FaultEvent:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """on: what its target is: `member`, `node`, `site`, `link` (two places: `A,B`), `controller` or `observer`.
+    """on: what its target is: `member`, `node`, `site`, `link` (two places: `A,B`), `controller`, `observer`.
     grave: it takes the primary away from its clients, if it hits the primary."""
 
     apply: Apply
@@ -182,11 +182,14 @@ def _link_cut(scene: Scene, target: str, _event: FaultEvent) -> Heal | None:
 
 
 def _hosts_at(scene: Scene, place: str) -> list[str]:
-    """A node, all of a site, `ops` (the controllers' hosts) or `clients`."""
+    """A node, all of a site, the host of one observer, `ops` (all controllers' hosts) or `clients`."""
     hosts = scene.world.network.hosts
     prefix = {"ops": "ops-", "clients": "app-"}.get(place)
     if prefix is not None:
         return [h for h in hosts if h.startswith(prefix)]
+    observers = scene.world.estate.observers
+    if place in observers:
+        return [f"ops-{observers[place].site}"]
     inside = [h.name for h in hosts.values() if h.site == place]
     return [place] if place in scene.world.estate.nodes else inside
 
@@ -488,12 +491,7 @@ KINDS: Final[dict[str, Kind]] = {
     "wall-jump": Kind(_wall_jump, "controller", False, "the clock on the wall jumps"),
     "journal-full": Kind(_journal_full, "controller", False, "the journal's disk is full"),
     "journal-slow": Kind(_journal_slow, "controller", False, "the journal's disk is slow"),
-    "acting-cut": Kind(eyes.acting_cut, "node", False, "only the controller that acts can't reach its host"),
     "observer-blind": Kind(eyes.observer_blind, "observer", False, "the observer's own network is out"),
-    "observer-mute": Kind(eyes.observer_mute, "observer", False, "what the observer sees does not arrive"),
     "observer-frozen": Kind(eyes.observer_frozen, "observer", False, "the observer stands still"),
     "observer-killed": Kind(eyes.observer_killed, "observer", False, "the observer is killed"),
-    "observer-cut": Kind(
-        eyes.observer_cut, "observer", False, "it alone can't reach the first member's host"
-    ),
 }

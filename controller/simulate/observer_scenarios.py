@@ -7,16 +7,14 @@ import random
 from dataclasses import replace
 from typing import Final
 
-from controller.simulate.estates import OTHERS, SITES, Shape, estate_of
-from controller.simulate.faults import KINDS, FaultEvent
+from controller.simulate.estates import ACTING, OTHERS, SITES, Shape, estate_of
+from controller.simulate.faults import FaultEvent
 from controller.simulate.scene import Scenario
 
 # Of a hundred scenarios so many have three.
 THREE_PERCENT: Final = 30
-_WEIGHTS: Final = {
-    "observer-blind": 3, "observer-mute": 3, "observer-frozen": 3, "observer-killed": 3, "observer-cut": 4,
-    "acting-cut": 4,
-}  # fmt: skip
+# How often each kind comes. A link is cut between two of them, or between one and a member's host.
+_WEIGHTS: Final = {"observer-blind": 3, "observer-frozen": 3, "observer-killed": 3, "link-cut": 9}
 _LONGEST_S: Final = 12.0
 
 
@@ -39,13 +37,17 @@ def _events(chance: random.Random, others: tuple[FaultEvent, ...], nodes: int) -
     kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
     found = []
     for kind in chance.choices(kinds, weights, k=chance.choice((0, 1, 1, 2))):
-        if KINDS[kind].on == "node":
-            number = 0 if chance.random() < 0.6 else chance.randrange(nodes)
-            target = f"db{number + 1}"
-        else:
-            target = chance.choice(OTHERS)
+        target = _link(chance, nodes) if kind == "link-cut" else chance.choice(OTHERS)
         at_s = first_s - 1.0 + (last_s - first_s + 2.0) * chance.random()
-        for_s = 0.2 + _LONGEST_S * chance.random() ** 2
-        value = 0.1 + 5 * chance.random() ** 2 if kind == "observer-killed" else 0.0
-        found.append(FaultEvent(round(at_s, 3), kind, target, round(for_s, 3), round(value, 3)))
+        lasts_s = round(0.2 + _LONGEST_S * chance.random() ** 2, 3)
+        for_s, value = (0.0, lasts_s / 2) if kind == "observer-killed" else (lasts_s, 0.0)
+        found.append(FaultEvent(round(at_s, 3), kind, target, for_s, round(value, 3)))
     return found
+
+
+def _link(chance: random.Random, nodes: int) -> str:
+    """What one can't see, or can't tell the one that acts."""
+    if chance.random() < 0.3:
+        return f"{chance.choice(OTHERS)},{ACTING}"
+    node = 1 if chance.random() < 0.6 else chance.randint(1, nodes)
+    return f"{chance.choice((ACTING, *OTHERS))},db{node}"

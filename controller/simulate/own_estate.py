@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from config.observers import Observer
 from config.postgresql import PostgresqlMember, PostgresqlService
 from config.schema import Estate, ServiceMode
 from model.errors import UsageError
@@ -36,7 +37,7 @@ def own_estate(estate: Estate, *, ops: str | None = None, mode: str | None = Non
     ready = {name: _service(s, services, mode) for name, s in services.items()}
     targets = _references(estate, place)
     daemon = estate.daemon.model_copy(update={"reference_targets": targets})
-    update = {"services": ready, "daemon": daemon, "observers": {}, "probes": {}}
+    update = {"services": ready, "daemon": daemon, "observers": _observers(estate, place), "probes": {}}
     return OwnEstate(
         estate.model_copy(update=update), place, tuple(_notes(estate, place, ops, mode, targets))
     )
@@ -54,6 +55,13 @@ def _ops(estate: Estate, ops: str | None) -> str:
     if estate.own_site is not None:
         return estate.own_site
     return min(estate.sites.values(), key=lambda site: _ROLES.index(site.role.value)).name
+
+
+def _observers(estate: Estate, ops: str) -> dict[str, Observer]:
+    """This one stands where the ops host is taken to stand."""
+    own = estate.observers.get(estate.daemon.name)
+    moved = {} if own is None else {own.name: own.model_copy(update={"site": ops})}
+    return {**estate.observers, **moved}
 
 
 def _references(estate: Estate, ops: str) -> tuple[str, ...]:
@@ -94,7 +102,7 @@ def _notes(
         yield f"every service is taken to be in mode {mode}"
     if estate.other_observers:
         others = ", ".join(estate.other_observers)
-        yield f"the other observers ({others}) are not modelled: this controller is taken to observe alone"
+        yield f"what the other observers ({others}) see is taken to come here: this version does not carry it"
     if estate.probes:
         yield f"the declared probes ({', '.join(estate.probes)}) are not modelled"
     if targets:

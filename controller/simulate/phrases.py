@@ -16,7 +16,9 @@ from model.errors import UsageError
 # The world runs well for so long first: the controller has to know it.
 BEGIN_S: Final = 3.0
 SHAPE: Final = "TARGET WORD [by VALUE] [at TIME] [for TIME]"
-TARGETS: Final = "site:NAME, node:NAME, SERVICE/MEMBER, service:NAME (its primary), link:A,B, controller"
+TARGETS: Final = (
+    "site:NAME, node:NAME, SERVICE/MEMBER, service:NAME (its primary), link:A,B, controller, observer:NAME"
+)
 _ENDS: Final = ("ops", "clients")
 
 
@@ -68,6 +70,11 @@ WORDS: Final[Mapping[str, Mapping[str, Word]]] = {
         "names-loosened": Word("names-loosened"),
         "promoted-outside": Word("promoted-outside", lasts=""),
         "comes-back-empty": Word("comes-back-empty"),
+    },
+    "observer": {
+        "isolated": Word("observer-blind"),
+        "hang": Word("observer-frozen"),
+        "killed": Word("observer-killed", lasts="value", value=3.0),
     },
     "link": {"cut": Word("link-cut"), "down": Word("link-cut")},
     "controller": {
@@ -153,6 +160,8 @@ def _target(text: str, word: str, estate: Estate) -> tuple[str, str]:
             service = estate.services[_declared(text, "service", name, estate.services)]
             home = next(m.name for m in service.members.values() if m.role.value == "primary")
             return "member", f"{name}/{home}"
+        case "observer":
+            return "observer", _declared(text, "other observer", name, estate.other_observers)
         case "link":
             return "link", _link(text, name, estate)
         case _:
@@ -177,7 +186,7 @@ def _member(text: str, name: str, estate: Estate) -> str:
 
 def _link(text: str, name: str, estate: Estate) -> str:
     ends = name.split(",")
-    places = {**estate.nodes, **estate.sites, **dict.fromkeys(_ENDS)}
+    places = {**estate.nodes, **estate.sites, **estate.observers, **dict.fromkeys(_ENDS)}
     if len(ends) != 2 or ends[0] == ends[1]:
         raise _wrong(text, "a link has two ends", f"link:A,B with {one_of(places)}")
     for end in ends:

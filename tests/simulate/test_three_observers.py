@@ -10,7 +10,7 @@ import pytest
 
 from controller.observer_gates import observers_gate
 from controller.simulate.ending import Ending, play
-from controller.simulate.estates import OTHERS, Shape, estate_of
+from controller.simulate.estates import ACTING, OTHERS, Shape, estate_of
 from controller.simulate.eyewitnesses import majority_can_see
 from controller.simulate.faults import FaultEvent
 from controller.simulate.generator import scenario_of
@@ -27,7 +27,7 @@ SHAPE = Shape(sites=("dc1", "dc1", "dc2"), observers=("wit", "dc2", "far"))
 BLIND = [FaultEvent(2.0, "observer-blind", name, 20.0) for name in OTHERS]
 CRASH = FaultEvent(4.0, "start-fails", "orders/pg1", 8.0)
 # The acting controller sees it silent and no replica receives from it; the others are answered.
-UNSEEN = [FaultEvent(4.0, "acting-cut", "db1", 9.0), FaultEvent(4.0, "replication-cut", "db1", 9.0)]
+UNSEEN = [FaultEvent(4.0, "link-cut", f"{ACTING},db1", 9.0), FaultEvent(4.0, "replication-cut", "db1", 9.0)]
 
 
 def scenario(*events: FaultEvent, shape: Shape = SHAPE) -> Scenario:
@@ -81,7 +81,7 @@ def test_what_the_others_hear_is_not_lost() -> None:
 
 
 def test_what_one_alone_sees_lost_is_told_and_is_no_outage() -> None:
-    ending, codes, _stopped = played(FaultEvent(4.0, "observer-cut", OTHERS[0], 9.0))
+    ending, codes, _stopped = played(FaultEvent(4.0, "link-cut", f"{OTHERS[0]},db1", 9.0))
     assert "PrimaryPartitioned" in codes
     assert (ending.failovers, ending.violations) == (0, [])
 
@@ -167,4 +167,4 @@ def test_votes_in_the_gate_name_every_observer() -> None:
     scene.close()
     [gate] = [g for g in gates if g.name == "observers"]
     assert gate.inputs["configured"] == 3
-    assert gate.inputs[Vote.ALIVE.value] == ["bcm-failover", *OTHERS]
+    assert gate.inputs[Vote.ALIVE.value] == [ACTING, *OTHERS]
