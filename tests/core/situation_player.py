@@ -3,7 +3,8 @@
 A situation is written for people who run databases: what each probe saw when, and what is made of it.
 
     what: one sentence
-    rule: P13                      # the rules and lessons that it stands for
+    rule: P13                      # the rule that it stands for
+    lesson: hung-and-open          # of docs/lessons.md, if it shows one
     calm: true                     # the default: all answer for 3 s before 0.0; false: nothing was seen
     engine: redis                  # postgresql, if not given; situation_engines.py has what members say
     service: {profile: fast, …}    # fields of ServiceView, where they are not the default

@@ -71,7 +71,3 @@ def test_the_inputs_of_every_gate_have_the_same_keys_whatever_they_are() -> None
             for gate in judged.decision.gates:
                 assert gate.inputs, f"{gate.name} says nothing of what it looked at"
                 assert keys.setdefault(gate.name, set(gate.inputs)) == set(gate.inputs), path.stem
-
-
-def test_there_are_enough_situations() -> None:
-    assert len(SITUATIONS) >= 40
