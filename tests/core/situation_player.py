@@ -46,7 +46,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from situation_engines import MEMBERS, SITES, SYSTEM, facts_of
 
 from config.services import Importance
 from controller.approval_rules import DAEMON, ApprovalState, Rule, Standing, judge_approval
@@ -68,6 +67,7 @@ from model.disaster import Command, Scope, Tier
 from model.health import PROFILES, ProbeState, Profile
 from model.observation import Failure, Layer, Observation, Outcome
 from model.quorum import parse_synchronous_standby_names
+from tests.core.situation_engines import MEMBERS, SITES, SYSTEM, facts_of
 
 ORIGIN_S = 1000.0
 _LINE = re.compile(

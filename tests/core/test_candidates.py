@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from situation_engines import AT, SYSTEM
 from situation_player import Situation
 
 from controller.candidates import ROOM_BYTES, positions
 from model.lsn import Position
+from tests.core.situation_engines import AT, SYSTEM
 
 
 def described(facts: dict[str, Any] | None = None, seen: list[str] | None = None, **member: Any) -> Situation:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from situation_engines import AT
 from situation_player import ORIGIN_S, Situation
 
 from controller.codes import CODES
@@ -14,6 +13,7 @@ from controller.diagnose import RULES_OF, diagnose
 from controller.findings import Finding, first_bad_s, last_good_s
 from model.diagnosis import Diagnosis, Stance
 from model.health import DISK_FULL_BYTES, ProbeState
+from tests.core.situation_engines import AT
 
 CRASH = ["0.010 pg1 closed", "0.015..0.065/0.025 pg1 refused"]
 

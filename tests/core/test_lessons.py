@@ -38,7 +38,7 @@ def test_a_person_can_read_it(path: Path) -> None:
     """Its name and one sentence say what happens; each moment says what is made of it."""
     assert re.fullmatch(r"[a-z0-9-]+", path.stem)
     situation = load(path)
-    assert 15 <= len(situation["what"]) <= 140
+    assert 15 <= len(situation["what"]) <= 210
     assert "\n" not in situation["what"]
     assert not situation["what"].endswith(".")
     assert situation["expect"], "nothing is expected"
