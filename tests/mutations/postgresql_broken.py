@@ -6,18 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from mutation import Mutation, Played, Swap, Told
-from rules_broken import LOCKS_UNCHECKED, always, nothing, says_done
+from rules_broken import LOCKS_UNCHECKED, MANAGERS_UNSEEN, always, folding, nothing, says_done
 from scenes import CRASH, PG1, PG2, fault, scenario
 
 from controller.candidates import _not_counted as real_not_counted
-from controller.detect import fold as real_fold
-from controller.diagnose import RULES, other_manager
 from controller.primary_rules import _ANSWERS as ANSWERS
 from controller.simulate.estates import Shape
 from controller.supervisor.settings_history import SettingsHistory
 from controller.views import MemberView
 from model.execution import StepResult
-from model.health import ProbeState, Profile
 from model.observation import ALIVE_FAILURES, Failure, Observation, Outcome
 from model.ports import SqlError
 from model.quorum import MemberPosition, prove
@@ -41,10 +38,10 @@ def _zero_for_unknown(self: MemberView, key: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _lock_is_silence(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
-    if seen.failure is Failure.LOCK_BLOCKED:
-        seen = replace(seen, outcome=Outcome.FAILED, failure=Failure.SILENT)
-    return real_fold(state, seen, profile)
+def _lock_is_silence(seen: Observation) -> Observation:
+    if seen.failure is not Failure.LOCK_BLOCKED:
+        return seen
+    return replace(seen, outcome=Outcome.FAILED, failure=Failure.SILENT)
 
 
 def _without_mark(view: Any, member: Any, mark: Any) -> str | None:
@@ -161,7 +158,7 @@ POSTGRESQL_BROKEN = (
     ),
     Mutation(
         "P10", "signs of another manager are not looked at",
-        [Swap("controller.diagnose:RULES", tuple(r for r in RULES if r is not other_manager))],
+        [MANAGERS_UNSEEN],
         noticed=Told(("other-manager",)),
     ),
     Mutation(
@@ -201,7 +198,7 @@ POSTGRESQL_BROKEN = (
     ),
     Mutation(
         "P15", "a canary that waits for a lock is taken for silence",
-        [Swap("controller.detect:fold", _lock_is_silence)],
+        [folding(_lock_is_silence)],
         noticed=Told(("canary-waits-for-a-lock",)),
     ),
     Mutation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,15 +19,15 @@ from scenes import (
     scenario,
 )
 
-from controller.detect import fold as real_fold
-from controller.diagnose import RULES, other_manager
+from controller.diagnose import RULES_OF, other_manager
+from controller.engines import Engine
 from controller.simulate.audit_journal import SECRET
 from controller.simulate.estates import SERVICE, Shape
 from controller.simulate.scene import Scene
 from controller.supervisor.ledger import _STEPS as LEDGER_STEPS
 from model import events as ev
 from model.execution import StepResult
-from model.health import Health, ProbeState, Profile
+from model.health import Health, ProbeState
 from model.observation import Observation, Outcome
 from model.quorum import Proof
 from runbooks.actions.postgresql.locks import APPLICATION_PREFIX, Locked
@@ -35,6 +35,9 @@ from runbooks.lint import _RULES as LINT_RULES
 from runbooks.lint_safety import step_that_needs_the_failed_site
 
 ACTIONS = "runbooks.actions.postgresql"
+
+
+real_fold_of = Engine.fold_of
 
 
 def nothing(*_args: Any, **_more: Any) -> None:
@@ -68,9 +71,18 @@ def _stale_is_down(state: Any, now_s: float, profile: Any) -> Any:
     return replace(state, health=Health.DOWN, since_s=now_s, why="not observed")
 
 
-def _unknown_is_failure(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
-    failed = replace(seen, outcome=Outcome.FAILED) if seen.outcome is Outcome.UNKNOWN else seen
-    return real_fold(state, failed, profile)
+def folding(changed: Callable[[Observation], Observation]) -> Swap:
+    """Whatever was seen is folded as what `changed` makes of it."""
+
+    def fold_of(self: Engine, probe: str) -> Callable[..., ProbeState]:
+        fold = real_fold_of(self, probe)
+        return lambda state, seen, profile: fold(state, changed(seen), profile)
+
+    return Swap("controller.engines:Engine.fold_of", fold_of)
+
+
+def _unknown_is_failure(seen: Observation) -> Observation:
+    return replace(seen, outcome=Outcome.FAILED) if seen.outcome is Outcome.UNKNOWN else seen
 
 
 @contextlib.asynccontextmanager
@@ -106,6 +118,10 @@ def _managed_by_patroni(scene: Scene) -> None:
         server.other_manager = "patroni"
 
 
+MANAGERS_UNSEEN = Swap(
+    "controller.diagnose:RULES_OF",
+    {engine: tuple(r for r in rules if r is not other_manager) for engine, rules in RULES_OF.items()},
+)
 LEASE_UNCHECKED = Swap("runbooks.run_state:RunState.require_lease", nothing)
 LOCKS_UNCHECKED = Swap(f"{ACTIONS}.locks:Locks.session", _unlocked_session)
 NOTHING_SHORT = Swap(f"{ACTIONS}.inputs:shortfall", nothing)
@@ -158,7 +174,7 @@ RULES_BROKEN = (
     ),
     Mutation(
         "S6", "what could not be found out is taken for a failure",
-        [Swap("controller.detect:fold", _unknown_is_failure)],
+        [folding(_unknown_is_failure)],
         noticed=Told(("unknown-in-the-middle", "everything-unknown")),
     ),
     Mutation(
@@ -201,7 +217,7 @@ RULES_BROKEN = (
     ),
     Mutation(
         "S14", "another manager's cluster is switched all the same",
-        [Swap("controller.diagnose:RULES", tuple(r for r in RULES if r is not other_manager)),
+        [MANAGERS_UNSEEN,
          Swap("controller.supervisor.judgement:refusals_of_act", lambda *_args: iter(()))],
         noticed=Played(("S14",), CRASH, _managed_by_patroni),
     ),
