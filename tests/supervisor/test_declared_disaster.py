@@ -10,6 +10,7 @@ from disaster_bench import disaster
 from controller.disaster.progress import progress_from_events
 from controller.incidents import fold_incidents
 from controller.supervisor.requests import Requests
+from controller.supervisor.switch_gates import Wish
 from model import events as ev
 from model.disaster import Tier
 from model.errors import HeldError, UsageError
@@ -95,6 +96,26 @@ async def test_a_site_of_people_is_at_least_of_level_two_and_a_supplier_by_the_r
         assert (await bench.declare())["level"] == "II"
         assert (await bench.declare(Tier.MAN_MADE, "service:db"))["level"] == "III"
         assert (await bench.declare(Tier.EXTERNAL, "service:db"))["level"] == "III"
+    rules = {"rules": [{"level": "III"}]}  # where they know no sites
+    async with disaster(tmp_path, {"db": {}}, levels=rules) as bench:
+        assert (await bench.declare())["level"] == "II"
+        assert (await bench.declare(Tier.EXTERNAL))["level"] == "III"
+
+
+async def test_in_command_people_may_switch_and_nobody_is_brought_back_by_itself(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        incident = (await bench.declare(Tier.MAN_MADE))["incident"]
+        await bench.crash("db")
+        await bench.live()
+        moved = await Requests(bench.supervisors["db"]).failover(Wish("pg2", "ada"), dry_run=False)
+        await bench.live(3.0)
+        assert bench.primaries() == {"db": "pg2"}
+        assert [e.execution for e in bench.of(ev.EXECUTION_OPENED)] == [moved["execution"]]
+        assert bench.of(ev.APPROVAL_REQUESTED) == []
+        await bench.incidents.close(incident, "it was a false alarm", "wang")
+        await bench.live(3.0)
+        kinds = [e.data["kind"] for e in bench.of(ev.EXECUTION_OPENED)]
+        assert kinds == ["failover", "rejoin"]
 
 
 async def test_what_lasts_grows_graver_and_what_nobody_confirmed_is_told(tmp_path: Path) -> None:
@@ -140,6 +161,8 @@ async def test_a_no_holds_the_move_and_is_not_asked_again(tmp_path: Path) -> Non
         await Requests(bench.supervisors["db"]).reject(waiting.id, "ada", "it is moved by hand tonight")
         await bench.live(3.0)
         assert len(bench.of(ev.APPROVAL_REQUESTED)) == 1
+        [told] = [page for page in bench.pages if "site plan" in page and "is held" in page]
+        assert "ada said no" in told
         from_store = progress_from_events(bench.journal.events(), incident)  # with the daemon dead
         assert from_store is not None
         for plan in (
