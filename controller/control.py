@@ -58,7 +58,12 @@ class DaemonControl:
             if s.ledger.incident is not None
         ]
         disasters = [
-            disaster_status(d, d.incident, self._incidents.estate(), self._incidents.elapsed_s(d))
+            disaster_status(
+                self._incidents.progress(d),
+                d.incident,
+                self._incidents.estate(),
+                self._incidents.elapsed_s(d),
+            )
             for d in self._incidents.declared()
             if d.incident is not None
         ]

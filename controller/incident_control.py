@@ -8,6 +8,7 @@ from typing import Any
 from config.schema import Estate
 from controller.disaster.declarations import Declaration
 from controller.disaster.desk import DisasterDesk
+from controller.disaster.progress import Progress
 from controller.disaster.requests import Declaring, DisasterRequests
 from controller.incident_family import IncidentFamily
 from controller.incident_requests import IncidentRequests
@@ -45,6 +46,9 @@ class IncidentControl:
 
     def elapsed_s(self, declaration: Declaration) -> int:
         return int(self._desk.elapsed_s(declaration))
+
+    def progress(self, declaration: Declaration) -> Progress:
+        return self._desk.progress(declaration)
 
     def estate(self) -> Estate:
         return self._estate()

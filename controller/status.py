@@ -10,7 +10,7 @@ from controller.alert_evidence import SOURCE
 from controller.alerts import Firing
 from controller.approval_rules import ApprovalState
 from controller.decide import would_text
-from controller.disaster.declarations import Declaration
+from controller.disaster.progress import Progress
 from controller.early_warnings.desk import OpenWarning
 from controller.engines import ClaimedRole
 from controller.levels import owed
@@ -189,13 +189,16 @@ def roots_status(found: Iterable[tuple[Root, Sequence[str]]]) -> list[Json]:
     return [{**root.to_json(), "services": list(services)} for root, services in found]
 
 
-def disaster_status(declaration: Declaration, incident: OpenIncident, estate: Estate, elapsed_s: int) -> Json:
-    """The incident of a declared disaster, as `incident_status` has one; `service` is None."""
+def disaster_status(progress: Progress, incident: OpenIncident, estate: Estate, elapsed_s: int) -> Json:
+    """The incident of a declared disaster, as `incident_status` has one; `service` is None. plan: how far it
+    has come."""
+    declaration = progress.declaration
     return {
         "id": declaration.id,
         "service": None,
         "tier": declaration.tier.value,
         "scope": str(declaration.scope),
+        "plan": {"state": progress.state, "moved": progress.moved, "of": len(progress.steps)},
         "recovered": False,
         **_duties(incident, estate, elapsed_s),
         "part_of": None,

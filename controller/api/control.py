@@ -37,7 +37,8 @@ class Control(Protocol):
         "warnings": [{code, about, part, sentence, meaning, meaning_zh, since, severity,
         source: alertmanager, of an alert}],
         "incidents_open": [{id, service, code, level, recovered, elapsed_s, commander, acknowledged, reported,
-        due: [{what, office, left_s}], missed, part_of, and of a declared disaster: tier, scope}],
+        due: [{what, office, left_s}], missed, part_of, and of a declared disaster: tier, scope,
+        plan: {state, moved, of}}],
         "approvals": [{id, service, incident, what, runbook, to, requester, level, needed, given, missing,
         may_approve: None for everybody, needs: in words, expires_in_s}]}
 

@@ -242,7 +242,9 @@ def _due(due: Mapping[str, Any]) -> str:
 
 def _concerned(incident: Mapping[str, Any]) -> str:
     if incident.get("tier"):
-        return f"{incident['tier']} disaster at {incident.get('scope')}"
+        plan = incident.get("plan") or {}
+        moved = f", {plan['moved']} of {plan['of']} moved: {plan['state']}" if plan.get("of") else ""
+        return f"{incident['tier']} disaster at {incident.get('scope')}{moved}"
     return str(incident.get("service"))
 
 

@@ -76,6 +76,11 @@ class Progress:
     state: str
     steps: tuple[StepProgress, ...]
 
+    @property
+    def moved(self) -> int:
+        """How many services are elsewhere by now."""
+        return sum(step.state == DONE for step in self.steps)
+
     def to_json(self) -> dict[str, Any]:
         declaration = self.declaration
         staying = declaration.plan.to_json()["staying"]

@@ -135,6 +135,7 @@ def test_status_shows_the_disaster_its_parts_and_what_is_due_when(daemon: FakeDa
     body = status_body()
     body["incidents_open"] = [
         {**common, "id": "INC-7", "service": None, "tier": "natural", "scope": "site dc1",
+         "plan": {"state": "under way", "moved": 1, "of": 3},
          "commander": "deputy", "acknowledged": None, "missed": ["confirmation"], "due": owed,
          "part_of": None},
         {**common, "id": "INC-8", "service": "orders", "acknowledged": None, "missed": [],
@@ -142,7 +143,7 @@ def test_status_shows_the_disaster_its_parts_and_what_is_due_when(daemon: FakeDa
     ]  # fmt: skip
     daemon.control.answers["status"] = body
     out = " ".join(bcm("status").out.split())
-    assert "INC-7 with INC-8 (natural disaster at site dc1): level II" in out
+    assert "INC-7 with INC-8 (natural disaster at site dc1, 1 of 3 moved: under way): level II" in out
     assert "commander: deputy" in out
     assert "confirmation is OVERDUE" in out
     assert "report to the top manager due in 1 h 10 min" in out

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from disaster_bench import disaster
 
 from controller.disaster.progress import progress_from_events
 from controller.incidents import fold_incidents
+from controller.status import disaster_status
 from controller.supervisor.requests import Requests
 from controller.supervisor.switch_gates import Wish
 from model import events as ev
@@ -126,6 +128,33 @@ async def test_what_lasts_grows_graver_and_what_nobody_confirmed_is_told(tmp_pat
         missed = bench.of(ev.DEADLINE_MISSED, incident=declared["incident"])
         assert {m.data["what"] for m in missed} == {"confirmation", "report"}
         assert len(missed) == 2
+
+
+async def test_status_says_how_far_it_has_come_and_what_people_owe_it_by_when(tmp_path: Path) -> None:
+    async with disaster(tmp_path, CHAIN) as bench:
+        incident = (await bench.declare(ago_s=3600.0))["incident"]
+
+        def row() -> dict[str, Any]:
+            [declaration] = bench.incidents.declared()
+            assert declaration.incident is not None
+            progress, elapsed_s = (
+                bench.incidents.progress(declaration),
+                bench.incidents.elapsed_s(declaration),
+            )
+            return disaster_status(progress, declaration.incident, bench.estate, elapsed_s)
+
+        await bench.live()
+        assert row()["plan"] == {"state": "under way", "moved": 0, "of": 2}
+        assert (row()["level"], row()["commander"]) == ("II", "deputy")
+        due = {d["what"]: (d["office"], d["left_s"]) for d in row()["due"]}
+        assert due["confirmation"][0] == "department manager"
+        assert due["report"][0] == "top manager"
+        assert all(3590 < left_s <= 3600 for _, left_s in due.values())
+        await bench.approve("db")
+        await bench.incidents.acknowledge(incident, "seen", "wang")
+        await bench.live()
+        assert row()["plan"] == {"state": "under way", "moved": 1, "of": 2}
+        assert [d["what"] for d in row()["due"]] == ["report"]
 
 
 OFFICES = {
