@@ -68,12 +68,16 @@ def played(scenario: Scenario) -> Played:
             finally:
                 scene.close()
     except (Exception, StuckError) as error:  # noqa: BLE001 - it is reported with the seed that shows it
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(last.filename).name}:{last.lineno}"
-        text = f"{type(error).__name__} in {place}: {' '.join(str(error).split())}"
-        return Played(
-            scenario.seed, len(scenario.events), scenario.end_s, (Violation(INTERNAL, 0.0, text[:300]),)
-        )
+        broken = internal_error(error, 0.0)
+        return Played(scenario.seed, len(scenario.events), scenario.end_s, (broken,))
+
+
+def internal_error(error: BaseException, at_s: float) -> Violation:
+    """What was raised, and where."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    text = f"{type(error).__name__} in {place}: {' '.join(str(error).split())}"
+    return Violation(INTERNAL, at_s, text[:300])
 
 
 def kept(ending: Ending, scene: Scene) -> Played:

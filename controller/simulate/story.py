@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from controller.phases import MARKS, Instant, Timings, signed_between
 from controller.report.timeline import describe
-from controller.simulate.ending import Ending, play
-from controller.simulate.played import Played, kept, silent, timings_of
+from controller.simulate.ending import Ending, play_out
+from controller.simulate.patience import StuckError, at_most
+from controller.simulate.played import LIMIT_S, Played, internal_error, kept, silent, timings_of
 from controller.simulate.scene import Scenario, Scene
 from model import events as ev
 from model.events import Event
@@ -70,14 +71,25 @@ class Story:
 
 
 def tell(scenario: Scenario) -> Story:
-    """Plays it, with every record of the journal sealed by its true hash."""
+    """Plays it, with every record of the journal sealed by its true hash. An error ends the story, and is told
+    as a violation."""
     sealed = replace(scenario, traits=replace(scenario.traits, sealed=True))
     with silent():
-        ending, scene = play(sealed)
+        scene = Scene(sealed)
         try:
-            return story_of(scene, ending)
+            return story_of(scene, _ending(scene))
         finally:
             scene.close()
+
+
+def _ending(scene: Scene) -> Ending:
+    try:
+        with at_most(LIMIT_S):
+            return play_out(scene)
+    except (Exception, StuckError) as error:  # noqa: BLE001 - told with what led to it
+        now_s = scene.world.timeline.now_s
+        broken = [*scene.world.audit.violations, internal_error(error, now_s)]
+        return Ending(scene.scenario.seed, len(scene.scenario.events), now_s, broken)
 
 
 def story_of(scene: Scene, ending: Ending) -> Story:

@@ -34,6 +34,7 @@ KEYS: Final = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_random_faults_break_no_rule() -> None:
     figures = fuzz(20_261, faults=FAULTS, jobs=2)
     assert figures.faults >= FAULTS

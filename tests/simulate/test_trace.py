@@ -94,6 +94,20 @@ def test_a_violation_is_told_and_fails_the_command(
     assert "S2: two primaries" in capsys.readouterr().out
 
 
+def test_an_error_ends_the_story_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_scene: Any, _found: Any) -> None:
+        raise RuntimeError("broken while judging")
+
+    monkeypatch.setattr(ending, "_judge", fail)
+    assert main(["simulate", "--seed", "2", "--trace"]) == 1
+    out = capsys.readouterr().out
+    assert "fault" in out
+    assert "internal: RuntimeError in test_trace.py" in out
+    assert "broken while judging" in out
+
+
 def test_the_command_prints_it_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "--seed", "2", "--trace"]) == 0
     out = capsys.readouterr().out
