@@ -95,6 +95,7 @@ def smaller_ones(scenario: Scenario) -> Iterator[Scenario]:
     yield from _fewer_faults(scenario)
     yield from _fewer_services(scenario)
     yield from _fewer_members(scenario)
+    yield from _no_observers(scenario)
     yield from _plainer(scenario)
     yield from _shorter(scenario)
 
@@ -140,6 +141,13 @@ def _fewer_members(scenario: Scenario) -> Iterator[Scenario]:
                 yield from _on(scenario, data)
 
 
+def _no_observers(scenario: Scenario) -> Iterator[Scenario]:
+    if scenario.estate.observers:
+        data = estate_data(scenario.estate)
+        data.pop("observers")
+        yield from _on(scenario, data)
+
+
 def _without_name(settings: dict[str, Any], name: str) -> bool:
     """False: nothing would be left of the synchronous setting."""
     text = settings.get("synchronous_standby_names", "")
@@ -170,8 +178,10 @@ def _has_target(event: FaultEvent, estate: Estate) -> bool:
         case "node":
             return event.target in estate.nodes
         case "link":
-            known = {*estate.nodes, *estate.sites, "ops", "clients"}
+            known = {*estate.nodes, *estate.sites, *estate.observers, "ops", "clients"}
             return set(event.target.split(",")) <= known
+        case "observer":
+            return event.target in estate.observers
         case _:
             return True
 

@@ -71,8 +71,8 @@ class Story:
 
 
 def tell(scenario: Scenario) -> Story:
-    """Plays it, with every record of the journal sealed by its true hash. An error ends the story, and is told
-    as a violation."""
+    """Plays it, with every record of the journal sealed by its true hash. An error ends the story, and is
+    told as a violation."""
     sealed = replace(scenario, traits=replace(scenario.traits, sealed=True))
     with silent():
         scene = Scene(sealed)

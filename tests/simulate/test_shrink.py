@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
+from config.postgresql import of_postgresql
 from controller import gates
 from controller.cli import simulated_shrink
 from controller.cli.main import main
@@ -71,7 +72,7 @@ def test_what_is_not_needed_is_left_out() -> None:
     assert struck(found.scenario) == ["crash", "crash"]
     assert list(found.scenario.estate.services["orders"].members) == ["pg1", "pg4"]
     assert list(found.scenario.estate.nodes) == ["db1", "db4"]
-    settings = found.scenario.estate.services["orders"].postgresql
+    settings = of_postgresql(found.scenario.estate.services["orders"]).postgresql
     assert settings.synchronous_standby_names == 'ANY 1 ("pg4")'
     assert (found.scenario.rewind_fails, found.scenario.promote_late_s) == (False, 0.0)
     assert found.scenario.traits.delays == Delays()
@@ -139,6 +140,14 @@ def test_a_service_is_left_out_with_what_depends_on_it() -> None:
     fewer = [s.estate.services for s in smaller_ones(scenario) if len(s.estate.services) == 1]
     assert [list(services) for services in fewer] == [["orders"]]  # the other has no fault
     assert fewer[0]["orders"].depends_on == ()
+
+
+def test_observers_are_left_out_with_what_strikes_them() -> None:
+    shape = Shape(observers=("wit", "dc1", "dc2"))
+    events = (FaultEvent(3.0, "observer-blind", "ops2", 2.0), FaultEvent(3.0, "crash", "orders/pg1"))
+    scenario = Scenario("observed", estate_of(shape), events, ops="wit")
+    alone = [s for s in smaller_ones(scenario) if not s.estate.observers]
+    assert [struck(s) for s in alone] == [["crash"]]
 
 
 # --- a product that is truly broken
