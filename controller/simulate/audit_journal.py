@@ -46,8 +46,8 @@ class JournalAudit:
         self._world = world
         self._open: dict[str, _Execution] = {}
         self._blocked: set[str] = set()
-        # (service, member) that lost the role; scenarios are shorter than `no_return`.
-        self._lost: set[tuple[str, str]] = set()
+        # (service, member) that lost the role to a failover: when, in seconds of the world.
+        self._lost_s: dict[tuple[str, str], float] = {}
         self._failovers_s: list[float] = []
 
     def written(self, event: Event) -> None:
@@ -73,9 +73,9 @@ class JournalAudit:
             case ev.SERVICE_UNBLOCKED:
                 self._blocked.discard(service)
                 if event.actor != "daemon":
-                    self._lost.clear()
+                    self._lost_s.clear()
             case ev.MEMBER_RETIRED if data.get("kind") == "failover":
-                self._lost.add((service, data["member"]))
+                self._lost_s[service, data["member"]] = self._world.timeline.now_s
 
     def _broken(self, rule: str, what: str) -> None:
         self._world.audit.broken(rule, what)
@@ -133,8 +133,14 @@ class JournalAudit:
             self._broken("S13", f"{member} is said to be promoted, and is in recovery")
         if running.automatic:
             self._dr_site(service, running, member)
-            if (service, member) in self._lost:
-                self._broken("S8", f"{running.id} gave {member} the role back by itself")
+            self._way_back(service, running, member)
+
+    def _way_back(self, service: str, running: _Execution, member: str) -> None:
+        """By itself nobody gets the role back so soon (S8)."""
+        lost_s = self._lost_s.get((service, member))
+        no_return_s = self._world.estate.services[service].no_return
+        if lost_s is not None and running.opened_s - lost_s < no_return_s:
+            self._broken("S8", f"{running.id} gave {member} the role back by itself")
 
     def _dr_site(self, service: str, running: _Execution, member: str) -> None:
         """By itself only where somebody in a third place sees the site lost (S9)."""

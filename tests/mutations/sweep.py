@@ -1,5 +1,7 @@
 """Every mutation against all recorded situations and some random scenarios: how many of each notice.
 
+The first row is without any mutation: whatever it counts is no merit of the others.
+
 python tests/mutations/sweep.py [--seeds 20] [--only WORDS]
 """
 
@@ -49,12 +51,15 @@ def _breaks(seed: str) -> bool:
 
 
 def _row(mutation: Mutation, files: list[Path], seeds: int) -> str:
-    began_s = time.perf_counter()
     with applied(mutation):
         named = "yes" if noticed(mutation.noticed) else "NO"
-        told, played = _situations(files), _seeds(seeds)
-    took_s = time.perf_counter() - began_s
-    return f"{named:>5} {told:>10} {played:>6} {took_s:>6.1f}  {mutation.name}"
+        return f"{named:>5} {_counts(files, seeds)}  {mutation.name}"
+
+
+def _counts(files: list[Path], seeds: int) -> str:
+    began_s = time.perf_counter()
+    told, played = _situations(files), _seeds(seeds)
+    return f"{told:>10} {played:>6} {time.perf_counter() - began_s:>6.1f}"
 
 
 def main() -> int:
@@ -65,6 +70,7 @@ def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     files = sorted(SITUATIONS.glob("*.yaml"))
     print(f"named situations seeds      s  mutation (of {len(files)} situations, {given.seeds} seeds)")
+    print(f"{'':>5} {_counts(files, given.seeds)}  none", flush=True)
     rows = []
     for mutation in (*GATES_BROKEN, *RULES_BROKEN, *POSTGRESQL_BROKEN):
         if given.only in mutation.name:
