@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from controller.codes import CODES
+from controller.roots.groups import Groups
 from controller.roots.signs import Life, MemberSigns, ProbeSigns, ServiceSigns
 from controller.roots.tally import NodeTally, Tally
 from controller.roots.topology import DIRECT, ELSEWHERE, PATH, Topology
@@ -42,8 +43,12 @@ class Picture:
         # node → what says that it lives though it is silent from here, by who says it
         self._heard: dict[str, dict[str, str]] = {}
         self._roots: dict[str, Root | None] = {}
-        self._groups: dict[str, dict[str, None]] = {}
-        self._root_of: dict[str, str] = {}
+        self._groups = Groups()
+        # What may have another root than its group's: sites and nodes to be judged again, and services.
+        self._sites_again: dict[str, None] = {}
+        self._nodes_again: dict[str, None] = {}
+        self._services_again: dict[str, None] = {}
+        self._key_at: dict[str, str | None] = {}  # `site/dc1`, `node/db1` → key of the root there, as grouped
 
     # --- seeing
 
@@ -57,7 +62,8 @@ class Picture:
                 known = old.get(member.member)
                 if known != member:
                     self._move(signs.service, known, member, at_s)
-        self._regroup(signs.service)
+            self._services_again[signs.service] = None
+            self._groups.renew(f"service/{signs.service}")
 
     def note_probe(self, signs: ProbeSigns, at_s: float) -> None:
         """One more look of a declared probe; those that say nothing of a site or node are passed over."""
@@ -77,20 +83,20 @@ class Picture:
         if kind == "site":
             if self._direct(signs.probe):
                 self._count(was, now)
-            self._roots.pop(about, None)
+            self._judge_site_again(name)
 
     def observer(self, sane: bool | None) -> None:
         """Whether this host's own network works (S6)."""
         if sane is not self.observer_sane:
             self.observer_sane = sane
-            self._roots.clear()
+            self._judge_all_again()
 
     def _count(self, was: Life | None, now: Life | None) -> None:
         """Of all that is seen. Whether anything lives at all weighs in every root."""
         lived = self._everything.alive > 0
         self._everything.move(was, now)
         if lived is not (self._everything.alive > 0):
-            self._roots.clear()
+            self._judge_all_again()
 
     # --- what it comes to
 
@@ -107,11 +113,8 @@ class Picture:
 
     def consequences(self) -> Iterator[tuple[Root, tuple[str, ...]]]:
         """Each root with the services that suffer from it, by name; roots by their keys."""
-        for key in sorted(self._groups):
-            found = {service: self.root_of(service) for service in sorted(self._groups[key])}
-            roots = [root for root in found.values() if root is not None and root.key == key]
-            if roots:
-                yield roots[0], tuple(s for s, root in found.items() if root is not None and root.key == key)
+        self._settle()
+        return self._groups.listed(self.root_of)
 
     def out(self, service: str) -> bool:
         signs = self._services.get(service)
@@ -166,24 +169,54 @@ class Picture:
             heard.pop(who, None)
         self._judge_again(node)
 
+    # --- only what changed
+
     def _judge_again(self, node: str) -> None:
         self._roots.pop(f"node/{node}", None)
-        self._roots.pop(f"site/{self._map.site_of[node]}", None)
+        self._groups.renew(f"node/{node}")
+        self._nodes_again[node] = None
+        self._judge_site_again(self._map.site_of[node])
 
-    def _regroup(self, service: str) -> None:
-        """The service's turn: where it belongs now."""
-        root = self.root_of(service)
-        key, before = (None if root is None else root.key), self._root_of.get(service)
-        if key == before:
-            return
-        if before is not None:
-            self._groups[before].pop(service, None)
-            if not self._groups[before]:
-                del self._groups[before]
-            del self._root_of[service]
-        if key is not None:
-            self._groups.setdefault(key, {})[service] = None
-            self._root_of[service] = key
+    def _judge_site_again(self, site: str) -> None:
+        self._roots.pop(f"site/{site}", None)
+        self._groups.renew(f"site/{site}")
+        for device in self._map.devices[site]:
+            self._groups.renew(f"probe/{device}")
+        self._sites_again[site] = None
+
+    def _judge_all_again(self) -> None:
+        self._roots.clear()
+        self._groups.renew_all()
+        self._sites_again.update(dict.fromkeys(self._map.nodes_of))
+        self._nodes_again.update(dict.fromkeys(self._map.site_of))
+
+    def _settle(self) -> None:
+        """Each service to the group of its root: those that changed, those at a place with another root than
+        before, and all above them."""
+        for site in self._sites_again:
+            if self._is_another(f"site/{site}", self._site(site)):
+                self._nodes_again.update(dict.fromkeys(self._map.nodes_of[site]))
+        for node in self._nodes_again:
+            if self._is_another(f"node/{node}", self._place(node)):
+                self._services_again.update(dict.fromkeys(self._map.services_on.get(node, ())))
+        waiting = list(self._services_again)
+        for service in waiting:  # grows
+            above = [s for s in self._map.above.get(service, ()) if s not in self._services_again]
+            self._services_again.update(dict.fromkeys(above))
+            waiting += above
+        for service in waiting:
+            root = self.root_of(service)
+            self._groups.put(service, None if root is None else root.key)
+        self._sites_again.clear()
+        self._nodes_again.clear()
+        self._services_again.clear()
+
+    def _is_another(self, place: str, root: Root | None) -> bool:
+        key = None if root is None else root.key
+        if self._key_at.get(place) == key:
+            return False
+        self._key_at[place] = key
+        return True
 
     # --- judging
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -22,15 +22,16 @@ PATH: Final = "path"
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Names, in the order of the estate. site_of: node → site. nodes_of: site → nodes. places: service →
-    member → node. needs: service → services below. devices: site → declared probes that look at it from here.
-    about: declared probe → `site/dc1`, `node/db1`…, of those that say something of a site or node.
-    hosts: site → addresses that declared probes of it look at, by probe."""
+    """Names, in the order of the estate. site_of: node → site. nodes_of: site → nodes. services_on: node →
+    services with a member there. needs: service → services below; above: the other way. devices: site →
+    declared probes that look at it from here. about: declared probe → `site/dc1`, `node/db1`…, of those that
+    say something of a site or node. hosts: site → addresses that declared probes of it look at, by probe."""
 
     site_of: Mapping[str, str]
     nodes_of: Mapping[str, tuple[str, ...]]
-    places: Mapping[str, Mapping[str, str]]
+    services_on: Mapping[str, tuple[str, ...]]
     needs: Mapping[str, tuple[str, ...]]
+    above: Mapping[str, tuple[str, ...]]
     devices: Mapping[str, tuple[str, ...]]
     about: Mapping[str, str]
     kinds: Mapping[str, str]
@@ -51,19 +52,29 @@ class Topology:
             if probe.type in DIRECT:
                 devices[probe.site].append(name)
                 hosts[probe.site][name] = _host(probe)
+        needs = {name: service.depends_on for name, service in estate.services.items()}
         return cls(
             site_of=site_of,
             nodes_of={site: tuple(nodes) for site, nodes in nodes_of.items()},
-            places={
-                name: {m.name: m.node for m in service.members.values()}
-                for name, service in estate.services.items()
-            },
-            needs={name: service.depends_on for name, service in estate.services.items()},
+            services_on=turned(
+                {name: [m.node for m in s.members.values()] for name, s in estate.services.items()}
+            ),
+            needs=needs,
+            above=turned(needs),
             devices={site: tuple(names) for site, names in devices.items()},
             about={name: probe.about for name, probe in telling.items()},
             kinds={name: probe.type for name, probe in telling.items()},
             hosts=hosts,
         )
+
+
+def turned(index: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """The index the other way round; each once, in order."""
+    found: dict[str, dict[str, None]] = {}
+    for name, others in index.items():
+        for other in others:
+            found.setdefault(other, {})[name] = None
+    return {other: tuple(names) for other, names in found.items()}
 
 
 def _host(probe: ProbeEntry) -> str:

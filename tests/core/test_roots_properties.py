@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from controller.roots.picture import Picture
 from controller.roots.signs import Life, MemberSigns, ProbeSigns, ServiceSigns
-from controller.roots.topology import Topology
+from controller.roots.topology import Topology, turned
+from model.diagnosis import Root
 
 SITES = ("a", "b")
 NODES = {f"{site}{n}": site for site in SITES for n in (1, 2)}
@@ -27,8 +28,9 @@ def topology(places: dict[str, tuple[str, str]]) -> Topology:
     return Topology(
         site_of=NODES,
         nodes_of={site: tuple(n for n, s in NODES.items() if s == site) for site in SITES},
-        places={s: dict(zip(("m1", "m2"), nodes, strict=True)) for s, nodes in places.items()},
+        services_on=turned(places),
         needs=_NEEDS,
+        above=turned(_NEEDS),
         devices={"a": ("switch",), "b": ()},
         about={"switch": "site/a", "beats": "node/a1"},
         kinds={"switch": "icmp", "beats": "heartbeat"},
@@ -66,17 +68,27 @@ probes = st.fixed_dictionaries(
 
 def seen(known: Topology, found: dict[str, ServiceSigns], declared: dict[str, ProbeSigns]) -> Picture:
     picture = Picture(known)
-    for signs in declared.values():
-        picture.note_probe(signs, AT_S)
-    for _turn in range(2):  # where a service belongs is settled in its own turn
-        for signs in found.values():
-            picture.note(signs, AT_S)
+    for probe in declared.values():
+        picture.note_probe(probe, AT_S)
+    for signs in found.values():
+        picture.note(signs, AT_S)
     return picture
 
 
 def said(picture: Picture) -> dict[str, Any]:
     by_service = {s: picture.root_of(s) for s in SERVICES}
-    return {"roots": {root.key: (root, services) for root, services in picture.consequences()}, **by_service}
+    roots = {root.key: (root, services) for root, services in picture.consequences()}
+    assert roots == grouped(by_service)
+    return {"roots": roots, **by_service}
+
+
+def grouped(by_service: dict[str, Root | None]) -> dict[str, tuple[Root, tuple[str, ...]]]:
+    """Made anew from what each service suffers from."""
+    found: dict[str, tuple[Root, tuple[str, ...]]] = {}
+    for name, root in sorted(by_service.items()):
+        if root is not None:
+            found[root.key] = (root, (*found.get(root.key, (root, ()))[1], name))
+    return found
 
 
 @given(st.data())
@@ -97,12 +109,12 @@ def test_what_changes_one_by_one_comes_to_the_same_as_what_is_seen_at_once(data:
     for _ in range(data.draw(st.integers(0, 4))):
         name = data.draw(st.sampled_from(SERVICES))
         picture.note(data.draw(service(name, places[name])), AT_S)
+        said(picture)
     found, declared = data.draw(services(places)), data.draw(probes)
-    for signs in declared.values():
-        picture.note_probe(signs, AT_S)
-    for _turn in range(2):
-        for signs in found.values():
-            picture.note(signs, AT_S)
+    for probe in declared.values():
+        picture.note_probe(probe, AT_S)
+    for signs in found.values():
+        picture.note(signs, AT_S)
     assert said(picture) == said(seen(known, found, declared))
 
 

@@ -11,7 +11,7 @@ from virtual_clock import VirtualClock
 from controller.root_desk import OVER_S, SETTLE_S, RootDesk, RootPorts
 from controller.roots.picture import Picture
 from controller.roots.signs import Life, MemberSigns, ServiceSigns
-from controller.roots.topology import Topology
+from controller.roots.topology import Topology, turned
 from controller.supervisor.open_incident import OpenIncident
 from model import events as ev
 
@@ -23,8 +23,9 @@ def topology() -> Topology:
     return Topology(
         site_of=NODES,
         nodes_of={"dc1": ("db1", "db2"), "dc2": ("std",)},
-        places={s: {"pg1": node, "pg2": "std"} for s, node in PLACES.items()},
+        services_on=turned({s: (node, "std") for s, node in PLACES.items()}),
         needs={"web": ("orders",)},
+        above={"orders": ("web",)},
         devices={"dc1": (), "dc2": ()},
         about={},
         kinds={},
