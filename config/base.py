@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
+
+_NOT_IN_ADDRESS = re.compile(r"""[\s@=,/'"]""")
 
 
 class EstateModel(BaseModel):
@@ -14,9 +18,19 @@ class EstateModel(BaseModel):
 
 
 def _is_address(value: str) -> str:
-    if any(c.isspace() or c in "@=,/'\"" for c in value):
+    if _NOT_IN_ADDRESS.search(value):
         raise ValueError("must be one IP address or host name, without port, user or options")
     return value
+
+
+@lru_cache(maxsize=4096)
+def _path(text: str) -> Path:
+    """Directories of programs and files of secrets are the same for many members."""
+    return Path(text)
+
+
+def _as_path(value: object) -> object:
+    return _path(value) if isinstance(value, str) else value
 
 
 def _is_absolute(value: Path) -> Path:
@@ -32,6 +46,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Address = Annotated[str, AfterValidator(_is_address)]
-AbsolutePath = Annotated[Path, AfterValidator(_is_absolute)]
+AbsolutePath = Annotated[Path, BeforeValidator(_as_path), AfterValidator(_is_absolute)]
 # Taken from the mapping's key: never written, never dumped, not in the JSON Schema.
 KeyedName = SkipJsonSchema[str]

@@ -19,17 +19,36 @@ _KEY_BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
 _BEARER = re.compile(r"\b(?:bearer|basic)\s+[A-Za-z0-9+/=_.~-]{8,}", re.IGNORECASE)
 
 
-def inline_secret_findings(document: Document) -> Iterator[Finding]:
-    """Any text that looks like a URL with a user in it, an option with a password, or a private key."""
+def inline_secret_findings(document: Document, suspects: set[str]) -> Iterator[Finding]:
+    """Each place of a text that `inline_secret_texts` found."""
+    if not suspects:
+        return
     for path, text in _texts(document.data, ()):
-        what = _what(text)
-        if what:
-            yield document.error(path, f"{dotted(path)} has {what} in it", WHY_NOT_INLINE)
+        if text in suspects:
+            yield document.error(path, f"{dotted(path)} has {_what(text)} in it", WHY_NOT_INLINE)
 
 
 def inline_secret_texts(document: Document) -> set[str]:
-    """The texts that were refused, to be taken out of other messages."""
-    return {text for _path, text in _texts(document.data, ()) if _what(text)}
+    """Any text that looks like a URL with a user in it, an option with a password, or a private key. They are
+    refused, and taken out of other messages."""
+    texts = _different(document.data)
+    # All at once first: where one of them matches, so does this. Hardly ever one does.
+    return {text for text in texts if _what(text)} if _what("\n".join(texts)) else set()
+
+
+def _different(data: Any) -> set[str]:
+    """All texts; an estate has the same ones in many places."""
+    found: set[str] = set()
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            found.add(value)
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found
 
 
 def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

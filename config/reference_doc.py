@@ -53,7 +53,7 @@ the schema.
 - Secrets are never in the file. Where a secret is needed, the file says where it is. A password, a URL with
   a user in it, or a private key in any place is an error, and its text is not repeated.
 - Anchors, aliases and merge keys (`<<`) work. Tags, dates and numbers in other bases do not.
-- UTF-8, one document, up to 2 MB.
+- UTF-8, one document, up to 40 MB.
 """
 
 _CHECKS = """\

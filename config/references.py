@@ -4,7 +4,7 @@ their problems also where other parts are wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from config.document import Document, Path
@@ -56,7 +56,7 @@ def _observers(document: Document) -> Iterator[Finding]:
     if isinstance(name, str) and name not in observers:
         yield document.error(
             ("daemon", "name"), f"this controller, {name!r}, is none of the observers",
-            "it observes too, and it counts where it stands", one_of(observers),
+            "it observes too, and it counts where it stands", one_of(list(observers)),
         )  # fmt: skip
     here, there = (document.at(path) for path in (("daemon", "site"), ("observers", name, "site")))
     if isinstance(here, str) and isinstance(there, str) and here != there:
@@ -90,24 +90,25 @@ def _alert_rules(document: Document) -> Iterator[Finding]:
         yield from _exists(document, ("alerts", "rules", index, "service"), "service", services)
 
 
-def _declared(document: Document, *path: str | int) -> list[str] | None:
-    """Names of a section; None where there is no such section: then nothing can be said of its names."""
+def _declared(document: Document, *path: str | int) -> Mapping[str, Any] | None:
+    """A section, by names; None where there is no such section: then nothing can be said of its names."""
     section = document.at(path)
-    return list(section) if isinstance(section, dict) else None
+    return section if isinstance(section, dict) else None
 
 
-def _exists(document: Document, path: Path, kind: str, names: Sequence[str] | None) -> Iterator[Finding]:
+def _exists(document: Document, path: Path, kind: str, known: Mapping[str, Any] | None) -> Iterator[Finding]:
     name = document.at(path)
-    if names is not None and isinstance(name, str) and name not in names:
+    if known is not None and isinstance(name, str) and name not in known:
+        names = list(known)
         yield document.error(
             path, f"{kind} {name!r} is not declared", did_you_mean(name, names), one_of(names)
         )
 
 
-def _list_of(document: Document, path: Path, kind: str, names: Sequence[str] | None) -> Iterator[Finding]:
+def _list_of(document: Document, path: Path, kind: str, known: Mapping[str, Any] | None) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, name in enumerate(document.items(*path)):
-        yield from _exists(document, (*path, index), kind, names)
+        yield from _exists(document, (*path, index), kind, known)
         if isinstance(name, str) and name in seen:
             yield document.error((*path, index), f"{kind} {name!r} is named twice", "", "each once")
         elif isinstance(name, str):

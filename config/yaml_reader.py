@@ -15,15 +15,19 @@ import yaml
 from config.document import Document, Mark, Marks, Path
 from config.durations import FileFloat
 from config.findings import Finding, Severity, in_order
+from config.plain_yaml import read_plain
 from config.secrets import is_secret_key
 
-MAX_BYTES = 2_000_000  # a thousand services are about one megabyte
+MAX_BYTES = 40_000_000  # ten thousand services are about thirteen megabytes
 MAX_DEPTH = 32  # the estate needs nine; recursion stays far from the interpreter's limit
 MAX_ALIASES = 500
-MAX_VALUES = 200_000  # after aliases are followed: what a "billion laughs" exceeds
+# After aliases are followed: what a "billion laughs" exceeds. A large file may hold more without any: as many
+# as could stand in it, each in two characters.
+MAX_VALUES = 200_000
 _MAX_DIGITS = 18  # fits 64 bits
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER: Any = yaml.resolver.Resolver()
 _TAG = "tag:yaml.org,2002:"
 _READ_AS_BOOL = frozenset({"yes", "no", "on", "off", "y", "n"})
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -40,7 +44,16 @@ class _Stop(Exception):  # noqa: N818 - control flow: reading can't go on
 
 def read_yaml(text: str, file: str, digest: str = "") -> Document:
     """Never raises: what is wrong is in the document's findings."""
-    reader = _Reader(file)
+    if len(text) <= MAX_BYTES and not _NOT_TEXT.search(text):
+        plain = read_plain(text, _meaning)
+        if plain is not None:
+            return Document(file, *plain, digest=digest)
+    return read_strictly(text, file, digest)
+
+
+def read_strictly(text: str, file: str, digest: str = "") -> Document:
+    """As `read_yaml`: all of it by libyaml."""
+    reader = _Reader(file, max(MAX_VALUES, len(text) // 2))
     try:
         _check_characters(text)
         _check_limits(text)
@@ -100,11 +113,20 @@ def _mark(mark: Any) -> Mark:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
+def _meaning(text: str) -> tuple[Any, bool]:
+    """Of a scalar without quotes: (value, True), or (None, False) where it would be a finding."""
+    node = yaml.ScalarNode(_RESOLVER.resolve(yaml.ScalarNode, text, (True, False)), text)
+    reader = _Reader("")
+    value = reader.scalar(node, (1, 1))
+    return (None, False) if reader.findings else (value, True)
+
+
 class _Reader:
     """Builds plain data from nodes and notes where each value stands."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, max_values: int = MAX_VALUES) -> None:
         self.file = file
+        self._max_values = max_values
         self.marks: dict[Path, Marks] = {}
         self.findings: list[Finding] = []
         self._values = 0
@@ -124,12 +146,12 @@ class _Reader:
             return [self.value(item, (*path, i), depth + 1) for i, item in enumerate(node.value)]
         if node.tag != _TAG + "null" and any(isinstance(e, str) and is_secret_key(e) for e in path):
             return node.value  # may be a secret: not looked at, not shown; the schema refuses what is inline
-        return self._scalar(node, mark)
+        return self.scalar(node, mark)
 
     def _count(self, mark: Mark, depth: int) -> None:
         self._values += 1
-        if self._values > MAX_VALUES:
-            raise _Stop(mark, f"more than {MAX_VALUES} values once its aliases are followed")
+        if self._values > self._max_values:
+            raise _Stop(mark, f"more than {self._max_values} values once its aliases are followed")
         if depth > MAX_DEPTH:
             raise _Stop(mark, f"nested more than {MAX_DEPTH} deep, or an alias within itself")
 
@@ -163,7 +185,7 @@ class _Reader:
             if not isinstance(source, yaml.MappingNode):
                 self.report(_mark(node.start_mark), "`<<` merges mappings only", "", "an alias of a mapping")
                 continue
-            scratch = _Reader(self.file)
+            scratch = _Reader(self.file, self._max_values)
             scratch._values = self._values
             merged = scratch._mapping(source, path, depth + 1)
             self._values = scratch._values
@@ -196,7 +218,7 @@ class _Reader:
             f"text in quotes, or {truth}",
         )
 
-    def _scalar(self, node: Any, mark: Mark) -> Any:
+    def scalar(self, node: Any, mark: Mark) -> Any:
         text: str = node.value
         if _is_bool_trap(node):
             self._bool_trap(node, mark)
