@@ -36,9 +36,9 @@ async def test_the_services_on_a_dead_node_name_it_and_the_endpoint_of_one_is_lo
     vip = {"type": "tcp", "service": "stock", "options": {"host": "127.0.0.1", "port": 1}}
     (tmp_path / "estate.yaml").write_text(yaml.safe_dump({**estate, "probes": {"vip": vip}}))
     async with station(load_estate(tmp_path / "estate.yaml"), start=False) as made:
-        made._watch_all()
-        for name in made.supervisors:
+        for name in made.estate.services:
             await made.journal.append(ev.SERVICE_PRIMARY, {"member": "m0", "timeline": 1}, service=name)
+        made._watch_all()  # nothing is awaited from here on, so no probe of its own looks at these members
         now_s = made.clock.monotonic_s()
         for step in range(40):
             at_s = now_s - 10 + step * 0.25
