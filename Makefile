@@ -7,7 +7,7 @@ FAULT ?= crash
 RUNS ?= 1
 JOBS ?= 2
 
-.PHONY: demo test check mutations crash-points frozen-points false-alarms bench-probes fuzz clean help
+.PHONY: demo test check mutations crash-points frozen-points false-alarms bench-probes bench-core fuzz clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,10 @@ false-alarms: $(STAMP) ## twenty of each thing that is no failure, under load
 
 fuzz: $(STAMP) ## random faults in the simulator for ten minutes, from a fresh seed (which it prints)
 	$(BIN)/bcm-failover simulate --seconds 600 --jobs $(JOBS)
+
+bench-core: $(STAMP) ## one evaluation in an estate of 1,000 services; how long 10,000 take to load
+	$(BIN)/python bench/core_cost.py
+	$(BIN)/python bench/estate_load.py
 
 bench-probes: $(STAMP) ## CPU, memory and delay of the probes beside prometheus-blackbox-exporter
 	$(BIN)/python -m bench.probes_side_by_side $(ARGS)
