@@ -19,6 +19,7 @@ _IMPORTANCE: Final = tuple(Importance)
 # Why a service is not moved by the plan.
 ELSEWHERE: Final = "elsewhere"
 OBSERVED: Final = "observed"
+BY_HAND: Final = "by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Obstacle:
 @dataclass(frozen=True, slots=True)
 class KnownService:
     """What is known of one service of the scope. leaving: its members at the place that is to be left.
-    runbook: what would move it now. expected_ms: how long that took in the past (p95); None: not known."""
+    runbook: what would move it now. expected_ms: how long that took in the past (p95); None: not known.
+    by_hand: this product has no way to move it."""
 
     service: str
     importance: Importance
@@ -43,6 +45,7 @@ class KnownService:
     runbook: str
     obstacles: tuple[Obstacle, ...] = ()
     expected_ms: int | None = None
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Staying:
-    """A service that the plan does not move. why: `elsewhere` or `observed`."""
+    """A service that the plan does not move. why: `elsewhere`, `observed` or `by hand`."""
 
     service: str
     why: str
@@ -167,6 +170,9 @@ def _staying(known: KnownService) -> Staying | None:
     if known.mode == "observe":
         text = "mode is observe: it is not moved by this product; move it by hand if it must leave"
         return Staying(known.service, OBSERVED, text)
+    if known.by_hand:
+        text = "its engine has no runbooks yet: move it by hand if it must leave"
+        return Staying(known.service, BY_HAND, text)
     return None
 
 

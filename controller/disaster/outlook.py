@@ -68,6 +68,7 @@ def known_service(
         runbook=runbook,
         obstacles=tuple(obstacles),
         expected_ms=expected_ms(runs, runbook),
+        by_hand=not judged.view.engine.runbooks,
     )
 
 

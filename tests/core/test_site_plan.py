@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.services import Importance
-from controller.site_plan import ELSEWHERE, OBSERVED, KnownService, Obstacle, SitePlan, make_site_plan
+from controller.site_plan import (
+    BY_HAND,
+    ELSEWHERE,
+    OBSERVED,
+    KnownService,
+    Obstacle,
+    SitePlan,
+    make_site_plan,
+)
 from model.errors import UsageError
 
 NOTHING: Mapping[str, Sequence[str]] = {}
@@ -61,6 +69,12 @@ def test_a_service_whose_primary_is_elsewhere_and_one_in_mode_observe_stay_with_
     plan = make_site_plan([known("a", primary="m9"), known("b", mode="observe"), known("c")], NOTHING)
     assert names(plan) == ["c"]
     assert [(s.service, s.why) for s in plan.staying] == [("a", ELSEWHERE), ("b", OBSERVED)]
+
+
+def test_what_can_only_be_moved_by_hand_is_named_and_nobody_waits_for_it() -> None:
+    plan = make_site_plan([known("cache", by_hand=True), known("app")], {"app": ["cache"]})
+    assert [(s.service, s.why) for s in plan.staying] == [("cache", BY_HAND)]
+    assert [(s.service, s.after) for s in plan.steps] == [("app", ())]
 
 
 def test_a_service_whose_primary_is_not_known_is_not_called_safe() -> None:

@@ -17,9 +17,11 @@ import yaml
 from config.loader import LoadedEstate, load_estate
 from controller.adapters.clock import SystemClock
 from controller.arrivals import Batch
+from controller.disaster.requests import Declaring
 from controller.station import Station
 from controller.store.sqlite import SqliteStore, StoreState
 from model import events as ev
+from model.disaster import Scope, Tier
 from model.errors import EstateError, HeldError
 from model.health import Health
 from model.observation import Observation, Outcome
@@ -232,6 +234,24 @@ async def test_an_incidents_pages_are_for_those_who_hold_the_offices_of_its_leve
         await until(lambda: {"it is out", "it lasts"} <= set(told()))
         assert told()["it is out"] == ("III", ["li", "wang"])
         assert told()["it lasts"] == ("I", ["zhao", "li"])
+
+
+async def test_a_site_plan_names_what_can_only_be_moved_by_hand(tmp_path: Path) -> None:
+    cache = {"engine": "redis", "mode": "ask", "members": {"r1": {"node": "db1", "role": "primary"}}}
+    orders = service("db1", "db2", mode="ask", depends_on=["cache"])
+    loaded = write(tmp_path / "estate.yaml", orders=orders, cache=cache)
+    async with station(loaded, start=False) as made:
+        made._watch_all()
+        wish = Declaring(Tier.NATURAL, Scope("site", "dc1"), "the river rises", "wang")
+        found = await made.incidents().declare(wish, dry_run=False)
+        await made.disaster.turn()
+        plan = made.incidents().plan(found["incident"])
+        assert [(s["service"], s["why"]) for s in plan["staying"]] == [("cache", "by hand")]
+        assert [(s["service"], s["after"]) for s in plan["steps"]] == [("orders", [])]
+        for name in list(made.supervisors):
+            await made._unsupervise(name)
+        await made.scheduler.aclose()
+        await made.pager.aclose()
 
 
 async def test_a_node_is_seen_by_every_service_that_has_a_member_on_it(tmp_path: Path) -> None:
