@@ -31,13 +31,25 @@ class Stage(StrEnum):
     MOVING = "is failing over"
 
 
+# Longer than each stage lasts where all goes well: a suspicion is settled within the profile's silence, and a
+# failover, or that of one before it, in seconds. Whoever takes longer has a trouble of its own.
+WAITED_FOR_S: Final = {Stage.CONFIRMING: 10.0, Stage.DUE: 60.0, Stage.MOVING: 60.0}
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A service that fails over by itself, or may be about to. at_s: when it was judged so, monotonic."""
+    """A service that fails over by itself, or may be about to. at_s: when it was last judged so; since_s: when
+    it came to this stage; monotonic."""
 
     service: str
     stage: Stage
     at_s: float
+    since_s: float
+
+    def counts(self, now_s: float) -> bool:
+        """Others wait for it yet."""
+        lives = now_s - self.at_s <= CLAIM_LIVES_S
+        return lives and now_s - self.since_s <= WAITED_FOR_S[self.stage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,7 @@ class FailoverOrder:
 
     def turn(self, service: str, claims: Iterable[Claim], budget_left: int, now_s: float) -> Turn:
         """claims: of all services; the own one does not count."""
-        others = [c for c in claims if c.service != service and now_s - c.at_s <= CLAIM_LIVES_S]
+        others = [c for c in claims if c.service != service and c.counts(now_s)]
         if not others:
             return FIRST
         needed = _reachable(service, self.needs)

@@ -17,7 +17,9 @@ class Claims:
         if stage is None:
             self._claims.pop(service, None)
         else:
-            self._claims[service] = Claim(service, stage, now_s)
+            before = self._claims.get(service)
+            since_s = before.since_s if before is not None and before.stage is stage else now_s
+            self._claims[service] = Claim(service, stage, now_s, since_s)
 
     def turn(self, service: str, budget_left: int, now_s: float) -> Turn:
         return self.order.turn(service, self._claims.values(), budget_left, now_s)

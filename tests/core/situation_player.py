@@ -366,7 +366,7 @@ def _turn(
         {s: ranks[importance.get(s, "normal")] for s in ("orders", *out_too)},
         dict.fromkeys(needs, ("orders",)),
     )
-    claims = [Claim(service, Stage[stage.upper()], 0.0) for service, stage in out_too.items()]
+    claims = [Claim(service, Stage[stage.upper()], 0.0, 0.0) for service, stage in out_too.items()]
     return order.turn("orders", claims, budget_left, 0.0)
 
 

@@ -92,8 +92,8 @@ STOPS: list[tuple[str, dict[str, Any]]] = [
 ]
 # Of what is done by itself: a person's yes is no automatic failover, and comes in no order.
 STOPS_AUTOMATICALLY: list[tuple[str, dict[str, Any]]] = [
-    ("order", {"turn": Turn(waits_for=(Claim("ldap", Stage.MOVING, 0.0),))}),
-    ("order", {"turn": Turn(yields_to=(Claim("billing", Stage.CONFIRMING, 0.0),))}),
+    ("order", {"turn": Turn(waits_for=(Claim("ldap", Stage.MOVING, 0.0, 0.0),))}),
+    ("order", {"turn": Turn(yields_to=(Claim("billing", Stage.CONFIRMING, 0.0, 0.0),))}),
     ("budget", {"budget_left": 0}),
 ]
 ASKS: list[tuple[str, dict[str, Any]]] = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.order import CLAIM_LIVES_S, Claim, FailoverOrder, Stage, told
+from controller.order import CLAIM_LIVES_S, WAITED_FOR_S, Claim, FailoverOrder, Stage, told
 
 RANKS = {"low": 0, "normal": 1, "high": 2, "critical": 3}
 
@@ -22,7 +22,7 @@ def order(needs: dict[str, tuple[str, ...]], **importance: str) -> FailoverOrder
 
 
 def due(*services: str, stage: Stage = Stage.DUE, at_s: float = 10.0) -> list[Claim]:
-    return [Claim(service, stage, at_s) for service in services]
+    return [Claim(service, stage, at_s, at_s) for service in services]
 
 
 SHOP = order({"shop": ("orders",), "orders": ("ldap",), "ldap": (), "wiki": ()})
@@ -40,6 +40,14 @@ def test_what_is_needed_directly_or_through_others_is_waited_for(stage: Stage) -
 def test_a_claim_that_is_not_renewed_is_waited_for_by_nobody() -> None:
     assert SHOP.turn("shop", due("ldap"), 3, 10.0 + CLAIM_LIVES_S).waits_for
     assert not SHOP.turn("shop", due("ldap"), 3, 10.1 + CLAIM_LIVES_S).waits_for
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_one_that_takes_longer_than_it_should_has_a_trouble_of_its_own(stage: Stage) -> None:
+    """A suspicion that is never settled, an execution that waits for a person."""
+    late_s = 100.0 + WAITED_FOR_S[stage]
+    assert SHOP.turn("shop", [Claim("ldap", stage, late_s, 100.0)], 3, late_s).waits_for
+    assert not SHOP.turn("shop", [Claim("ldap", stage, late_s, 99.9)], 3, late_s).waits_for
 
 
 def test_the_last_of_the_budget_is_kept_for_the_more_important() -> None:

@@ -40,6 +40,21 @@ async def test_it_waits_for_nobody_who_has_stopped_saying_so(tmp_path: Path) -> 
         assert bench.opened()[0] == ("failover", "automatic")
 
 
+async def test_it_does_not_wait_for_ever_for_one_that_is_never_done(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        bench.claims.order = NEEDS_LDAP
+        _others(bench, "ldap", Stage.CONFIRMING)
+        await bench.crash()
+        for _ in range(45):
+            _others(bench, "ldap", Stage.CONFIRMING)
+            await bench.live(0.2)
+        assert bench.opened() == []
+        for _ in range(10):
+            _others(bench, "ldap", Stage.CONFIRMING)
+            await bench.live(0.2)
+        assert bench.opened()[0] == ("failover", "automatic")
+
+
 async def test_others_know_while_it_is_confirmed_and_moved_and_no_longer(tmp_path: Path) -> None:
     async with running(tmp_path) as bench:
         said = _listen(bench)
