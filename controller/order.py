@@ -38,7 +38,7 @@ WAITED_FOR_S: Final = {Stage.CONFIRMING: 10.0, Stage.DUE: 60.0, Stage.MOVING: 60
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A service that fails over by itself, or may be about to. at_s: when it was last judged so; since_s: when
+    """A service that fails over by itself, or may be about to. at_s: last judged so; since_s: when
     it came to this stage; monotonic."""
 
     service: str
