@@ -83,10 +83,15 @@ def _own(
 
 def _scenario(own: OwnEstate, faults: list[str]) -> Scenario:
     access = all(n.access != "none" for n in own.estate.nodes.values())
+    try:
+        events = tuple(parse(text, own.estate) for text in faults)
+    except UsageError as error:
+        hint = "; ".join([error.hint, *own.left_out])
+        raise UsageError(error.what, where=error.where, hint=hint) from error
     return Scenario(
         seed="what-if",
         estate=own.estate,
-        events=tuple(parse(text, own.estate) for text in faults),
+        events=events,
         traits=Traits(delays=Delays(), access=access),
         ops=own.ops,
     )

@@ -18,11 +18,13 @@ _ROLES: Final = ("witness", "dr", "standby", "primary")
 
 @dataclass(frozen=True, slots=True)
 class OwnEstate:
-    """ops: the site of the ops host. notes: what is not as in the file, for people."""
+    """ops: the site of the ops host. notes: what is not as in the file, for people. left_out: those of them
+    about services that are not there."""
 
     estate: Estate
     ops: str
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def own_estate(estate: Estate, *, ops: str | None = None, mode: str | None = None) -> OwnEstate:
@@ -38,9 +40,13 @@ def own_estate(estate: Estate, *, ops: str | None = None, mode: str | None = Non
     targets = _references(estate, place)
     daemon = estate.daemon.model_copy(update={"reference_targets": targets})
     update = {"services": ready, "daemon": daemon, "observers": _observers(estate, place), "probes": {}}
-    return OwnEstate(
-        estate.model_copy(update=update), place, tuple(_notes(estate, place, ops, mode, targets))
+    left_out = tuple(
+        f"{s.name} is left out: its engine, {s.engine}, is not modelled"
+        for s in estate.services.values()
+        if s.name not in services
     )
+    notes = (*left_out, *_notes(estate, place, ops, mode, targets))
+    return OwnEstate(estate.model_copy(update=update), place, notes, left_out)
 
 
 def _engines(estate: Estate) -> str:
@@ -93,9 +99,6 @@ def _member(member: PostgresqlMember, *, alone: bool) -> PostgresqlMember:
 def _notes(
     estate: Estate, place: str, ops: str | None, mode: str | None, targets: tuple[str, ...]
 ) -> Iterator[str]:
-    for service in estate.services.values():
-        if service.engine != MODELLED:
-            yield f"{service.name} is left out: its engine, {service.engine}, is not modelled"
     if ops is None and estate.own_site is None:
         yield f"the ops host is taken to stand at {place}, since the estate does not say where (--ops SITE)"
     if mode is not None:

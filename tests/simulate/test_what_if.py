@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -162,6 +163,15 @@ def test_services_of_other_engines_are_left_out_and_named() -> None:
     assert list(own.estate.services) == ["orders"]
     assert own.estate.services["orders"].depends_on == ()
     assert "cache is left out: its engine, redis, is not modelled" in own.notes
+
+
+def test_a_fault_of_a_service_that_is_left_out_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examined = replace(estate_file.load(THREE), estate=with_a_cache())
+    monkeypatch.setattr(estate_file, "load", lambda _path: examined)
+    assert main(["simulate", "-c", str(THREE), "--what", "service:cache crash"]) == 2
+    assert "cache is left out: its engine, redis, is not modelled" in capsys.readouterr().err
 
 
 def test_an_estate_without_any_modelled_service_is_refused() -> None:
