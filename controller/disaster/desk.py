@@ -74,6 +74,7 @@ class DisasterDesk:
         self.declarations = Declarations()
         self.links = Links()
         self._seq = 0
+        self._led = False
         self._held: dict[tuple[str, str], str] = {}
         self.refresh()
         ports.journal.listen(self._journaled)
@@ -81,18 +82,27 @@ class DisasterDesk:
     def refresh(self) -> None:
         """What another controller on this journal has written meanwhile."""
         for event in self._ports.journal.events(since_seq=self._seq, types=_TYPES):
-            self._journaled(event)
-
-    def _journaled(self, event: Event) -> None:
-        if event.seq > self._seq and event.type in _TYPES:
             self.declarations = self.declarations.apply(event)
             self.links = self.links.apply(event)
             self._seq = event.seq
+
+    def _journaled(self, event: Event) -> None:
+        """One of our own: before it there may be some of the controller that led until now."""
+        if event.seq > self._seq and event.type in _TYPES:
+            self.refresh()
+
+    def _follow(self) -> None:
+        """Whoever begins to lead knows what was declared, with the first judgement."""
+        leads = self._ports.leads()
+        if leads and not self._led:
+            self.refresh()
+        self._led = leads
 
     # --- what others ask of it
 
     def command_of(self, service: str) -> Command | None:
         """Asked with every judgement: it costs nothing while no disaster is declared."""
+        self._follow()
         declaration = self.declarations.of_service(service) if self.declarations.known else None
         if declaration is None:
             return None
@@ -172,7 +182,8 @@ class DisasterDesk:
 
     async def turn(self) -> None:
         """One look, and what follows from it. Raises JournalError; then it is taken up by the next turn."""
-        if not self._ports.leads():
+        self._follow()
+        if not self._led:
             self.refresh()
             return
         if not self.declarations.known:

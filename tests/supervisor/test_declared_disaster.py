@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from disaster_bench import disaster
 
+from controller.disaster.desk import DisasterDesk, DisasterPorts
 from controller.disaster.progress import progress_from_events
 from controller.incidents import fold_incidents
 from controller.status import disaster_status
 from controller.supervisor.requests import Requests
 from controller.supervisor.switch_gates import Wish
+from controller.supervisor.tap import TappedJournal
 from model import events as ev
 from model.disaster import Tier
 from model.errors import HeldError, UsageError
@@ -291,6 +293,38 @@ async def test_a_restart_in_the_middle_changes_nothing(tmp_path: Path) -> None:
         await again.approve("app")
         await again.live()
         assert again.primaries()["app"] == "pg3"
+
+
+async def test_who_leads_next_knows_what_the_one_before_it_was_told(tmp_path: Path) -> None:
+    async with disaster(tmp_path, {"db": {}}) as bench:
+        leading = []
+
+        def other() -> tuple[DisasterDesk, TappedJournal]:
+            """Of another controller on the same journal; it hears only what it writes itself."""
+            tap = TappedJournal(bench.memory)
+            ports = DisasterPorts(
+                clock=bench.clock,
+                journal=tap,
+                supervisors={},
+                estate=lambda: bench.estate,
+                page=lambda *_args, **_more: None,
+                leads=lambda: bool(leading),
+                boot_id="boot-1",
+            )
+            return DisasterDesk(ports), tap
+
+        (waits, _), (writes, tap) = other(), other()
+        incident = (await bench.declare())["incident"]
+        assert waits.command_of("db") is None
+        leading.append(True)
+        command = waits.command_of("db")
+        assert command is not None
+        assert command.incident == incident
+        # Its own record comes after one that it has not read, and does not hide it.
+        await tap.append(ev.INCIDENT_REPORTED, {"to": "zhao", "comment": ""}, incident=incident, actor="ada")
+        declaration = writes.declarations.known[incident]
+        assert declaration.incident is not None
+        assert declaration.incident.reported == "ada"
 
 
 async def test_withdrawn_it_asks_for_nothing_more_and_what_was_asked_is_void(tmp_path: Path) -> None:
