@@ -27,8 +27,9 @@ class Batch:
     """What another controller saw since its last batch, in the order in which it saw it; may be empty.
 
     boot: another text whenever its monotonic clock or its numbers begin anew (the host's boot and the
-    process's start). number: higher with each batch of one boot. sent_s and the times of `seen`: seconds of
-    its monotonic clock. sane, why: what it makes of its own network and of itself, as `ObserverHealth.judge`.
+    process's start). number: one more with each batch of one boot, so what is missing was lost. sent_s and
+    the times of `seen`: seconds of its monotonic clock. sane, why: what it makes of its own network and of
+    itself, as `ObserverHealth.judge`.
     """
 
     observer: str
@@ -42,13 +43,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A batch on our clock. at_s: when it was sent."""
+    """A batch on our clock. at_s: when it was sent. missed: others before it were lost, or came too late."""
 
     observer: str
     at_s: float
     sane: bool | None
     why: str
     seen: tuple[Observation, ...]
+    missed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class Arrivals:
         seen = tuple(
             replace(o, started_s=o.started_s + offset_s, ended_s=o.ended_s + offset_s) for o in batch.seen
         )
-        arrived = Arrived(batch.observer, batch.sent_s + offset_s, batch.sane, batch.why, seen)
+        missed = known is not None and (known.boot != batch.boot or batch.number > known.number + 1)
+        arrived = Arrived(batch.observer, batch.sent_s + offset_s, batch.sane, batch.why, seen, missed)
         return Arrivals({**self.clocks, batch.observer: clock}), arrived
 
 

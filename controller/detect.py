@@ -209,6 +209,21 @@ def _refused(state: ProbeState, silent_s: float, profile: Profile) -> tuple[Heal
     return Health.DOWN, f"{state.refusals} refusals in a row"
 
 
+def unseen(state: ProbeState) -> ProbeState:
+    """Some of what was seen of it is not known. What answered may still be said to; but nothing is known of a
+    silence, of refusals in a row, or of how a connection ended: they begin anew."""
+    answers = state.health is Health.UP
+    return state.but(
+        health=Health.UP if answers else Health.UNKNOWN,
+        first_bad_s=None,
+        silent_from_s=None,
+        closed_s=None,
+        refusals=0,
+        failures=0,
+        why=state.why if answers else "some of what was seen of it was lost on its way here",
+    )
+
+
 def age(state: ProbeState, now_s: float, profile: Profile) -> ProbeState:
     """Stale is unknown: without a fresh observation neither `up` nor `suspect` holds. `down` too: nobody
     looks any more."""

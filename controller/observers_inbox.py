@@ -46,6 +46,9 @@ class ObserversInbox:
         if arrived is None:
             return
         name, health = arrived.observer, (arrived.sane, arrived.why)
+        if arrived.missed:
+            for supervisor in self._supervisors.values():
+                supervisor.missed_elsewhere(name)
         if self._said.get(name) != health:  # else only those are told of whose services it has seen something
             self._said[name] = health
             for supervisor in self._supervisors.values():

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from config.schema import Estate, Service
+from controller.detect import unseen
 from controller.engines import ENGINES
 from controller.news import is_news
 from controller.supervisor.states import States
@@ -67,6 +68,13 @@ class Elsewhere:
         news = other.told_s is None or sane is not other.sane
         other.sane, other.why, other.told_s = sane, why, at_s
         return news
+
+    def missed(self, observer: str) -> None:
+        """Some of what it saw never came: what it fails to reach must be seen to fail anew."""
+        other = self._others.get(observer)
+        if other is not None:
+            for state in list(other.states.all()):
+                other.states.put(unseen(state))
 
     def views(self, now_s: float) -> tuple[ObserverView, ...]:
         """In the order of the estate."""

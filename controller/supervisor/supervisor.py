@@ -117,6 +117,10 @@ class Supervisor:
         if self.knowledge.elsewhere.health(name, sane, why, at_s):
             self._turns.wake()
 
+    def missed_elsewhere(self, name: str) -> None:
+        """Some of what another observer saw was lost on its way here."""
+        self.knowledge.elsewhere.missed(name)
+
     def wake(self) -> None:
         """Take a turn now."""
         self._turns.wake()

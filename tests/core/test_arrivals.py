@@ -99,6 +99,15 @@ def test_what_has_been_here_before_or_was_overtaken_is_passed_over() -> None:
     assert post.bring(batch(3, AHEAD_S + 11.0), 11.0) is not None
 
 
+def test_a_number_that_is_missing_was_lost() -> None:
+    post = Post()
+    told = [post.bring(batch(n, AHEAD_S + n), float(n)) for n in (5, 6, 8, 7, 9)]
+    assert [None if a is None else a.missed for a in told] == [False, False, True, None, False]
+    anew = post.bring(batch(1, 3.0, boot="b2"), 12.0)
+    assert anew is not None
+    assert anew.missed
+
+
 def test_a_sender_that_began_anew_counts_from_one_again_on_another_clock() -> None:
     post = Post()
     post.bring(batch(7, AHEAD_S + 10.0), 10.0)

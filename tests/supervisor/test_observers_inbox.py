@@ -21,12 +21,16 @@ class Supervised:
     def __init__(self) -> None:
         self.seen: list[Observation] = []
         self.said: list[tuple[Any, ...]] = []
+        self.missed: list[str] = []
 
     def observe(self, seen: Observation) -> None:
         self.seen.append(seen)
 
     def observer_elsewhere(self, *said: Any) -> None:
         self.said.append(said)
+
+    def missed_elsewhere(self, name: str) -> None:
+        self.missed.append(name)
 
 
 class Box:
@@ -56,6 +60,15 @@ def test_each_service_gets_what_concerns_it_on_our_clock(box: Box) -> None:
     assert [o.target for o in box.services["orders"].seen] == ["orders/pg1", "node/db1"]
     assert [o.target for o in box.services["billing"].seen] == ["node/db1"]
     assert {o.ended_s for o in box.services["orders"].seen} == {50.0}
+
+
+def test_every_service_is_told_that_something_was_lost(box: Box) -> None:
+    """Of what it was about nobody knows."""
+    box.take(1, "orders/pg1")
+    box.take(2, "orders/pg1")
+    assert box.services["billing"].missed == []
+    box.take(4, "orders/pg1")
+    assert [s.missed for s in box.services.values()] == [["ops2"], ["ops2"]]
 
 
 def test_every_service_is_told_when_an_observer_falls_ill_and_not_every_time(box: Box) -> None:
