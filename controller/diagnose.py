@@ -168,6 +168,7 @@ RULES_OF: Final[Mapping[str, tuple[Rule, ...]]] = {
         primary.slow,
     ),
     "mariadb": (
+        other_manager,
         *_REPLICATED,
         primary.restarting,
         replicas.mariadb_trouble,
@@ -184,6 +185,7 @@ RULES_OF: Final[Mapping[str, tuple[Rule, ...]]] = {
         primary.slow,
     ),
     "redis": (
+        other_manager,
         *_REPLICATED,
         primary.restarting,
         replicas.redis_trouble,
@@ -204,6 +206,7 @@ RULES_OF: Final[Mapping[str, tuple[Rule, ...]]] = {
         pool.pool_out,
         pool.pool_credentials_rejected,
         pool.pool_suspect,
+        endpoint.way_to_pool_down,
         pool.pool_members_down,
     ),
     "generic": (
@@ -211,6 +214,7 @@ RULES_OF: Final[Mapping[str, tuple[Rule, ...]]] = {
         generic.service_isolated,
         generic.service_unknown,
         generic.service_out,
+        generic.service_credentials_rejected,
         generic.service_suspect,
         generic.service_degraded,
     ),

@@ -36,7 +36,7 @@ def service_isolated(view: ServiceView, now_s: float) -> Finding | None:
 
 
 def service_unknown(view: ServiceView, now_s: float) -> Finding | None:
-    if any(d.state.health is not Health.UNKNOWN for d in view.declared):
+    if any(d.state.health is not Health.UNKNOWN or _turned_away(d) for d in view.declared):
         return None
     return Finding("EverythingUnknown", None, True, _told(view.declared, now_s))
 
@@ -56,6 +56,14 @@ def service_out(view: ServiceView, now_s: float) -> Finding | None:
     return Finding(code, None, True, evidence, states)
 
 
+def service_credentials_rejected(view: ServiceView, now_s: float) -> Finding | None:
+    """It answers, and does not let the probe in: whether it works is not known."""
+    turned_away = [d for d in view.declared if _turned_away(d)]
+    if not turned_away:
+        return None
+    return Finding("ProbeCredentialsRejected", None, True, _told(turned_away, now_s))
+
+
 def service_suspect(view: ServiceView, now_s: float) -> Finding | None:
     up = sum(d.state.health is Health.UP for d in view.declared)
     if up == len(view.declared) or (up and not view.needs_all):
@@ -70,6 +78,11 @@ def service_degraded(view: ServiceView, now_s: float) -> Finding | None:
     if not down:
         return None
     return Finding("ServiceDegraded", None, True, (*_told(down, now_s), *_up(view, now_s)))
+
+
+def _turned_away(declared: DeclaredView) -> bool:
+    last = declared.state.last
+    return last is not None and last.failure is Failure.CREDENTIALS
 
 
 def _layer(declared: DeclaredView) -> Layer:

@@ -16,7 +16,7 @@ from probes.trace import note
 _VARIABLES = (
     "gtid_binlog_pos", "gtid_current_pos", "gtid_slave_pos", "log_bin", "max_connections", "read_only",
     "rpl_semi_sync_master_enabled", "rpl_semi_sync_master_timeout", "rpl_semi_sync_master_wait_point",
-    "rpl_semi_sync_slave_enabled", "server_id", "super_read_only", "version",
+    "rpl_semi_sync_slave_enabled", "server_id", "super_read_only", "version", "wsrep_on",
 )  # fmt: skip
 _STATUS = (
     "rpl_semi_sync_master_clients", "rpl_semi_sync_master_status", "rpl_semi_sync_slave_status",
@@ -77,6 +77,8 @@ def facts_of(
         "semi_sync_timeout_ms": _int(variables.get("rpl_semi_sync_master_timeout")),
         "semi_sync_replica": _bool(status.get("rpl_semi_sync_slave_status")),
     }
+    if _bool(variables.get("wsrep_on")):
+        facts["other_manager"] = "galera"
     if sources:
         behind = [source["seconds_behind"] for source in sources]
         facts |= {

@@ -24,7 +24,7 @@ from probes.tls_settings import TlsOptions, tls_context
 from probes.trace import note
 
 # One by one: servers before 7 take a single section.
-_SECTIONS = ("replication", "memory", "persistence", "clients")
+_SECTIONS = ("replication", "memory", "persistence", "clients", "cluster")
 
 
 class RedisOptions(TlsOptions):
@@ -62,7 +62,8 @@ class RedisProbe(Probe):
     Facts: `role` (master or replica); `replication_offset` in bytes; `connected_replicas`; `link_up` of a
     replica; `lag_s` since a replica heard its master, or since the slowest replica acknowledged;
     `used_memory_bytes`, `max_memory_bytes` (0: no limit), `connected_clients`, `max_clients`, `loading`;
-    `last_save_ok`: the last background save succeeded.
+    `last_save_ok`: the last background save succeeded; `other_manager`: `redis-cluster`, where it is part of
+    one, that moves its masters by itself.
 
     A write that is refused is `read_only`, `saturated` (out of memory), `sync_blocked` (too few replicas),
     `disk_full` or `bad_answer` (can't save, for another reason).

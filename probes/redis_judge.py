@@ -70,6 +70,8 @@ def facts_of(info: dict[str, str]) -> dict[str, Any]:
         facts["loading"] = info["loading"] != "0"
     if "rdb_last_bgsave_status" in info:
         facts["last_save_ok"] = info["rdb_last_bgsave_status"] == "ok"
+    if info.get("cluster_enabled") == "1":
+        facts["other_manager"] = "redis-cluster"
     return facts | (_replica_facts(info) if role == "replica" else _master_facts(info))
 
 

@@ -10,6 +10,7 @@ A situation is written for people who run databases: what each probe saw when, a
     service: {profile: fast, …}    # fields of ServiceView, where they are not the default
     members: {pg3: {site_role: dr, facts: {…}}}   # fields of MemberView; facts of every good reading
     declared: {smtp: network}      # the probes of a generic service, with their layers
+    endpoint: [vip]                # probes that look at the service as its clients do
     around: {mode: observe, …}     # fields of DecisionInput; of them
       approval: {level: II, persons: 2, approvers: [wang, ada], given: [wang], refused: …, left_s: 60}
       lost_role: {pg2: 600}        # who lost the primary's role to a failover, how many seconds ago
@@ -111,6 +112,7 @@ class Situation:
             **service,
         }
         self.layers = {name: Layer(layer) for name, layer in described.get("declared", {}).items()}
+        self.endpoint: list[str] = list(described.get("endpoint", []))
         self.seen: list[str] = list(described.get("seen", []))
         self.observers = dict(described.get("observers", {}))
         for own in list(self.observers)[:1]:
@@ -137,6 +139,7 @@ class Situation:
             members=[self._member(name, aged, name in vetoes) for name in self.members],
             elsewhere=tuple(self._elsewhere(name, now_s, **told) for name, told in self.observers.items()),
             hearing=self._hearing(seen),
+            endpoint={name: aged[name, "declared"] for name in self.endpoint},
             engine=self.engine,
             declared=tuple(
                 DeclaredView(name, layer, aged.get((name, "declared"), ProbeState(name, "declared")))
@@ -166,7 +169,7 @@ class Situation:
         return self.engine.fold_of(seen.probe)(before, seen, self.profile)
 
     def _probe(self, target: str, told: str | None) -> str:
-        if target in self.layers:
+        if target in self.layers or target in self.endpoint:
             return "declared"
         return {None: self.engine.probe, "canary": CANARY, "icmp": "icmp"}[told]
 
@@ -238,7 +241,7 @@ class Situation:
             if (member, "icmp") in told or self.members[member].get("ping"):
                 until_s = min(ORIGIN_S, now_s) if (member, "icmp") in told else now_s
                 yield from (self._good(member, "icmp", at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
-        for name in self.layers:
+        for name in (*self.layers, *self.endpoint):
             until_s = min(ORIGIN_S, now_s) if (name, None) in told else now_s
             yield from (self._good(name, "declared", at) for at in _times(ORIGIN_S - 3, until_s, 0.1))
 
