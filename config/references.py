@@ -11,6 +11,7 @@ from config.document import Document, Path
 from config.durations import parse_duration_s
 from config.engines import class_of, member_class
 from config.findings import Finding, did_you_mean, one_of
+from config.http_pool import HttpMember
 
 # What is watched and is no service: `node/NAME`, `probe/NAME`, `reference/HOST:PORT`.
 _TARGETS = ("node", "probe", "reference")
@@ -189,7 +190,9 @@ def _one_person_per_account(document: Document) -> Iterator[Finding]:
 
 
 def _one_server_per_address(document: Document) -> Iterator[Finding]:
+    """But for web servers: one of them may serve several pools, each asked for by its own host or path."""
     servers: dict[tuple[str, int], str] = {}
+    web: dict[tuple[str, int], set[str]] = {}
     for service in document.mapping("services"):
         kind = member_class(class_of(document.at(("services", service))))
         default = kind.model_fields["port"].default
@@ -201,8 +204,14 @@ def _one_server_per_address(document: Document) -> Iterator[Finding]:
             if not address or not isinstance(port, int):
                 continue
             path: Path = ("services", service, "members", name)
-            other = servers.setdefault((address.lower(), port), f"{service}/{name}")
-            if other != f"{service}/{name}":
+            place = (address.lower(), port)
+            other = servers.setdefault(place, f"{service}/{name}")
+            alone = other == f"{service}/{name}"
+            if kind is HttpMember and (alone or place in web):
+                pools = web.setdefault(place, set())
+                alone = service not in pools
+                pools.add(service)
+            if not alone:
                 at = next((key for key in ("port", "host") if key in member), None)
                 yield document.error(
                     (*path, at) if at else path, f"{address}:{port} is the address of {other} already",

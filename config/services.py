@@ -79,7 +79,7 @@ class Service(EstateModel):
 
 
 class WatchedService(Service):
-    """Of an engine for which there are no runbooks yet: it is watched and judged, and a person acts."""
+    """Of an engine without runbooks: it is watched and judged, and a person acts."""
 
     @field_validator("mode")
     @classmethod

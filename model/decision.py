@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 # Why a service of some engines is watched and judged, and never moved.
-NO_RUNBOOKS: Final = "this engine has no runbooks yet: observe"
+NO_RUNBOOKS: Final = "this engine has no runbooks yet"
 
 
 class Verb(StrEnum):

@@ -130,7 +130,6 @@ async def test_mariadb_servers_that_are_set_wrong_and_stop(
     db1, db2 = mariadb_pair
     settings = {
         "monitor": {"user": "monitor", "password": {"env": "BCM_MONITOR"}},
-        "write_table": "bcm_canary.probe",
         "tls": "disable",
     }
     told = {"engine": "mariadb", "mariadb": settings, "members": members(db1=db1.port, db2=db2.port)}
@@ -140,7 +139,6 @@ async def test_mariadb_servers_that_are_set_wrong_and_stop(
         await diagnosed(made, "orders", "ReplicaWritable")
         db2.sql("insert into bcm_canary.probe values (7, 7, 7)")
         assert "db2 wrote" in why(await diagnosed(made, "orders", "ErrantTransactions"))
-        db2.sql("stop slave")
         db1.sql("set global read_only=1")
         await diagnosed(made, "orders", "PrimaryReadOnly")
         db1.sql("set global read_only=0")
@@ -201,7 +199,7 @@ async def test_every_engine_can_be_inspected(tmp_path: Path, nginx: Nginx) -> No
         cache={"engine": "redis", "members": members(r1=free_port())},
         mail={"engine": "generic"},
     )
-    body = await inspect_directly(loaded, None, lambda _row: None)
+    body = await inspect_directly(loaded, None, lambda _done, _of: None)
     told = {(row["about"], row["result"]): row["text"] for row in body["rows"]}
     assert any(about.startswith("service/pool") and result == "ok" for about, result in told), told
     assert any(about.startswith("service/cache") and result == "failed" for about, result in told), told
