@@ -1,4 +1,4 @@
-"""Plays a situation of a whole estate (tests/core/situations/estates/*.yaml): observations in, roots out.
+"""Plays a situation of a whole estate (tests/situations/estates/*.yaml): observations in, roots out.
 
     what: one sentence
     services:                                 # member: site/node; the first member is the primary

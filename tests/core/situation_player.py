@@ -1,4 +1,4 @@
-"""Plays a situation (tests/core/situations/*.yaml) through fold → view → diagnose → decide.
+"""Plays a situation (tests/situations/*.yaml) through fold → view → diagnose → decide.
 
 A situation is written for people who run databases: what each probe saw when, and what is made of it.
 

@@ -1,4 +1,4 @@
-"""Every situation of tests/core/situations/estates: observations of a whole estate in, roots out."""
+"""Every situation of tests/situations/estates: observations of a whole estate in, roots out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from estate_player import EstatePlayer
 from situation_player import load
 
-SITUATIONS = sorted((Path(__file__).parent / "situations" / "estates").glob("*.yaml"))
+SITUATIONS = sorted((Path(__file__).parents[1] / "situations" / "estates").glob("*.yaml"))
 # A part of the text is enough.
 _TEXTS = ("evidence", "against")
 

@@ -49,5 +49,12 @@ def _says_something(expected: dict[str, Any]) -> bool:
     return "at" in expected and bool({"code", "verb", "gate", "grown", "roots", "services"} & set(expected))
 
 
+def test_none_lies_where_nobody_plays_it() -> None:
+    strays = [
+        p for p in (ROOT / "tests" / "core").rglob("*.yaml") if "what:" in p.read_text(encoding="utf-8")
+    ]
+    assert strays == [], "situations are in tests/situations"
+
+
 def test_there_are_enough_situations() -> None:
     assert len(SITUATIONS) >= 120

@@ -1,4 +1,4 @@
-"""Every situation of tests/core/situations: observations in; code, decision and gate out."""
+"""Every situation of tests/situations: observations in; code, decision and gate out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from controller.codes import CODES
 from tests.core.situation_check import differences
 from tests.core.situation_player import Judged, Situation, load
 
-SITUATIONS = sorted((Path(__file__).parent / "situations").glob("*.yaml"))
+SITUATIONS = sorted((Path(__file__).parents[1] / "situations").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SITUATIONS, ids=lambda p: p.stem)

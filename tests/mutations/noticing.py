@@ -14,7 +14,7 @@ from runbooks.lint import lint
 from tests.core.situation_check import failures
 from tests.core.situation_player import load
 
-SITUATIONS = Path(__file__).parent.parent / "core" / "situations"
+SITUATIONS = Path(__file__).parents[1] / "situations"
 RUNBOOKS = Path(__file__).parent / "runbooks"
 _STEP_S = 0.5
 # Rules that only the end of a scenario tells.
