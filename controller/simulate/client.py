@@ -24,8 +24,8 @@ _PLANNED: Final = Rhythm()
 
 
 class Client:
-    """acked: how many writes it was told of. gaps: (from, to) between two acknowledgements further apart than
-    a second."""
+    """acked: how many writes it was told of. began_s: start of the last one. gaps: (from, to) between two
+    acknowledgements further apart than a second."""
 
     def __init__(
         self, world: World, service: str, name: str, host: Host, members: Sequence[Postgres]
@@ -38,6 +38,7 @@ class Client:
         pause_s = world.traits.pause_s
         self._slots = Slots(f"client/{name}", pause_s)
         self._planned: Entry | None = None
+        self._paused = False
         self._turn = 0
         self._number = 0
         self._try = 0
@@ -45,6 +46,7 @@ class Client:
         self._backend: Backend | None = None
         self._limit: Entry | None = None
         self.acked = 0
+        self.began_s = 0.0
         self.last_acked_s = world.timeline.now_s
         self.gaps: list[tuple[float, float]] = []
         world.timeline.after(world.chance.between(0.0, pause_s, "client", name), self._connect)
@@ -109,6 +111,7 @@ class Client:
         server, backend = self._server, self._backend
         self._number += 1
         number = self._number
+        self.began_s = self._world.timeline.now_s
         self._arm(this)
         network, mine = self._world.network, self._host.name
 
@@ -143,6 +146,8 @@ class Client:
 
     def _plan(self, this: int) -> None:
         """Its writes have moments of their own, which do not depend on how long the one before took."""
+        if self._paused:
+            return
         timeline = self._world.timeline
         self._planned = timeline.at(self._slots.after(timeline.now_s), partial(self._write, this), _PLANNED)
 
@@ -165,29 +170,38 @@ class Client:
     # --- a quiet stretch
 
     @property
-    def at_rest(self) -> bool:
-        """It waits for its next write, and nothing of it is under way."""
-        return self._planned is not None
+    def calm(self) -> bool:
+        """It is connected, and writes."""
+        return self._backend is not None
 
-    def pause(self, to_s: float) -> int:
-        """Write nothing up to `to_s`: how many writes that leaves out."""
+    @property
+    def at_rest(self) -> bool:
+        """Nothing of it is under way."""
+        return self._backend is not None and self._limit is None
+
+    def pause(self) -> None:
+        """Begin nothing."""
+        self._paused = True
         if self._planned is not None:
             self._planned.cancel()
-        left_out = self._slots.number_after(to_s) - self._slots.number_after(self._world.timeline.now_s)
+            self._planned = None
+
+    def go_on(self, from_s: float) -> int:
+        """After a pause that began at `from_s`: how many writes that left out."""
+        self._paused = False
+        now_s = self._world.timeline.now_s
+        left_out = self._slots.number_after(now_s) - self._slots.number_after(from_s)
         self._number += left_out
         self.acked += left_out
-        return left_out
-
-    def go_on(self) -> None:
-        """After `pause`, when it is over."""
-        self.last_acked_s = self._world.timeline.now_s
+        self.last_acked_s = now_s
         self._plan(self._try)
+        return left_out
 
     # --- limits
 
     def _arm(self, this: int) -> None:
         self._disarm()
-        self._limit = self._world.timeline.after(DEADLINE_S, partial(self._late, this))
+        self._limit = self._world.timeline.after(DEADLINE_S, partial(self._late, this), _PLANNED)
 
     def _disarm(self) -> None:
         if self._limit is not None:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 # A monotonic clock is older than the world that it is in.
 _UPTIME_S: Final = 100_000.0
-# Raw observations go nowhere here: to keep the last second of them is enough.
-KEPT_S: Final = 1.0
+# Raw observations go nowhere here: to keep the last of them is enough.
+KEPT_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)

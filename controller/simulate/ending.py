@@ -64,7 +64,7 @@ def play_out(scene: Scene) -> Ending:
         _judge_hold(scene, ending)
         for _visit in range(VISITS):
             if not settled(scene) and not _excused(scene):
-                _person(scene)
+                person_helps(scene)
                 until_settled(scene, world.timeline.now_s + BETWEEN_VISITS_S)
     _judge(scene, ending)
     return ending
@@ -123,7 +123,7 @@ def _follows(server: Postgres, primary: str, service: PostgresqlService) -> bool
 # --- a person
 
 
-def _person(scene: Scene) -> None:
+def person_helps(scene: Scene) -> None:
     """What an operator does in the end: mends what only hands can mend, acknowledges, approves."""
     world = scene.world
     world.audit.note("a person looks after it")

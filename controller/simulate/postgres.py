@@ -33,6 +33,8 @@ DISK_S: Final = 0.0004
 RECOVERY_S: Final = 0.33
 SHUTDOWN_S: Final = 0.05
 MANAGER_S: Final = 0.1
+# What may be on its way to a standby that keeps up.
+_NEAR: Final = 4 * RECORD
 
 # done(sqlstate): None: acknowledged; "": the connection ended, and nobody knows.
 Done = Callable[[str | None], None]
@@ -359,19 +361,28 @@ class Postgres:
     # --- a quiet stretch
 
     @property
-    def at_rest(self) -> bool:
-        """It runs well, nothing is under way in it, and who streams from it has all that it has."""
+    def calm(self) -> bool:
+        """It runs well, and does what it always does."""
         standby = self.standby
         return (
             self.process is Process.UP
             and self.host.up
             and not (self.frozen or self.postmaster_stopped or self.full_connections or self.refuses_monitor)
-            and not (self.waiting or self.parked)
             and self.disk_s == DISK_S
             and self.free_bytes > FULL_BYTES
             and self.live == self.conf
-            and all(s.acked_lsn == self.flush_lsn for s in self.senders)
+            and all(self.flush_lsn - s.acked_lsn <= _NEAR for s in self.senders)
             and (not self.in_recovery or (standby.stream is not None and not standby.stuck))
+        )
+
+    @property
+    def at_rest(self) -> bool:
+        """Besides, nothing is under way in it, and who streams from it has all that it has."""
+        standby = self.standby
+        return (
+            self.calm
+            and not (self.waiting or self.parked)
+            and all(s.acked_lsn == self.flush_lsn for s in self.senders)
             and (not self.in_recovery or standby.replay_lsn == standby.reported_lsn == self.flush_lsn)
         )
 

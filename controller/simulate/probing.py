@@ -69,6 +69,7 @@ class Prober:
         self.watch = Watch(target, cast("Probe", _Kind(type_)), pace, last_start_s=now_s)
         self._start: Entry | None = None
         self._plans = 0
+        self._paused = False
         self._expiries: dict[int, Entry] = {}
         self._holding = False
         self._held_s = float("-inf")
@@ -89,6 +90,8 @@ class Prober:
     # --- as the scheduler does
 
     def plan(self, now_s: float) -> None:
+        if self._paused:
+            return
         watch = self.watch
         due_s = watch.next_start_s(now_s, self.probing.awareness.score)
         if due_s == watch.due_s and self._start is not None:
@@ -115,7 +118,8 @@ class Prober:
         attempt = Attempt(now_s, timeout_s, self.probing.late_s)
         watch.waiting.append(attempt)
         watch.last_start_s = now_s
-        self._expiries[id(attempt)] = self.probing.at(attempt.deadline_s, partial(self._expire, attempt))
+        expire = partial(self._expire, attempt)
+        self._expiries[id(attempt)] = self.probing.at(attempt.deadline_s, expire, _PLANNED)
         self.begin(partial(self._answered, attempt))
         self.plan(now_s)
 
@@ -131,6 +135,7 @@ class Prober:
             self._conclude(attempt, reading, now_s)
         elif attempt in watch.overdue:
             watch.overdue.remove(attempt)
+            self._take_back_expiry(attempt)
             if reading.shows_life and attempt.started_s > watch.newest_life_s:
                 watch.newest_life_s = attempt.started_s
                 self.probing.awareness.saw(watch.target, reading)
@@ -147,13 +152,17 @@ class Prober:
             return
         if len(watch.overdue) < watch.most_overdue:
             watch.overdue.append(attempt)
-            self.probing.at(now_s + watch.pace.overdue_s, partial(self._give_up, attempt))
+            give_up = partial(self._give_up, attempt)
         else:
             self.dropped()
+            give_up = None
         silent = Reading.failed(Failure.SILENT, f"no answer within {attempt.timeout_s:g} s")
         self._conclude(attempt, silent, now_s)
+        if give_up is not None:
+            self._expiries[id(attempt)] = self.probing.at(now_s + watch.pace.overdue_s, give_up)
 
     def _give_up(self, attempt: Attempt) -> None:
+        self._expiries.pop(id(attempt), None)
         if attempt in self.watch.overdue:
             self.watch.overdue.remove(attempt)
             self.dropped()
@@ -161,9 +170,7 @@ class Prober:
     def _conclude(self, attempt: Attempt, reading: Reading, now_s: float) -> None:
         watch = self.watch
         watch.waiting.remove(attempt)
-        expiry = self._expiries.pop(id(attempt), None)
-        if expiry is not None:
-            expiry.cancel()
+        self._take_back_expiry(attempt)
         watch.learn(reading, attempt.started_s, now_s)
         self.probing.awareness.saw(watch.target, reading)
         self.probing.deliver(self, reading, attempt.started_s, now_s)
@@ -172,6 +179,11 @@ class Prober:
         if reading.outcome is Outcome.SUCCEEDED:
             self._hold(now_s)
         self.plan(now_s)
+
+    def _take_back_expiry(self, attempt: Attempt) -> None:
+        expiry = self._expiries.pop(id(attempt), None)
+        if expiry is not None:
+            expiry.cancel()
 
     def _hold(self, now_s: float) -> None:
         if self.holds and not self._holding and now_s - self._held_s >= self.watch.pace.interval_s:
@@ -200,26 +212,31 @@ class Prober:
     @property
     def at_rest(self) -> bool:
         """Nothing of it is under way, and the next attempt is one of its calm series."""
+        return self.calm and not self.watch.waiting
+
+    @property
+    def calm(self) -> bool:
+        """It does what it always does."""
         watch = self.watch
-        return not (
-            watch.waiting
-            or watch.overdue
-            or watch.burst_since_s is not None
-            or self._start is None
-            or (self.holds and not self._holding)
-        )
+        return watch.burst_since_s is None and not watch.overdue and (self._holding or not self.holds)
 
     def facts_now(self) -> dict[str, Any]:
         """What an attempt that succeeds now would read."""
         return {}
 
-    def pause(self, to_s: float) -> int:
-        """Begin nothing up to `to_s`, of the monotonic clock: how many attempts that leaves out."""
+    def pause(self) -> None:
+        """Begin nothing."""
+        self._paused = True
         if self._start is not None:
             self._start.cancel()
             self._start = self.watch.due_s = None
-        slots = self.watch.pace.slots
-        return slots.number_after(to_s) - slots.number_after(self.probing.now_s())
+
+    def go_on(self, from_s: float) -> int:
+        """After a pause that began at `from_s`, of the monotonic clock: how many attempts that left out."""
+        self._paused = False
+        now_s, slots = self.probing.now_s(), self.watch.pace.slots
+        self.plan(now_s)
+        return slots.number_after(now_s) - slots.number_after(from_s)
 
     def remove(self) -> None:
         self.watch.removed = True
@@ -404,7 +421,7 @@ class CanaryProber(Prober):
             self._send()
         self._forget_patience()
         due_s = self.probing.now_s() + self._patience_s
-        self._patience = self.probing.at(due_s, partial(self._judge, answer))
+        self._patience = self.probing.at(due_s, partial(self._judge, answer), _PLANNED)
 
     def _forget_patience(self) -> None:
         if self._patience is not None:
@@ -415,8 +432,8 @@ class CanaryProber(Prober):
     def at_rest(self) -> bool:
         return super().at_rest and not self._under_way and self._pid in self.server.backends
 
-    def pause(self, to_s: float) -> int:
-        left_out = super().pause(to_s)
+    def go_on(self, from_s: float) -> int:
+        left_out = super().go_on(from_s)
         self._acknowledged += left_out
         return left_out
 

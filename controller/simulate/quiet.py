@@ -23,7 +23,10 @@ is the same, byte for byte (tests/simulate/test_quiet.py; docs/decisions/0017).
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from controller.flapping import KEPT, flaps, remember
@@ -45,23 +48,32 @@ if TYPE_CHECKING:
 SHORTEST_S: Final = 1.0
 # For an answer after the last probe has begun: far more than any calm one takes.
 _ANSWER_S: Final = 0.1
-# So often it is looked whether a scene has come to rest; and after that whether nothing is under way.
+# So often it is looked whether a scene has come to rest.
 LOOK_S: Final = 0.1
+# So long what is under way has to end: no calm attempt or write takes as long.
+DRAIN_S: Final = 0.2
 _TASKS_OF_A_SUPERVISOR: Final = 2
 
 
-def run_until(scene: Scene, end_s: float) -> None:
-    """Play the scene up to `end_s`, jumping what is quiet."""
+def run_until(scene: Scene, end_s: float, patience_s: float = inf) -> None:
+    """Play the scene up to `end_s`, jumping what is quiet; or until it has not rested for `patience_s`."""
     timeline = scene.world.timeline
-    while timeline.now_s < end_s:
-        if end_s - timeline.now_s > SHORTEST_S and at_rest(scene) and _landing_s(scene, end_s) is not None:
-            timeline.run_until(min(end_s, timeline.now_s + LOOK_S), lambda: jump(scene, end_s))
+    rested_s = timeline.now_s
+    since_s: float | None = None
+    while timeline.now_s < end_s and timeline.now_s - rested_s < patience_s:
+        worth_it = _worth_it(scene, end_s)
+        if (worth_it or patience_s < inf) and at_rest(scene):
+            since_s = timeline.now_s if since_s is None else max(since_s, scene.disturbed_s)
+            jumped = worth_it and _begun_since(scene, since_s) and jump(scene, end_s)
+            rested_s = timeline.now_s
         else:
+            since_s, jumped = None, False
+        if not jumped:
             timeline.run_until(min(end_s, timeline.now_s + LOOK_S))
 
 
 def at_rest(scene: Scene) -> bool:
-    """Does it only repeat itself, but for what is on its way at this moment?"""
+    """Does it only repeat itself? Something may be under way, of what is always under way now and then."""
     world = scene.world
     network = world.network
     if network.cut or network.slow_s or network.loss or scene.observers:
@@ -71,51 +83,58 @@ def at_rest(scene: Scene) -> bool:
         return False
     if any(not h.up or h.paused for h in network.hosts.values()):
         return False
-    return _controller_at_rest(scene.controller)
+    if not all(c.calm for c in scene.clients) or not all(p.calm for p in scene.controller.probing.all()):
+        return False
+    servers = [s for service in world.estate.services for s in world.servers(service)]
+    if not all(s.calm for s in servers) or not _controller_at_rest(scene.controller):
+        return False
+    tasks = scene.controller.loop.tasks
+    return tasks == _TASKS_OF_A_SUPERVISOR * len(scene.controller.supervisors) and _known(scene.controller)
 
 
 def jump(scene: Scene, end_s: float) -> bool:
-    """Leave out what is quiet up to `end_s`, or to what comes before; True: it was done. Not done if anything
-    is under way or the stretch is too short."""
+    """Leave out what is quiet up to `end_s`, or to what comes before; True: done. The scene is at rest, and it
+    is worth it.
+
+    From now on nothing new begins; what is under way ends first.
+    """
     world, controller = scene.world, scene.controller
     timeline = world.timeline
-    landing_s = _landing_s(scene, end_s)
-    if landing_s is None or not at_rest(scene) or not _nothing_under_way(scene):
-        return False
     from_s = timeline.now_s
-    offset_s = controller.loop.offset_s
     probers = controller.probing.all()
-    attempts = {(p.watch.target, p.watch.type): p.pause(landing_s + offset_s) for p in probers}
-    writes = {c.service: 0 for c in scene.clients}
-    for client in scene.clients:
-        writes[client.service] += client.pause(landing_s)
-    timeline.jump(landing_s, landing_s + _seen_anew_s(controller))
-    for name, supervisor in controller.supervisors.items():
-        _grow(scene, name, supervisor, writes.get(name, 0), attempts)
-        for state in supervisor.knowledge.states():
-            if (state.target, state.probe) not in attempts:
-                continue  # of a probe that has ended, as the canary's on a former primary
-            supervisor.knowledge.recall(
-                _later(
-                    state,
-                    attempts[state.target, state.probe],
-                    landing_s + offset_s,
-                    supervisor.service.detection,
-                )
-            )
-    for state in controller.observer.states():
-        controller.observer.recall(
-            _later(state, attempts[state.target, state.probe], landing_s + offset_s, controller.profile)
-        )
     for prober in probers:
-        prober.plan(landing_s + offset_s)
+        prober.pause()
     for client in scene.clients:
-        client.go_on()
-    scene.jumped_s += landing_s - from_s
-    return True
+        client.pause()
+    timeline.run_until(from_s + DRAIN_S)
+    landing_s = _landing_s(scene, end_s) if _nothing_under_way(scene) and at_rest(scene) else None
+    if landing_s is None:  # something came that was not foreseen
+        scene.jumps_given_up += 1
+    else:
+        scene.jumped_s += landing_s - timeline.now_s
+        timeline.jump(landing_s, landing_s + _seen_anew_s(controller))
+    offset_s = controller.loop.offset_s
+    attempts = {(p.watch.target, p.watch.type): p.go_on(from_s + offset_s) for p in probers}
+    writes = Counter[str]()
+    for client in scene.clients:
+        writes[client.service] += client.go_on(from_s)
+    if landing_s is not None:
+        for name, supervisor in controller.supervisors.items():
+            _grow(scene, name, supervisor, writes[name], attempts)
+        _remember(controller, attempts)
+    return landing_s is not None
 
 
 # --- is it quiet?
+
+
+def _begun_since(scene: Scene, since_s: float) -> bool:
+    """Has all that is under way begun since then? What began before may still take long."""
+    mono_s = since_s + scene.controller.loop.offset_s
+    attempts = (a for p in scene.controller.probing.all() for a in p.watch.waiting)
+    return all(a.started_s >= mono_s for a in attempts) and all(
+        c.at_rest or c.began_s >= since_s for c in scene.clients
+    )
 
 
 def _controller_at_rest(controller: Controller) -> bool:
@@ -151,32 +170,41 @@ def _good(state: ProbeState) -> bool:
 
 def _nothing_under_way(scene: Scene) -> bool:
     world, controller = scene.world, scene.controller
-    if not all(p.at_rest for p in controller.probing.all()) or not all(c.at_rest for c in scene.clients):
+    # What is under way most of the time is looked at first: this is asked after every event.
+    if not all(c.at_rest for c in scene.clients) or not all(p.at_rest for p in controller.probing.all()):
         return False
     for service in world.estate.services:
         servers = world.servers(service)
         if len({s.flush_lsn for s in servers}) != 1 or not all(s.at_rest for s in servers):
             return False
-    if not _known(controller):
-        return False
-    return controller.loop.tasks == _TASKS_OF_A_SUPERVISOR * len(controller.supervisors)
+    return True
+
+
+def _worth_it(scene: Scene, end_s: float) -> bool:
+    """Is there room for a take-off, a jump and a landing?"""
+    least_s = SHORTEST_S + DRAIN_S + _seen_anew_s(scene.controller) + ROUND.every_s
+    return _bound_s(scene, end_s) - scene.world.timeline.now_s >= least_s
 
 
 def _landing_s(scene: Scene, end_s: float) -> float | None:
     """The last end of a round from which on everything is seen anew before what comes next."""
-    world, controller = scene.world, scene.controller
-    timeline = world.timeline
-    once_s = timeline.next_once_s()
-    round_s = timeline.next_of(ROUND)
+    controller, timeline = scene.controller, scene.world.timeline
+    round_s, once_s = timeline.next_of(ROUND), timeline.next_once_s()
     if round_s is None:
         return None
-    bounds = [end_s] if once_s is None else [end_s, once_s]
-    for supervisor in controller.supervisors.values():
-        due_s = supervisor.mark_due_s
-        bounds.append(0.0 if due_s is None else due_s - controller.loop.offset_s)
-    left_s = min(bounds) - _seen_anew_s(controller) - round_s
+    bound_s = min(_bound_s(scene, end_s), inf if once_s is None else once_s)
+    left_s = bound_s - _seen_anew_s(controller) - round_s
     landing_s = round_s + left_s // ROUND.every_s * ROUND.every_s
-    return landing_s if landing_s - timeline.now_s >= SHORTEST_S else None
+    return landing_s if landing_s > timeline.now_s else None
+
+
+def _bound_s(scene: Scene, end_s: float) -> float:
+    """What is known beforehand to come."""
+    marks = [s.mark_due_s for s in scene.controller.supervisors.values()]
+    offset_s = scene.controller.loop.offset_s
+    later_s = scene.world.timeline.next_once_s(scene.world.timeline.now_s + DRAIN_S)
+    coming_s = min(end_s, scene.next_event_s(), inf if later_s is None else later_s)
+    return min(coming_s, *(0.0 if due_s is None else due_s - offset_s for due_s in marks))
 
 
 def _seen_anew_s(controller: Controller) -> float:
@@ -189,7 +217,7 @@ def _seen_anew_s(controller: Controller) -> float:
 
 
 def _grow(
-    scene: Scene, service: str, supervisor: Supervisor, writes: int, attempts: dict[tuple[str, str], int]
+    scene: Scene, service: str, supervisor: Supervisor, writes: int, attempts: Mapping[tuple[str, str], int]
 ) -> None:
     """The log, by what clients wrote and by the canaries."""
     world = scene.world
@@ -205,6 +233,21 @@ def _grow(
         supervisor.knowledge.last_acked_canary = prober.acknowledged
     write = Write(primary.branch, primary.flush_lsn, "client", 0, "left out")
     world.audit.passed(service, write, writes + canaries)
+
+
+def _remember(controller: Controller, attempts: Mapping[tuple[str, str], int]) -> None:
+    """What detection remembers of every probe. One that has ended, as the canary's on a former primary, is
+    remembered as it was."""
+    now_s = controller.loop.time()
+    for supervisor in controller.supervisors.values():
+        profile = supervisor.service.detection
+        for state in supervisor.knowledge.states():
+            left_out = attempts.get((state.target, state.probe))
+            if left_out is not None:
+                supervisor.knowledge.recall(_later(state, left_out, now_s, profile))
+    for state in controller.observer.states():
+        left_out = attempts[state.target, state.probe]
+        controller.observer.recall(_later(state, left_out, now_s, controller.profile))
 
 
 def _later(state: ProbeState, attempts: int, now_s: float, profile: Profile) -> ProbeState:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from config.schema import Estate
 from controller.arrivals import Batch
@@ -47,6 +49,10 @@ class Scene:
         self.jumped_s = 0.0
         self.observers: list[ObservingController] = []
         self._eyewitnesses = Eyewitnesses(self)
+        self.jumps_given_up = 0
+        # When the last fault came or healed.
+        self.disturbed_s = 0.0
+        self._coming: list[float] = []
         self.start_controller()
         for name in scenario.estate.other_observers:
             self.start_observer(name)
@@ -110,9 +116,11 @@ class Scene:
 
     def plan(self, events: Sequence[FaultEvent]) -> None:
         for event in events:
+            heapq.heappush(self._coming, event.at_s)
             self.world.timeline.at(event.at_s, lambda event=event: self._strike(event))  # type: ignore[misc]
 
     def _strike(self, event: FaultEvent) -> None:
+        self.disturbed_s = self.world.timeline.now_s
         kind = KINDS[event.fault]
         self.world.audit.note(f"FAULT {event.fault} {event.target}: {kind.sentence}")
         heal = kind.apply(self, event.target, event)
@@ -120,10 +128,18 @@ class Scene:
             return
 
         def healed() -> None:
+            self.disturbed_s = self.world.timeline.now_s
             self.world.audit.note(f"healed: {event.fault} {event.target}")
             heal()
 
+        heapq.heappush(self._coming, self.world.timeline.now_s + event.for_s)
         self.world.timeline.after(event.for_s, healed)
+
+    def next_event_s(self) -> float:
+        """When a fault or a healing comes next; infinite: none does."""
+        while self._coming and self._coming[0] < self.world.timeline.now_s:
+            heapq.heappop(self._coming)
+        return self._coming[0] if self._coming else inf
 
     def play(self) -> None:
         """To the end of the scenario."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 Happening = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """Of what comes again and again, and is not what a quiet stretch ends with.
+    """Of what comes again and again, or is taken back again and again, and does not end a quiet stretch.
 
     every_s: a jump moves it by so many whole periods; 0: whoever planned it plans it anew after a jump.
     looks: it looks at what is known, so that after a jump it waits until everything was seen anew.
@@ -52,8 +52,8 @@ class Timeline:
         heapq.heappush(self._heap, (max(self.now_s, at_s), self._number, entry))
         return entry
 
-    def after(self, seconds: float, do: Happening) -> Entry:
-        return self.at(self.now_s + seconds, do)
+    def after(self, seconds: float, do: Happening, rhythm: Rhythm | None = None) -> Entry:
+        return self.at(self.now_s + seconds, do, rhythm)
 
     def next_s(self) -> float | None:
         """When something happens next."""
@@ -62,9 +62,13 @@ class Timeline:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    def next_once_s(self) -> float | None:
-        """When something happens next that has no rhythm."""
-        once = (at_s for at_s, _number, e in self._heap if e.do is not None and e.rhythm is None)
+    def next_once_s(self, after_s: float = -inf) -> float | None:
+        """When something happens next, after `after_s`, that has no rhythm."""
+        once = (
+            at_s
+            for at_s, _number, e in self._heap
+            if at_s > after_s and e.do is not None and e.rhythm is None
+        )
         return min(once, default=None)
 
     def next_of(self, rhythm: Rhythm) -> float | None:
