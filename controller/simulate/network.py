@@ -18,8 +18,9 @@ Happening = Callable[[], None]
 # What ends a fault.
 Heal = Callable[[], None]
 
-# The first retransmission of a lost packet; the second comes after twice as long.
+# The first retransmission of a lost packet; the next come after twice as long each.
 RETRANSMIT_S: Final = 0.2
+_LONGEST_WAIT_S: Final = 3.2
 
 
 @dataclass(eq=False, slots=True)
@@ -109,21 +110,27 @@ class Network:
         delay = base * (1.0 + jitter)
         if self.slow_s:
             delay += self.slow_s.get(way, 0.0)
-        if self.loss:
-            delay += self._lost_s(way)
         return delay
 
     def send(self, source: str, target: str, arrive: Happening) -> None:
-        """A message of a connection: it arrives once, in order, if it ever does."""
+        """A message of a connection: it arrives once, if it ever does; in order, unless it is lost and sent
+        again. Others do not wait for it then: most are of other connections, and in a stream what comes later
+        holds what came before."""
         host = self.hosts[target]
-        way = (source, target)
+        self._send(source, host, host.fate, arrive, RETRANSMIT_S)
+
+    def _send(self, source: str, host: Host, fate: int, arrive: Happening, wait_s: float) -> None:
+        """wait_s: so long after it was sent it is sent again, if it is lost."""
+        way = (source, host.name)
         if way in self.cut:
-            self._waiting[way].append((host, host.fate, arrive))
-            return
-        at_s = max(self._timeline.now_s + self.delay_s(source, target), self._last.get(way, 0.0))
-        self._last[way] = at_s
-        fate = host.fate
-        self._timeline.at(at_s, lambda: self._arrived(host, fate, arrive))
+            self._waiting[way].append((host, fate, arrive))
+        elif self.loss and self._loses(way, wait_s):
+            longer_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            self._timeline.after(wait_s, lambda: self._send(source, host, fate, arrive, longer_s))
+        else:
+            at_s = max(self._timeline.now_s + self.delay_s(source, host.name), self._last.get(way, 0.0))
+            self._last[way] = at_s
+            self._timeline.at(at_s, lambda: self._arrived(host, fate, arrive))
 
     def cut_way(self, source: str, target: str) -> None:
         self.cut[source, target] = self.cut.get((source, target), 0) + 1
@@ -167,15 +174,10 @@ class Network:
         if host.fate == fate:
             host.do(arrive)
 
-    def _lost_s(self, way: tuple[str, str]) -> float:
+    def _loses(self, way: tuple[str, str], wait_s: float) -> bool:
+        """Is a packet lost that is sent now, for the first time or after `wait_s`?"""
         rate = self.loss.get(way, 0.0)
-        waited, round_s = 0.0, RETRANSMIT_S
-        while rate > 0 and round_s < 4.0:
-            if self._chance.of("loss", way, self._timeline.now_s, round_s) >= rate:
-                break
-            waited += round_s
-            round_s *= 2
-        return waited
+        return rate > 0 and self._chance.of("loss", way, self._timeline.now_s, wait_s) < rate
 
     def _base_s(self, source: str, target: str) -> float:
         if source == target:
