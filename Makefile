@@ -7,7 +7,8 @@ FAULT ?= crash
 RUNS ?= 1
 JOBS ?= 2
 
-.PHONY: demo test check mutations crash-points frozen-points false-alarms bench-probes bench-core fuzz clean help
+.PHONY: demo test check mutations crash-points frozen-points false-alarms bench-probes bench-core fuzz fuzz-noise clean \
+	help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -50,6 +51,11 @@ fuzz: $(STAMP) ## random faults in the simulator for ten minutes, from a fresh s
 bench-core: $(STAMP) ## one evaluation in an estate of 1,000 services; how long 10,000 take to load
 	$(BIN)/python bench/core_cost.py
 	$(BIN)/python bench/estate_load.py
+
+fuzz-noise: $(STAMP) ## ten simulated years of noise for balanced and careful, one for fast: false failovers
+	$(BIN)/bcm-failover simulate --noise --years 10 --profile balanced --seed 1 --jobs $(JOBS)
+	$(BIN)/bcm-failover simulate --noise --years 10 --profile careful --seed 1 --jobs $(JOBS)
+	$(BIN)/bcm-failover simulate --noise --years 1 --profile fast --seed 1 --jobs $(JOBS)
 
 bench-probes: $(STAMP) ## CPU, memory and delay of the probes beside prometheus-blackbox-exporter
 	$(BIN)/python -m bench.probes_side_by_side $(ARGS)

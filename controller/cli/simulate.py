@@ -18,6 +18,7 @@ _ONLY: Final = {
     "what": ("ops", "mode", "gates"),
     "scenario": ("ops", "mode", "gates"),
     "trace": ("seed", "gates"),
+    "noise": ("years", "hours", "profile", "seed", "jobs"),
     "fuzz": ("faults", "seconds", "seed", "jobs", "save", "no_shrink"),
 }
 
@@ -31,6 +32,7 @@ _ONLY: Final = {
         "bcm-failover simulate --faults 2000 --seed 7 --jobs 2",
         "bcm-failover simulate --seconds 600 --json",
         "bcm-failover simulate --seed 42 --trace  # the story of one scenario",
+        "bcm-failover simulate --noise --years 1 --profile balanced --seed 1 --jobs 2",
     ),
 )
 @click.option(
@@ -56,6 +58,10 @@ _ONLY: Final = {
 @click.option("--no-shrink", is_flag=True, help="Do not look for the smallest scenario that fails.")
 @click.option("--save", type=click.Path(path_type=Path), metavar="DIR", help="Where it is saved.")
 @click.option("--trace", is_flag=True, help="Tell what happens in the one scenario of --seed.")
+@click.option("--noise", is_flag=True, help="Disturbances that are no faults: what is done for nothing.")
+@click.option("--years", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Of noise.")
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="N", help="The same in hours.")
+@click.option("--profile", type=click.Choice(["fast", "balanced", "careful"]), help="Default: balanced.")
 @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
 def simulate(as_json: bool, **given: Any) -> int:
     """Break things in a virtual world, and see what is done.
@@ -75,6 +81,9 @@ def simulate(as_json: bool, **given: Any) -> int:
     give the same figures, whatever the number of processes. Of what fails, the smallest scenario that still
     does is saved (by default in this directory) for --scenario. With --trace: one scenario as a story.
 
+    With --noise: what a service goes through without anything being lost (docs/noise-model.md). How many
+    false failovers a year, with the 95 % upper bound, how many pages, and the longest stalls ridden out.
+
     Exit code 1 if a rule was broken, a failover was missed or one was false.
     """
     settings = current_settings()
@@ -88,6 +97,8 @@ def simulate(as_json: bool, **given: Any) -> int:
             return _scenario(settings, given)
         case "trace":
             return _trace(settings, given)
+        case "noise":
+            return _noise(settings, given)
         case _:
             return _fuzz(settings, given)
 
@@ -95,12 +106,12 @@ def simulate(as_json: bool, **given: Any) -> int:
 def _wanted(given: dict[str, Any]) -> str:
     """Raises UsageError for options that do not go together, and where nothing is wanted."""
     said = {name for name, value in given.items() if value not in (None, False, ())}
-    if not said & {"what", "scenario", "trace", "faults", "seconds"}:
+    if not said & {"what", "scenario", "trace", "noise", "faults", "seconds"}:
         raise UsageError(
             "what to simulate is not said",
-            hint='--what "site:dc1 down" or --scenario FILE; --faults N or --seconds N; --seed S --trace',
+            hint='--what "site:dc1 down", --scenario FILE; --faults N, --seconds N; --seed S --trace; --noise',
         )
-    wanted = next((name for name in ("what", "scenario", "trace") if name in said), "fuzz")
+    wanted = next((name for name in ("what", "scenario", "trace", "noise") if name in said), "fuzz")
     stray = sorted(said - {wanted, *_ONLY[wanted]})
     if stray:
         shown = "--faults or --seconds" if wanted == "fuzz" else f"--{wanted}"
@@ -137,6 +148,19 @@ def _trace(settings: Settings, given: dict[str, Any]) -> ExitCode:
     from controller.simulate.story import tell
 
     return print_story(settings, tell(scenario_of(str(given["seed"]))), gates=given["gates"])
+
+
+def _noise(settings: Settings, given: dict[str, Any]) -> ExitCode:
+    from controller.cli.simulated_noise import run_noise
+
+    return run_noise(
+        settings,
+        profile=given["profile"],
+        seed=given["seed"],
+        years=given["years"],
+        hours=given["hours"],
+        jobs=given["jobs"] or 1,
+    )
 
 
 def _fuzz(settings: Settings, given: dict[str, Any]) -> ExitCode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -104,18 +104,6 @@ def play(profile: str, seed: str, days: float) -> Tally:
     return tally
 
 
-def play_all(parts: Iterable[tuple[str, str, float]]) -> Tally:
-    """One after the other, in this process."""
-    tally: Tally | None = None
-    for part in parts:
-        played = play(*part)
-        if tally is None:
-            tally = played
-        else:
-            tally.add(played)
-    return tally if tally is not None else Tally("")
-
-
 def _to_the_end(scene: Scene, tally: Tally) -> None:
     timeline, end_s = scene.world.timeline, scene.scenario.end_s
     while timeline.now_s < end_s:
@@ -147,13 +135,13 @@ def _unplanned(event: Event) -> bool:
 def _laid_to(scene: Scene, coming: list[Disturbance], primary: str, code: str, at_s: float) -> FalseFailover:
     host = scene.member(primary).host.name
     near = [d for d in coming if at_s - _REACH_S < d.event.at_s <= at_s]
-    silent_s = _silent_s([d for d in near if d.noise.silences and d.event.target in (primary, host)])
+    lasted_s = silent_s([d for d in near if d.noise.silences and d.event.target in (primary, host)])
     last = near[-1].noise.name if near else "nothing"
-    beyond = silent_s > RIDES_OUT_S[scene.scenario.estate.services[SERVICE].profile]
+    beyond = lasted_s > RIDES_OUT_S[scene.scenario.estate.services[SERVICE].profile]
     return FalseFailover(scene.scenario.seed, round(at_s, 3), code, last, beyond)
 
 
-def _silent_s(silences: list[Disturbance]) -> float:
+def silent_s(silences: list[Disturbance]) -> float:
     """The longest of them, with what began before it was over."""
     longest_s = from_s = until_s = 0.0
     for event in (d.event for d in silences):
@@ -173,8 +161,8 @@ def _kind_of(page: str) -> str:
 
 
 def upper_bound_95(found: int, years: float) -> float:
-    """Of the true rate per year, 95 % one-sided, of a Poisson process of which so many were found. Exact: half
-    the chi-square quantile with 2 (n + 1) degrees of freedom; 3.0/T for none."""
+    """Of the true rate per year, 95 % one-sided, of a Poisson process of which so many were found. Exact:
+    half the chi-square quantile with 2 (n + 1) degrees of freedom; 3.0/T for none."""
     low, high = 0.0, found + 10.0 + 5.0 * math.sqrt(found + 1.0)
     for _ in range(80):
         middle = (low + high) / 2

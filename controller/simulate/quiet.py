@@ -93,8 +93,8 @@ def at_rest(scene: Scene) -> bool:
 
 
 def jump(scene: Scene, end_s: float) -> bool:
-    """Leave out what is quiet up to `end_s`, or to what comes before; True: done. The scene is at rest, and it
-    is worth it.
+    """Leave out what is quiet up to `end_s`, or to what comes before; True: done. The scene is at rest, and
+    it is worth it.
 
     From now on nothing new begins; what is under way ends first.
     """

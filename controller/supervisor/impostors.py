@@ -8,7 +8,7 @@ round, a member that receives and is not among the primary's senders streams fro
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 
 from config.schema import PostgresqlMember
@@ -31,10 +31,15 @@ class Impostors:
         self._earlier: Mapping[str, Observation] = {}
 
     def primary_read(
-        self, seen: Observation, standbys: Iterable[PostgresqlMember], readings: Mapping[str, Observation]
+        self, seen: Observation, standbys: Sequence[PostgresqlMember], readings: Mapping[str, Observation]
     ) -> None:
-        """readings: member → its last good one. Only a reading between readings of the primary that all show
-        the same counts: a standby that has just lost its primary, or found it, is not what it was."""
+        """standbys: all but the primary, in whose own name nobody is looked for: one that was promoted since is
+        a standby no more. readings: member → its last good one. Only a reading between readings of the primary
+        that all show the same counts: a standby that has just lost its primary, or found it, is not what it
+        was."""
+        names = {m.name for m in standbys}
+        self.members &= names
+        self.elsewhere &= names
         senders = _senders(seen)
         if senders is None:
             return  # it does not say

@@ -21,6 +21,7 @@ class Seen:
         self.estate = estate(state_dir, **service)
         self.knowledge = Knowledge(self.estate, self.estate.services[SERVICE])
         self.servers = Servers()
+        self.primary = "pg1"
 
     def good(self, member: str, at_s: float, took_s: float = 0.01, **facts: Any) -> None:
         self._feed(member, PG, at_s, took_s, None, {**self.servers.read(member), **facts})
@@ -37,7 +38,7 @@ class Seen:
         outcome = Outcome.SUCCEEDED if failure is None else Outcome.FAILED
         target = f"{SERVICE}/{member}"
         seen = Observation(target, probe, "test", outcome, at_s - took_s, at_s, at_s, failure, "", facts)
-        self.knowledge.observe(seen, "pg1")
+        self.knowledge.observe(seen, self.primary)
 
     def vetoes(self, member: str, now_s: float) -> bool:
         view = self.knowledge.view("pg1", now_s).member(member)
@@ -243,6 +244,17 @@ def test_a_member_that_receives_or_has_just_lost_its_primary_is_no_impostor(seen
     seen.bad("pg1", 2.6, Failure.CLOSED)
     seen.good("pg2", 2.7, walreceiver=False)
     seen.good("pg1", 3.0, standbys=sends(pid=8))  # it came back, and the standby to it
+    assert seen.knowledge.impostors.members == set()
+
+
+def test_whoever_has_become_the_primary_is_no_impostor(seen: Seen) -> None:
+    """The old primary still shows its sender while the member, detached for its promotion, has no receiver."""
+    for at_s in (1.0, 2.0, 3.0):
+        seen.good("pg1", at_s, standbys=sends())
+        seen.good("pg2", at_s + 0.5, walreceiver=False)
+    assert seen.knowledge.impostors.members == {"pg2"}
+    seen.primary = "pg2"
+    seen.good("pg2", 4.0, in_recovery=False, standbys=[])
     assert seen.knowledge.impostors.members == set()
 
 
