@@ -109,7 +109,8 @@ def _wanted(given: dict[str, Any]) -> str:
     if not said & {"what", "scenario", "trace", "noise", "faults", "seconds"}:
         raise UsageError(
             "what to simulate is not said",
-            hint='--what "site:dc1 down", --scenario FILE; --faults N, --seconds N; --seed S --trace; --noise',
+            hint='--what "site:dc1 down" or --scenario FILE; --faults N or --seconds N; --seed S --trace; '
+            "--noise --years N",
         )
     wanted = next((name for name in ("what", "scenario", "trace", "noise") if name in said), "fuzz")
     stray = sorted(said - {wanted, *_ONLY[wanted]})

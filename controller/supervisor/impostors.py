@@ -33,10 +33,10 @@ class Impostors:
     def primary_read(
         self, seen: Observation, standbys: Sequence[PostgresqlMember], readings: Mapping[str, Observation]
     ) -> None:
-        """standbys: all but the primary, in whose own name nobody is looked for: one that was promoted since is
-        a standby no more. readings: member → its last good one. Only a reading between readings of the primary
-        that all show the same counts: a standby that has just lost its primary, or found it, is not what it
-        was."""
+        """standbys: all but the primary, in whose own name nobody is looked for: one that was promoted since
+        is a standby no more. readings: member → its last good one. Only a reading between readings of the
+        primary that all show the same counts: a standby that has just lost its primary, or found it, is not
+        what it was."""
         names = {m.name for m in standbys}
         self.members &= names
         self.elsewhere &= names

@@ -248,7 +248,7 @@ def test_a_member_that_receives_or_has_just_lost_its_primary_is_no_impostor(seen
 
 
 def test_whoever_has_become_the_primary_is_no_impostor(seen: Seen) -> None:
-    """The old primary still shows its sender while the member, detached for its promotion, has no receiver."""
+    """The old primary shows its sender yet while the member, detached to be promoted, has no receiver."""
     for at_s in (1.0, 2.0, 3.0):
         seen.good("pg1", at_s, standbys=sends())
         seen.good("pg2", at_s + 0.5, walreceiver=False)
