@@ -16,14 +16,26 @@ from model.observation import Outcome
 _MOVING: Final = frozenset(
     {
         "canary_n",
+        "connected_clients",
         "current_lsn",
         "data_free_bytes",
         "flush_lsn",
+        "gtid_binlog_pos",
+        "gtid_current_pos",
+        "gtid_slave_pos",
+        "lag_s",
         "position",
         "receive_lsn",
         "replay_idle",
         "replay_lsn",
+        "replication_offset",
+        "seconds_behind",
+        "sources",
         "standbys",
+        "threads_connected",
+        "threads_running",
+        "uptime_s",
+        "used_memory_bytes",
         "wal_free_bytes",
     }
 )

@@ -58,3 +58,18 @@ def test_a_failure_that_makes_it_down_is_news() -> None:
     down = _after(state, _seen(13.0, Failure.SILENT))
     assert (state.health, down.health) != (state.health, state.health)
     assert is_news(state, down)
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"gtid_current_pos": "0-1-101", "uptime_s": 8, "threads_running": 2, "seconds_behind": 1},
+        {"replication_offset": 9, "used_memory_bytes": 1 << 21, "connected_clients": 11, "lag_s": 1},
+    ],
+    ids=["mariadb", "redis"],
+)
+def test_figures_of_other_engines_that_move_all_the_time_are_no_news(moved: dict[str, Any]) -> None:
+    before = _after(UP, _seen(10.5, **dict.fromkeys(moved, 0)))
+    assert not is_news(before, _after(before, _seen(11.0, **moved)))
+    role = _seen(11.0, **{**moved, "role": "replica"})
+    assert is_news(before, _after(before, role))

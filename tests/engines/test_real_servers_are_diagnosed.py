@@ -12,6 +12,7 @@ import pytest_asyncio
 import yaml
 
 from config.loader import LoadedEstate, load_estate
+from controller.early_warnings.look import look
 from controller.inspection.direct import inspect_directly
 from controller.station import Station
 from controller.status import service_status
@@ -97,6 +98,8 @@ async def test_redis_servers_that_fail_one_after_the_other(
     r1, r2 = redis_pair
     r2.cli("REPLICAOF", LOOPBACK, str(free_port()))
     assert "r2" in why(await diagnosed(cache, "cache", "StandbyDetached"))
+    [warned] = look(cache.clock, cache.supervisors, cache.declared).services
+    assert warned.missing == ("r2 does not stream",)
     r1.cli("CONFIG", "SET", "min-replicas-to-write", "1")
     assert "NOREPLICAS" in why(await diagnosed(cache, "cache", "TooFewReplicas"))
     r1.cli("CONFIG", "SET", "min-replicas-to-write", "0")
@@ -186,6 +189,9 @@ async def test_a_pool_of_web_servers_and_a_service_known_by_its_probes(tmp_path:
         await diagnosed(made, "small", "PoolBelowMinimum")
         assert "web2" in why(await diagnosed(made, "out", "PoolDown"))
         assert "port is up" in why(await diagnosed(made, "mail", "ServiceDegraded"))
+        scene = look(made.clock, made.supervisors, made.declared)
+        assert {watched.about for watched in scene.watched} >= {"service/whole/web1", "service/mail"}
+        assert {s.name: s.missing for s in scene.services} == dict.fromkeys(made.supervisors)
 
 
 # --- the inspection
