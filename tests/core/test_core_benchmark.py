@@ -1,4 +1,4 @@
-"""`make bench-core` measures what it says: a primary that goes down, a whole site, and an estate that loads."""
+"""`make bench-core` measures what it says: a primary that goes down, a whole site, an estate that loads."""
 
 from __future__ import annotations
 
