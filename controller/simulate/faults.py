@@ -206,6 +206,7 @@ def _slow_link(scene: Scene, target: str, event: FaultEvent) -> Heal | None:
             left_s = network.slow_s.pop(way) - event.value
             if left_s > 1e-6:
                 network.slow_s[way] = left_s
+            network.drained(way)
 
     return heal
 
@@ -220,6 +221,7 @@ def _lossy_link(scene: Scene, target: str, event: FaultEvent) -> Heal | None:
     def heal() -> None:
         for way in ways:
             network.loss.pop(way, None)
+            network.drained(way)
 
     return heal
 

@@ -149,6 +149,10 @@ class Network:
             again = self._resend(host, fate, arrive)
             self._timeline.after(RETRANSMIT_S + self.delay_s(source, target), again)
 
+    def drained(self, way: tuple[str, str]) -> None:
+        """A way that was slow or lossy is well again: once what is on it has arrived."""
+        self.mended_s[way] = max(self._timeline.now_s, self._last.get(way, 0.0))
+
     def cut_off(self, group: Iterable[str], others: Iterable[str], *, both: bool = True) -> Heal:
         """Every way from one of `group` to one of `others`, and back if `both`. Returns what mends them."""
         one, other = list(group), list(others)
