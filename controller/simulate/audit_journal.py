@@ -160,8 +160,8 @@ class JournalAudit:
             self._broken("P8", f"{old.name} is said to be fenced, and takes writes")
 
     def _unverified(self, service: str, running: _Execution) -> None:
-        """Whoever can be reached all the time, and takes writes, is found at the endpoint (P9); but not one that
-        has come back with another system's data."""
+        """Whoever can be reached all the time, and takes writes, is found at the endpoint (P9); but not one
+        that has come back with another system's data."""
         server = self._world.server(service, str(running.promoted))
         now_s = self._world.timeline.now_s
         promoted_s = max(
