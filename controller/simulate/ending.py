@@ -314,8 +314,8 @@ def _grave(scene: Scene) -> bool:
     return any(KINDS[e.fault].grave or e.fault in _MAY_COST for e in scene.scenario.events)
 
 
-# Not grave in themselves, and enough to take a primary away if they last; or, as a cut between controllers and
-# its host, not to be told apart from its loss while no standby receives anything.
+# Not grave in themselves, and enough to take a primary away if they last; or, as a cut between controllers
+# and its host, not to be told apart from its loss while no standby receives anything.
 _MAY_COST: Final = frozenset(
     {"slow-disk", "slow-link", "lossy-link", "admin-stop", "backend-killed", "restart", "ops-cut"}
 )
