@@ -1,10 +1,10 @@
 """Quiet stretches are jumped: once nothing but time would pass, it passes at once.
 
 A scene is *at rest* when all that it does is to repeat itself: every probe is answered well, as it was
-before, and none is under way; every standby streams and has everything; no other observer watches; every
-client waits for its next write; the one controller leads and has nothing open, nothing to repair and
-nothing to say. From such a state on, until something comes that comes only once (a fault, a healing, any
-timer without a rhythm), what happens is known:
+before, and nothing that is under way began before that was so; every standby streams and keeps up; no other
+observer watches; every client is connected and writes; the one controller leads and has nothing open, nothing
+to repair and nothing to say. From such a state on, until something comes that comes only once (a fault, a
+healing, any timer without a rhythm), what happens is known:
 
 - Probes and clients act at moments that are fixed from the start (`Slots`), and not so long after the last
   time; the delays of their packets depend on the moment alone (`Chance.quick`). So what happens at a moment
@@ -15,10 +15,11 @@ timer without a rhythm), what happens is known:
   before that is due.
 - What looks at a clock compares moments, and none of them is moved: later is later.
 
-So a jump counts what is left out, adds it up, and lands early enough before what comes next that every probe
-has looked anew, at the same moments and with the same answers as if nothing had been left out; until then
-nobody judges. It lands where a round of `probes.awareness` ends, so that the next is a whole one. The journal
-is the same, byte for byte (tests/simulate/test_quiet.py; docs/decisions/0017).
+For a jump nothing new begins for a moment (`DRAIN_S`), while what is under way ends: then nothing is on its
+way. The jump counts what is left out, adds it up, and lands early enough before what comes next that every
+probe has looked anew, at the same moments and with the same answers as if nothing had been left out; until
+then nobody judges. It lands where a round of `probes.awareness` ends, so that the next is a whole one. The
+journal is the same, byte for byte (tests/simulate/test_quiet.py; docs/decisions/0017).
 """
 
 from __future__ import annotations
