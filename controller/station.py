@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -49,7 +50,7 @@ from controller.supervisor.executor import Executor
 from controller.supervisor.judgement import Judged
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.probing import ProbeFactory
-from controller.supervisor.supervisor import Supervisor
+from controller.supervisor.supervisor import Supervisor, answered_s
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
 from controller.supervisor.world import Observing, World
@@ -244,6 +245,7 @@ class Station:
             sql=SqlSessions(estate, self._secrets),
             secrets=self._secrets,
             node=self._nodes.access,
+            answered_s=partial(answered_s, self.supervisors),
         )
         self.executor = Executor(ports, estate)
         self._closest = min(

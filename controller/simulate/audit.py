@@ -174,7 +174,8 @@ class Audit:
         """Who answers is not dead (S6): the last look was made just before the intent was written."""
         patience_s = _LOOKED_S + 3 * self._world.store.slow_s
         for other in self._world.servers(candidate.service):
-            primary = other is not candidate and not other.in_recovery
+            # One that an earlier failover left behind is no primary of this service any more.
+            primary = other is not candidate and not other.in_recovery and other.branch is candidate.branch
             if primary and answers(other, backend.client_host, patience_s):
                 self.broken("S6", f"{candidate.name} is promoted, and {other.name} has answered all the time")
 

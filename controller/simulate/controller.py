@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from config.schema import Service
@@ -26,7 +27,7 @@ from controller.supervisor.budget import AutomaticFailovers, Launching
 from controller.supervisor.claims import Claims
 from controller.supervisor.executor import Executor
 from controller.supervisor.member_probes import patience_s
-from controller.supervisor.supervisor import Supervisor
+from controller.supervisor.supervisor import Supervisor, answered_s
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
 from controller.supervisor.world import Observing
@@ -73,6 +74,7 @@ class Controller(Watcher):
         self.pages: list[Page] = []
         self.trouble = Trouble(self._page)
         self.journal.listen(lambda _event: self.trouble.over())
+        self.supervisors: dict[str, Supervisor] = {}
         ports = ActionPorts(
             clock=self.clock,
             journal=self.journal,
@@ -80,9 +82,9 @@ class Controller(Watcher):
             sql=SimulatedSql(world, self.loop, host.name, self.estate),
             secrets=_Secrets(),
             node=self._node,
+            answered_s=partial(answered_s, self.supervisors),
         )
         self.executor = Executor(ports, self.estate, runbooks)
-        self.supervisors: dict[str, Supervisor] = {}
         self._launching = Launching()
         self._failovers = AutomaticFailovers(self.journal)
         self._claims = Claims(FailoverOrder.of(self.estate))

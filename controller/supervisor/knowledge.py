@@ -151,6 +151,11 @@ class Knowledge:
         """The raw observations of the last minutes, oldest first."""
         return list(self._kept)
 
+    def answered_s(self, member: str) -> float | None:
+        """When the newest attempt began that its own probe answered."""
+        state = self.state(member, PG)
+        return None if state is None or state.last_good is None else state.last_good.started_s
+
     def canary_age_s(self, canary_n: int | None, now_s: float) -> float | None:
         """How old at most the data of a member is that shows canary `canary_n`: the time since that was
         acknowledged. None: a number of which this process does not know when."""

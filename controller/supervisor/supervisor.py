@@ -7,6 +7,7 @@ person's request, one after the other under one lock: what is decided is decided
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from config.schema import Estate, Service
@@ -416,3 +417,9 @@ class Supervisor:
             service=self.service.name,
             incident=self.ledger.incident_id,
         )
+
+
+def answered_s(supervisors: Mapping[str, Supervisor], service: str, member: str) -> float | None:
+    """When the newest attempt began that the member's probe answered; for `ActionPorts`."""
+    supervisor = supervisors.get(service)
+    return None if supervisor is None else supervisor.knowledge.answered_s(member)

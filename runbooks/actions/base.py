@@ -30,7 +30,11 @@ class ActionOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ActionPorts:
-    """The world as actions see it. `node(name)` gives access to a node; raises NodeAccessError without."""
+    """The world as actions see it. `node(name)` gives access to a node; raises NodeAccessError without.
+
+    answered_s(service, member): when the newest attempt began that the member answered to this controller's
+    probes, in monotonic seconds; None: not known.
+    """
 
     clock: Clock
     journal: Journal
@@ -38,6 +42,7 @@ class ActionPorts:
     sql: Sql
     secrets: Secrets
     node: Callable[[str], NodeAccess]
+    answered_s: Callable[[str, str], float | None] = lambda _service, _member: None
 
 
 @dataclass(slots=True)

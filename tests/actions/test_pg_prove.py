@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -278,3 +279,22 @@ async def test_with_nobody_left_commits_wait_or_go_on_as_the_estate_says(
     assert result.output["degraded"] is (policy == "degrade")
     left = made.sql_of("pg2", "SHOW synchronous_standby_names")
     assert left == ("" if policy == "degrade" else "ANY 2 (pg2, pg3)")
+
+
+async def test_an_answer_to_the_probes_since_the_first_look_ends_the_failover_too(
+    calm: Cluster, bench: BenchFactory
+) -> None:
+    """Its own session may be too slow on a long line."""
+    made = bench(calm)
+    clock = made.ctx.ports.clock
+    calm.node("pg1").stop_tree()
+    try:
+        look = LastLook(LastLookOptions(patience_ms=50))
+        made.ctx.ports = replace(made.ctx.ports, answered_s=lambda _service, _member: before_s)
+        before_s = clock.monotonic_s()
+        assert (await made.ok("last_look", look)).output["answer"] == "silent"
+        made.ctx.ports = replace(made.ctx.ports, answered_s=lambda _service, _member: clock.monotonic_s())
+        again = await made.run("final_look", look)
+        assert (again.outcome, again.output["answer"]) == (StepState.FAILED, "alive")
+    finally:
+        calm.node("pg1").cont_tree()

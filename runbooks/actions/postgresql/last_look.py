@@ -22,6 +22,7 @@ from runbooks.actions.postgresql.state import read_state
 from runbooks.actions.postgresql.together import explain, on_each
 
 _STARTING: Final = "57P03"
+_SINCE: Final = "postgresql.last_look.since_s"
 
 
 class LastLookOptions(ActionOptions):
@@ -61,11 +62,16 @@ class LastLook(Action):
             attached = await self._attached(ctx, deadline_s)
             if attached:
                 return StepResult.failed(f"no longer detached: {attached}")
+        # From the first look on, an answer to the probes is as good as one to this session.
+        since_s = ctx.resources.setdefault(_SINCE, ctx.ports.clock.monotonic_s())
         patience_s = min(ctx.ports.clock.monotonic_s() + self._options.patience_ms / 1000, deadline_s)
         try:
             answer, said = await _look(ctx, primary, patience_s)
         except BcmError as error:
             return StepResult.failed(f"{primary} can't be looked at: {error}")
+        answered_s = ctx.ports.answered_s(ctx.service.name, primary)
+        if answer != "alive" and answered_s is not None and answered_s > since_s:
+            answer, said = "alive", "it answers the probes again"
         if answer == "starting" and self._options.starting == "alive":
             answer = "alive"
         if answer != "alive":
