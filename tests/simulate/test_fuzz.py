@@ -25,8 +25,8 @@ from controller.simulate.played import INTERNAL, Played
 from controller.simulate.scene import Scenario
 from controller.simulate.timeline import Timeline
 
-# As many as fit into the minute that they may take.
-FAULTS: Final = 160
+# They may take a minute of two free cores; beside other tests more.
+FAULTS: Final = 2000
 KEYS: Final = [
     "faults", "seconds_simulated", "wall_s", "violations", "false_failovers", "missed_failovers", "recovered",
     "rto", "lost_acknowledged", "seeds_failing",
@@ -34,7 +34,7 @@ KEYS: Final = [
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_random_faults_break_no_rule() -> None:
     figures = fuzz(20_261, faults=FAULTS, jobs=2)
     assert figures.faults >= FAULTS
