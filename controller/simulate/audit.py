@@ -41,6 +41,8 @@ class Audit:
         self._world = world
         self.violations: list[Violation] = []
         self.notes: list[tuple[float, str]] = []
+        # By service: when the intent of its last promotion was written.
+        self.intended_s: dict[str, float] = {}
         self.acked: list[tuple[str, Write]] = []
         self.acked_count: Counter[str] = Counter()
         self.unguarded: Counter[str] = Counter()
@@ -171,8 +173,11 @@ class Audit:
                 self.broken("S2", f"{candidate.name} is promoted while {other.name} can acknowledge writes")
 
     def _silent(self, candidate: Postgres, backend: Backend) -> None:
-        """Who answers is not dead (S6): the last look was made just before the intent was written."""
-        patience_s = _LOOKED_S + 3 * self._world.store.slow_s
+        """Who answers is not dead (S6): the last look was made just before the intent was written. From then
+        on it goes forward (P6), however long its controller stands still."""
+        now_s = self._world.timeline.now_s
+        since_intent_s = now_s - self.intended_s.get(candidate.service, now_s)
+        patience_s = since_intent_s + _LOOKED_S + 3 * self._world.store.slow_s
         for other in self._world.servers(candidate.service):
             # One that an earlier failover left behind is no primary of this service any more.
             primary = other is not candidate and not other.in_recovery and other.branch is candidate.branch

@@ -62,6 +62,8 @@ class JournalAudit:
                 self._opened(service, event)
             case ev.STEP_INTENT if running is not None:
                 running.steps[data["step"]] = (data["action"], data["inputs"].get("member"))
+                if data["action"] == "postgresql.promote":
+                    self._world.audit.intended_s[service] = self._world.timeline.now_s
             case ev.STEP_RESULT if running is not None:
                 self._step_ended(service, running, data)
             case ev.EXECUTION_CLOSED:
