@@ -18,7 +18,7 @@ import click
 from controller.cli.exits import ExitCode
 from controller.cli.settings import Settings
 from controller.cli.simulated_shrink import shrink_failures
-from controller.cli.terminal import clean, console, say, seconds, structured
+from controller.cli.terminal import print_rows, say, seconds, structured
 from controller.simulate.fuzz import Figures, fuzz
 
 _QUIET_S: Final = 1.0
@@ -102,22 +102,13 @@ def print_figures(settings: Settings, figures: Figures) -> None:
     elif settings.structured:
         click.echo(structured(settings, figures.to_json()))
     else:
-        _print_table(settings, figures)
+        print_rows(settings, _rows(figures))
     for failure in figures.failures[:_SHOWN]:
         say(f"seed {failure.seed} breaks {', '.join(failure.rules)}: {failure.what}")
         say(f"  replay: bcm-failover simulate --seed {failure.seed} --trace")
     left = len(figures.seeds_failing) - min(len(figures.failures), _SHOWN)
     if left > 0:
         say(f"and {left} more seeds; --json names them all")
-
-
-def _print_table(settings: Settings, figures: Figures) -> None:
-    from rich.text import Text
-
-    out = console(settings)
-    for name, value, good in _rows(figures):
-        style = "" if good is None else ("green" if good else "bold red")
-        out.print(Text(f"{name:<28}").append(clean(value), style=style), soft_wrap=True)
 
 
 def _rows(figures: Figures) -> Iterator[tuple[str, str, bool | None]]:

@@ -12,7 +12,7 @@ import click
 
 from controller.cli.exits import ExitCode
 from controller.cli.settings import Settings
-from controller.cli.terminal import clean, console, say, seconds, structured
+from controller.cli.terminal import print_rows, say, seconds, structured
 from controller.simulate.noise import DAY_S
 from controller.simulate.noise_figures import Figures, measure
 from controller.simulate.noise_run import DAYS_A_YEAR, Tally
@@ -41,7 +41,7 @@ def run_noise(
     elif settings.structured:
         click.echo(structured(settings, figures.to_json()))
     else:
-        _print_table(settings, figures)
+        print_rows(settings, _rows(figures))
     if not figures.kept:
         return ExitCode.FAILED
     return ExitCode.INTERRUPTED if figures.interrupted else ExitCode.OK
@@ -66,15 +66,6 @@ class _Progress:
             text = f"simulating: {done:.0f} of {self._days:.0f} days, {len(tally.failovers)} failovers"
             click.echo(f"\r\x1b[K{text}{end}", err=True, nl=False)
         return False
-
-
-def _print_table(settings: Settings, figures: Figures) -> None:
-    from rich.text import Text
-
-    out = console(settings)
-    for name, value, good in _rows(figures):
-        style = "" if good is None else ("green" if good else "bold red")
-        out.print(Text(f"{name:<28}").append(clean(value), style=style), soft_wrap=True)
 
 
 def _rows(figures: Figures) -> Iterator[tuple[str, str, bool | None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -61,6 +61,16 @@ def console(settings: Settings) -> Console:
         emoji=False,
         soft_wrap=False,
     )
+
+
+def print_rows(settings: Settings, rows: Iterable[tuple[str, str, bool | None]]) -> None:
+    """Name, value, and whether that is good; None: neither."""
+    from rich.text import Text
+
+    out = console(settings)
+    for name, value, good in rows:
+        style = "" if good is None else ("green" if good else "bold red")
+        out.print(Text(f"{name:<28}").append(clean(value), style=style), soft_wrap=True)
 
 
 def emit(settings: Settings, body: Mapping[str, Any], table: Callable[[Mapping[str, Any]], None]) -> None:
