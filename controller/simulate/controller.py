@@ -19,7 +19,7 @@ from controller.simulate.audit_journal import SECRET
 from controller.simulate.journal import SimulatedClock, SimulatedJournal
 from controller.simulate.network import Host
 from controller.simulate.nodes import SimulatedNode
-from controller.simulate.probing import CanaryProber
+from controller.simulate.probers import CanaryProber
 from controller.simulate.sessions import SimulatedSql
 from controller.simulate.watcher import Watcher
 from controller.status import service_health

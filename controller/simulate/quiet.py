@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 from controller.flapping import KEPT, flaps, remember
 from controller.news import same_facts
 from controller.simulate.controller import KEPT_S, Controller
-from controller.simulate.probing import CanaryProber
+from controller.simulate.probers import CanaryProber
 from controller.simulate.wal import Write
 from controller.simulate.watcher import ROUND
 from controller.supervisor.supervisor import Supervisor

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from controller.observer import PREFIX, ObserverHealth
 from controller.simulate.loop import VirtualLoop
 from controller.simulate.network import Host
-from controller.simulate.probing import PingProber, PostgresProber, Probing
+from controller.simulate.probers import PingProber, PostgresProber
+from controller.simulate.probing import Probing
 from controller.simulate.timeline import Rhythm
 from controller.supervisor.probing import ICMP, TCP
 from model.observation import Observation
