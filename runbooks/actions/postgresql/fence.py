@@ -32,6 +32,8 @@ _LOOK_S: Final = 0.05  # between two looks on the node
 # the node wait so long. A server that is restarted meanwhile is met over SQL, which does not wait.
 _GIVE_WAY_S: Final = 0.3
 _TRY_S: Final = 0.5  # of one attempt to log in: a hung server answers none
+# An answer that was so long under way (a host or this process stood still) says nothing of now: look again.
+_OLD_S: Final = 5.0
 _LOOKED_S: Final = 0.15  # the node waits so long for what the server itself says it is
 # Without node access: so long without a client's session, read-only throughout.
 _QUIET_S: Final = 1.0
@@ -139,10 +141,15 @@ class Fence(Action):
         )
 
     def _result(self, member: PostgresqlMember, seen: _Seen) -> StepResult:
-        if seen.stopped is not None:
+        if seen.stopped is not None and seen.over.is_set():
             text, state = f"{member.name} is stopped ({seen.stopped})", "stopped"
         elif seen.read_only is not None:
             text, state = f"{member.name} is read-only, and runs: {seen.last}", "read_only"
+        elif seen.stopped is not None:
+            text, state = (
+                f"{member.name} was stopped ({seen.stopped}); whether it stays so is not known",
+                "unreachable",
+            )
         else:
             text, state = f"{member.name} can't be reached: {seen.last}", "unreachable"
         good = state == "stopped" or (state == "read_only" and self._options.must == "fenced")
@@ -171,11 +178,13 @@ async def _by_node(ctx: StepContext, member: PostgresqlMember, seen: _Seen, sett
         if not ctx.ports.lease.held():
             seen.last = "this controller does not lead any more"
             return
+        asked_s = clock.monotonic_s()
         try:
             how = await server.stop()
             if how is not None:
                 seen.stopped = how if seen.stopped is None else f"{seen.stopped}, and again: {how}"
-                if managed or await server.stays_away(settle_s):
+                away = managed or await server.stays_away(settle_s)
+                if away and clock.monotonic_s() - asked_s <= settle_s + _OLD_S:
                     seen.over.set()
                     return
         except BcmError as error:
