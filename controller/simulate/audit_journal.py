@@ -163,15 +163,17 @@ class JournalAudit:
 
     def _unverified(self, service: str, running: _Execution) -> None:
         """Whoever can be reached all the time, and takes writes, is found at the endpoint (P9); but not one
-        that has come back with another system's data."""
+        that has come back with another system's data, nor beside a rival that takes the clients."""
         server = self._world.server(service, str(running.promoted))
         now_s = self._world.timeline.now_s
         promoted_s = max(
             at_s for at_s, _of, name, _ours in self._world.audit.promotions if name == server.name
         )
         hosts = (*self._world.observers, f"app-{server.host.site}")
+        rivals = [s for s in self._world.servers(service) if s is not server and s.writable]
         if (
             server.writable
+            and not rivals
             and server.branch.system == self._world.system_of(service)
             and can_confirm(server)
             and now_s - promoted_s > _VERIFY_S

@@ -228,8 +228,11 @@ def _could_have(scene: Scene, service: PostgresqlService, supervisor: Supervisor
     servers = world.servers(service.name)
     if any(_serves(s) for s in servers):
         return False
-    if supervisor.judged is not None and supervisor.judged.diagnosis.code in _LIVES:
+    judged = supervisor.judged
+    if judged is not None and judged.diagnosis.code in _LIVES:
         return False
+    if judged is not None and any(g.name == "mode" and not g.passed for g in judged.decision.gates):
+        return False  # refused as it is configured or seen, as with two receivers under one name (P1)
     old = world.server(service.name, ledger.primary)
     if old.masked or service.objectives.rpo > 0:
         return False  # an administrator's stop is held; asynchronous services need a fence

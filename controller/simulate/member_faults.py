@@ -49,6 +49,7 @@ def postmaster_stopped(scene: Scene, target: str, _event: FaultEvent) -> Heal | 
 
     def heal() -> None:
         server.postmaster_stopped = False
+        server.went_on_s = scene.world.timeline.now_s
 
     return heal
 

@@ -49,7 +49,7 @@ class VerifyWrite(Action):
         said = "not tried"
         while clock.monotonic_s() < deadline_s:
             try:
-                member, session = await _connect(ctx, deadline_s)
+                member, session = await _connect(ctx, min(deadline_s, clock.monotonic_s() + _ATTEMPT_S))
                 try:
                     end_s = min(deadline_s, clock.monotonic_s() + _ATTEMPT_S)
                     seen = await _look(ctx, member, session, end_s)
@@ -87,12 +87,14 @@ async def _connect(ctx: StepContext, deadline_s: float) -> tuple[str, SqlSession
 
 
 async def _look(ctx: StepContext, member: str, session: SqlSession, end_s: float) -> int:
-    """The canary on the server that the endpoint leads to. Raises SqlError if that is the old primary, which
-    may have come back and is not fenced yet."""
+    """The canary on the server that the endpoint leads to. Raises SqlError if that is not the one that was
+    promoted: the old primary may have come back, and somebody else may have promoted another one."""
     left_s = max(end_s - ctx.ports.clock.monotonic_s(), 0.001)
     [(timeline, found)] = await session.query(_TIMELINE, timeout_s=left_s)
     promoted = as_int(ctx.output("promote").get("timeline"))
-    if promoted is not None and int(timeline) < promoted:
+    expected = ctx.output("promote").get("member", member)
+    other = member in ctx.pg.members and member != expected
+    if other or (promoted is not None and int(timeline) != promoted):
         raise SqlError(f"the endpoint leads to {member} on timeline {timeline}, not to the new primary")
     return int(found or 0)
 
