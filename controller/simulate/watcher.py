@@ -5,6 +5,7 @@ It can be killed, frozen and thawed.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 ROUND: Final = Rhythm(ROUND_S)
 
 
-class Watcher:
+class Watcher(abc.ABC):
     """uptime_s: what its monotonic clock shows more than the world's time."""
 
     def __init__(self, world: World, host: Host, name: str, uptime_s: float) -> None:
@@ -42,9 +43,9 @@ class Watcher:
         )
         self._frozen_s: float | None = None
 
+    @abc.abstractmethod
     def _observed(self, seen: Observation) -> None:
         """A probe has a reading."""
-        raise NotImplementedError
 
     def _watch(self) -> None:
         """Probe every member, every host that is pinged, and the reference targets."""
