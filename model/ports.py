@@ -6,10 +6,11 @@ The daemon binds them to real clocks, disks and hosts; a simulator binds them to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from model.events import Event
+from model.health import Health
 
 
 @runtime_checkable
@@ -117,6 +118,63 @@ class Heartbeats(Protocol):
 
     def last(self, name: str) -> tuple[float, str] | None:
         """(monotonic seconds at which the last push of `name` came, its status text); None: none came yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What detection makes of one target now. began_s: when the attempt began that it is based on, in
+    monotonic seconds; None: there was none yet."""
+
+    health: Health
+    began_s: float | None
+    why: str
+
+
+class OutputFiles(Protocol):
+    """Keeps what a step printed, where it is too long for the journal."""
+
+    async def keep(self, execution: str, name: str, text: str) -> str:
+        """Path of the file; empty if it could not be kept. `name`: of the step, and what it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """verify: check the server's certificate, against the authorities of `ca_file` (PEM) or the system's.
+    Redirects are not followed, and no proxy is used."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    verify: bool = True
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Names of headers are in small letters. complete: `body` is all of it, and not only its beginning."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    complete: bool = True
+
+
+class HttpError(Exception):
+    """There is no answer. sent: the request may have been received, and may have had its effect."""
+
+    def __init__(self, text: str, *, sent: bool) -> None:
+        super().__init__(text)
+        self.sent = sent
+
+
+class Http(Protocol):
+    """Requests on connections of their own."""
+
+    async def request(self, request: HttpRequest, *, timeout_s: float) -> HttpAnswer:
+        """Any status is an answer. Raises HttpError, at the latest after `timeout_s`."""
         ...
 
 

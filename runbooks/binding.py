@@ -12,7 +12,8 @@ from model.errors import RunbookError
 from runbooks.actions.base import Action
 from runbooks.registry import action_type
 from runbooks.schema import Step
-from runbooks.template import render
+from runbooks.spliced import refuse_spliced
+from runbooks.template import render, render_by_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,19 @@ class Bound:
 
 
 def bind(step: Step, variables: Mapping[str, Any]) -> Bound:
-    """Raises RunbookError: an unknown action, an undefined name, or options that the action refuses."""
+    """Raises RunbookError: an unknown action, an undefined name, a value where code stands, or options that
+    the action refuses."""
+    kind = action_type(step.action)
     try:
-        inputs = render(step.with_, variables)
+        inputs = {
+            name: render_by_line(value, variables)
+            if name in kind.by_line and isinstance(value, str)
+            else render(value, variables)
+            for name, value in step.with_.items()
+        }
     except RunbookError as error:
         raise RunbookError(error.what, where=f"step {step.id}", hint=error.hint) from error
+    refuse_spliced(step, kind, inputs)
     return bind_inputs(step, inputs)
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
 from config.findings import Finding, did_you_mean, one_of
-from config.validation import unknown_key
+from config.validation import dotted, unknown_key
 from model.errors import RunbookError
 from runbooks.actions.base import Action
 from runbooks.lint_subject import Rule, Subject, at
 from runbooks.names import name_problems
 from runbooks.registry import action_names, action_type
 from runbooks.schema import OnFailure, Step
-from runbooks.template import TemplateFaultError, constant, is_template
+from runbooks.spliced import spliced
+from runbooks.template import TemplateFaultError, constant, templated
 from runbooks.values import type_problem
 
 
@@ -45,7 +46,7 @@ def wrong_options(subject: Subject) -> Iterator[Finding]:
                     yield subject.error(
                         path, f"{step.action} needs the option {detail['loc'][-1]!r}", "it has no default"
                     )
-                elif not _has_template(step.with_, detail["loc"]):
+                elif not templated(step.with_, detail["loc"]):
                     message = detail["msg"].removeprefix("Value error, ")
                     yield subject.error(path, f"option {detail['loc'][-1]!r} of {step.action}: {message}")
 
@@ -53,6 +54,16 @@ def wrong_options(subject: Subject) -> Iterator[Finding]:
 def unknown_names(subject: Subject) -> Iterator[Finding]:
     for problem in name_problems(subject.runbook):
         yield subject.error(problem.path, problem.what, "", problem.allowed)
+
+
+def value_as_code(subject: Subject) -> Iterator[Finding]:
+    """A value may never choose what is run, nor be read as a part of it."""
+    for index, step, kind in subject.known():
+        for path, why in spliced(step, kind):
+            yield subject.error(
+                at(index, "with", *path), f"no template may stand in `{dotted(path)}` of {step.action}", why,
+                "written out; values go where the action takes values",
+            )  # fmt: skip
 
 
 def wrong_defaults(subject: Subject) -> Iterator[Finding]:
@@ -112,15 +123,16 @@ def _without_effect(
         yield "on_failure", "nothing is taken back from the point of no return on", "stop, ask or continue"
     if kind is None:
         return
-    if step.undo and not kind.changing:
+    changing = kind.changes(step.with_)
+    if step.undo and not changing:
         yield "undo", f"{step.action} changes nothing", "leave it out"
-    elif step.undo and kind.undo is Action.undo:
+    elif step.undo and not kind.reversible(step.with_):
         yield (
             "undo",
             f"{step.action} can't be taken back",
             "mark the step as point_of_no_return, or leave it out",
         )
-    if step.point_of_no_return and not kind.changing:
+    if step.point_of_no_return and not changing:
         yield "point_of_no_return", f"{step.action} changes nothing", "leave it out"
 
 
@@ -150,27 +162,7 @@ def same_mark_twice(subject: Subject) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _has_template(value: Any, loc: tuple[int | str, ...]) -> bool:
-    """Is there a template at the place, around it or below it?"""
-    for part in loc:
-        if is_template(value):
-            return True
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return _any_template(value)
-
-
-def _any_template(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_any_template(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(_any_template(item) for item in value)
-    return is_template(value)
-
-
 OPTION_RULES: Final[tuple[Rule, ...]] = (
-    unknown_action, wrong_options, unknown_names, wrong_defaults, constant_condition, no_effect,
-    same_mark_twice,
+    unknown_action, wrong_options, value_as_code, unknown_names, wrong_defaults, constant_condition,
+    no_effect, same_mark_twice,
 )  # fmt: skip

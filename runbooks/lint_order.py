@@ -14,16 +14,24 @@ from runbooks.schema import Kind, OnFailure
 def change_without_check(subject: Subject) -> Iterator[Finding]:
     """S5: after a death its outcome could never be known."""
     for index, step, kind in subject.known():
-        if kind.changing and kind.check is Action.check:
+        if not kind.changes(step.with_) or kind.observable(step.with_):
+            continue
+        if kind.check is Action.check:
             yield subject.error(
                 at(index, "action"), f"{step.action} changes something and has no check of its effect",
                 "an interrupted run of it could never be resumed", "an action that implements `check`",
+            )  # fmt: skip
+        else:
+            yield subject.warning(
+                at(index, "action"), f"step {step.id!r} does not say how its effect is seen",
+                "the outcome of an interrupted run of it stays unknown, and a person must look",
+                f"an option of {step.action} that says it: `bcm-failover action show {step.action}`",
             )  # fmt: skip
 
 
 def change_that_nothing_takes_back(subject: Subject) -> Iterator[Finding]:
     for index, step, kind in subject.known():
-        lasting = kind.changing and not kind.per_process
+        lasting = kind.changes(step.with_) and not kind.per_process
         if lasting and subject.before_turn(index) and not step.undo and not step.point_of_no_return:
             yield subject.error(
                 at(index, "id"), f"step {step.id!r} changes something that nothing takes back",

@@ -185,7 +185,7 @@ async def _row(step: Step, context: StepContext, expected: Expected | None, with
         commands=tuple(commands),
         runs=runs,
         decided_by=decided_by,
-        changing=action_type(step.action).changing,
+        changing=action_type(step.action).changes(step.with_),
         undo=step.undo,
         point_of_no_return=step.point_of_no_return,
         parallel=step.parallel,

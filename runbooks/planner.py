@@ -8,6 +8,7 @@ from typing import Any
 
 from config.findings import did_you_mean, one_of
 from config.schema import Estate, Service
+from config.validation import dotted
 from model.canonical import digest
 from model.errors import RunbookError
 from model.execution import Mode
@@ -16,6 +17,7 @@ from runbooks.names import SERVICE, name_problems
 from runbooks.plan_view import Expected, PlanView, view
 from runbooks.registry import action_type
 from runbooks.schema import Runbook
+from runbooks.spliced import spliced
 from runbooks.template import compile_ahead
 from runbooks.values import type_problem
 
@@ -74,9 +76,14 @@ def make_plan(
     values = _values(runbook, bound, vars, problems)
     for step in runbook.steps:
         try:
-            action_type(step.action)
+            kind = action_type(step.action)
         except RunbookError as error:
             problems.append(f"step {step.id}: {error.what}; {error.hint}")
+        else:
+            problems += [
+                f"step {step.id}: no template may stand in `{dotted(path)}`: {why}"
+                for path, why in spliced(step, kind)
+            ]
         compile_ahead(step.with_, step.when)
     problems += [f"{runbook.document.error(p.path, p.what, '', p.allowed)}" for p in name_problems(runbook)]
     if problems:

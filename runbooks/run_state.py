@@ -43,6 +43,15 @@ class StepStatus:
     runaway: bool = False
 
     @property
+    def changing(self) -> bool:
+        return self.kind.changes(self.step.with_)
+
+    @property
+    def repeatable(self) -> bool:
+        """It may be run again where its effect is not seen."""
+        return self.kind.repeatable(self.step.with_)
+
+    @property
     def stops(self) -> bool:
         """It did not succeed, and the runbook does not go on in spite of that."""
         failed = self.state in (StepState.FAILED, StepState.UNKNOWN)
@@ -62,7 +71,7 @@ class StepStatus:
     def effect_unknown(self) -> bool:
         """It may have changed something, nobody knows, and the runbook does not put up with that."""
         unknown = self.open or self.state is StepState.UNKNOWN
-        return unknown and self.kind.changing and self.step.on_failure is not OnFailure.CONTINUE
+        return unknown and self.changing and self.step.on_failure is not OnFailure.CONTINUE
 
     def take(self, result: StepResult) -> None:
         self.state, self.detail, self.output = result.outcome, result.detail, result.output
@@ -98,9 +107,10 @@ class RunState:
             )
 
     def context_for(self, status: StepStatus) -> StepContext:
-        """Shares everything with the execution's context, but reports in the step's name."""
+        """Shares everything with the execution's context, but speaks in the step's name."""
         return replace(
             self.context,
+            step=status.step.id,
             progress=lambda text: self.tell(status.step.id, StepState.RUNNING, text, attempt=status.attempts),
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 
 from model.errors import BcmError
 from model.execution import Effect, Reconciled, StepResult, StepState
@@ -20,8 +20,6 @@ from runbooks.run_state import RunState, StepStatus
 from runbooks.schema import OnFailure
 from runbooks.template import evaluate
 from runbooks.values import unjournalable
-
-CHECK_TIMEOUT_S: Final = 5.0  # to look at an effect; a step whose own time-out is shorter has less
 
 
 class StepRunner:
@@ -68,7 +66,7 @@ class StepRunner:
         """After an unknown outcome only what may be done twice is tried again."""
         if status.failures >= status.step.attempts or status.runaway:
             return False
-        return status.state is StepState.FAILED or not status.kind.changing or status.kind.idempotent
+        return status.state is StepState.FAILED or not status.changing or status.repeatable
 
     async def _pause(self, seconds: float) -> None:
         """Ends early when no attempt may begin any more."""
@@ -106,21 +104,21 @@ class StepRunner:
             self._end(status, StepResult.failed(f"not begun: {_text(error)}"), took_ns=None)
             return
         status.inputs = bound.inputs
-        intent = Intent(status.attempts, status.kind.changing, commands, bound.inputs, why)
-        if status.kind.changing or status.kind.per_process or status.step.point_of_no_return:
+        intent = Intent(status.attempts, status.changing, commands, bound.inputs, why)
+        if status.changing or status.kind.per_process or status.step.point_of_no_return:
             ended = await self._change(status, bound, intent)
         else:
             ended = await self._read(status, bound, intent)
         status.runaway = ended.runaway
         result, reason = _result_of(ended, status), ""
-        if result.outcome is StepState.UNKNOWN and status.kind.changing and not ended.runaway:
+        if result.outcome is StepState.UNKNOWN and status.changing and not ended.runaway:
             result, reason = await self._look(status, bound.action, result)
         self._end(status, result, took_ns=ended.took_ns, reason=reason)
 
     async def _change(self, status: StepStatus, bound: Bound, intent: Intent) -> Ended[StepResult]:
         """The intent is on disk before anything is changed, and leadership is looked at once more (S4)."""
         run = self._run
-        if status.kind.changing and not status.kind.per_process:
+        if status.changing and not status.kind.per_process:
             run.marks.write(FIRST_CHANGE, run.now_ns())
         if status.step.point_of_no_return:
             # This intent forbids to take anything back: it may not be on disk without all that precedes it.
@@ -173,7 +171,7 @@ class StepRunner:
         seen = await self._check(status, action)
         if seen.effect is Effect.DONE:
             return StepResult(StepState.SUCCEEDED, seen.detail, seen.output), "reconciled"
-        harmless = status.kind.idempotent and not status.step.point_of_no_return
+        harmless = status.repeatable and not status.step.point_of_no_return
         if seen.effect is Effect.NOT_DONE and harmless:
             return StepResult.failed(f"{result.detail}; its effect is not there: {seen.detail}"), "reconciled"
         return StepResult(StepState.UNKNOWN, f"{result.detail}; {seen.detail}", result.output), ""
@@ -181,16 +179,16 @@ class StepRunner:
     async def _reconcile(self, status: StepStatus) -> str | None:
         """Settles an outcome that the process before did not record. Returns why the step runs again, or None
         if it has ended."""
-        if not status.kind.changing:
+        if not status.changing:
             return "its result was not recorded"
         self._run.require_lease()
         seen = await self._check(status, bind_inputs(status.step, status.inputs).action)
         left = f"attempt {status.attempts} left no result"
         if seen.effect is Effect.DONE:
             result = StepResult(StepState.SUCCEEDED, seen.detail, seen.output)
-        elif seen.effect is Effect.NOT_DONE and status.kind.idempotent:
+        elif seen.effect is Effect.NOT_DONE and status.repeatable:
             return f"{left}, and its effect is not there: {seen.detail}"
-        elif status.step.on_failure is OnFailure.CONTINUE and status.kind.idempotent:
+        elif status.step.on_failure is OnFailure.CONTINUE and status.repeatable:
             return f"{left}, and its effect can't be seen: {seen.detail}"
         elif seen.effect is Effect.NOT_DONE:
             result = StepResult.unknown(
@@ -207,7 +205,7 @@ class StepRunner:
         def work(deadline_s: float) -> Coroutine[Any, Any, Reconciled]:
             return action.check(context, deadline_s)
 
-        timeout_s = min(status.step.timeout, CHECK_TIMEOUT_S)
+        timeout_s = min(status.step.timeout, status.kind.check_limit_s)
         ended = await until_deadline(work, timeout_s=timeout_s, clock=context.ports.clock)
         if ended.value is None:
             why = _text(ended.error) if ended.error else f"no answer within {timeout_s:g} s"
@@ -227,7 +225,7 @@ class StepRunner:
 
 def _result_of(ended: Ended[StepResult], status: StepStatus) -> StepResult:
     """What counts as the result of an attempt, however it ended."""
-    doubtful = StepResult.unknown if status.kind.changing else StepResult.failed
+    doubtful = StepResult.unknown if status.changing else StepResult.failed
     if ended.timed_out:
         late = "; it did not let go when it was cancelled" if ended.runaway else ""
         return StepResult.unknown(f"not ended within {status.step.timeout:g} s{late}")

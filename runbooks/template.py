@@ -7,7 +7,7 @@ is one whole expression it keeps its type (a list stays a list); else the result
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
@@ -39,7 +39,8 @@ _ALLOWED: Final = (
     nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr, nodes.Concat, nodes.Add, nodes.Sub,
     nodes.Neg, nodes.Keyword,
 )  # fmt: skip
-_MOST_CHARACTERS: Final = 4000
+_MOST_CHARACTERS: Final = 32_768  # the content of a file is a template too
+_LINE_ENDS: Final = "\x7f\x85\u2028\u2029"
 
 
 def _plain(value: Any) -> Any:
@@ -49,12 +50,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _within_a_line(value: Any) -> Any:
+    """What may stand inside a line: a value with a line's end in it would begin a line of its own making."""
+    if isinstance(value, str) and any((c < " " and c != "\t") or c in _LINE_ENDS for c in value):
+        raise TemplateError(f"{value!r} inside a line: it has a line's end or a control character in it")
+    return _plain(value)
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Knows no globals. An attribute is an item of a mapping and nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, finalize: Callable[[Any], Any]) -> None:
         super().__init__(
-            undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=_plain
+            undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=finalize
         )
         self.globals.clear()
         self.filters = {name: self.filters[name] for name in FILTERS}
@@ -83,7 +91,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         return False
 
 
-_ENVIRONMENT: Final = _Environment()
+_ENVIRONMENT: Final = _Environment(_plain)
+_BY_LINE: Final = _Environment(_within_a_line)
 
 
 class TemplateFaultError(RunbookError):
@@ -104,6 +113,17 @@ def render(value: Any, variables: Mapping[str, Any]) -> Any:
     return value
 
 
+def render_by_line(text: str, variables: Mapping[str, Any]) -> str:
+    """A text of several lines, into which every value fits as a part of a line. Raises TemplateFaultError."""
+    if not is_template(text):
+        return text
+    _parse(text)
+    try:
+        return str(_BY_LINE.from_string(text).render(variables))
+    except TemplateError as error:
+        raise _problem(text, error) from error
+
+
 def evaluate(expression: str, variables: Mapping[str, Any]) -> bool:
     """The truth of a `when`; it must be true or false, since `"no"` would be true.
 
@@ -120,6 +140,18 @@ def evaluate(expression: str, variables: Mapping[str, Any]) -> bool:
 
 def is_template(value: object) -> bool:
     return isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#"))
+
+
+def templated(value: Any, path: Sequence[int | str]) -> bool:
+    """Is there a template at the place within a value, around it or below it?"""
+    for part in path:
+        if is_template(value):
+            return True
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return next(_texts(value), None) is not None
 
 
 def names_in(value: Any) -> Iterator[tuple[str, ...]]:

@@ -42,7 +42,7 @@ async def undo_all(run: RunState) -> Undone:
             continue
         if status.step.undo:
             await _undo(run, status)
-        elif status.kind.changing and not status.kind.per_process and status.state is not StepState.FAILED:
+        elif status.changing and not status.kind.per_process and status.state is not StepState.FAILED:
             standing.append(status.step.id)
     undone = [s for s in run.steps.values() if s.undone is not None]
     return Undone(

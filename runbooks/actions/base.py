@@ -7,17 +7,19 @@ interrupted between the two is reconciled by `check`, which looks at the effect 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from config.document import Path
 from config.schema import Estate, PostgresqlService, Service
 from model.errors import RunbookError
 from model.execution import Precheck, Reconciled, StepResult
-from model.ports import Clock, Journal, Lease, NodeAccess, Secrets, Sql
+from model.ports import Clock, Http, Journal, Lease, NodeAccess, OutputFiles, Secrets, Sighting, Sql
+from runbooks.actions.absent import AbsentHere, AbsentHttp, NoOutputFiles, nobody_is_told
 
 API_VERSION = 1
 
@@ -34,6 +36,11 @@ class ActionPorts:
 
     answered_s(service, member): when the newest attempt began that the member answered to this controller's
     probes, in monotonic seconds; None: not known.
+
+    What a world need not have, and answers with an error where it has none: `here` runs commands on this
+    host; `http`; `outputs` keeps what is too long for the journal. sighting(target): what detection makes of
+    `SERVICE/MEMBER` or `probe/NAME` now; None: nobody watches it. tell(severity, summary, detail, service,
+    incident): pages people and gives the page's id; raises RunbookError.
     """
 
     clock: Clock
@@ -43,6 +50,11 @@ class ActionPorts:
     secrets: Secrets
     node: Callable[[str], NodeAccess]
     answered_s: Callable[[str, str], float | None] = lambda _service, _member: None
+    here: NodeAccess = field(default_factory=AbsentHere)
+    http: Http = field(default_factory=AbsentHttp)
+    outputs: OutputFiles = field(default_factory=NoOutputFiles)
+    sighting: Callable[[str], Sighting | None] = lambda _target: None
+    tell: Callable[[str, str, str, str | None, str | None], str] = nobody_is_told
 
 
 @dataclass(slots=True)
@@ -51,7 +63,8 @@ class StepContext:
 
     vars: the execution's variables (`candidate`, `primary`, …) and, under `steps.<id>`, the outputs of the
     steps before. resources: objects that live as long as the execution's run in this process, by key (for
-    instance the lock sessions); `stack` closes them. progress: tells a person what is going on.
+    instance the lock sessions); `stack` closes them. progress: tells a person what is going on. step: id of
+    the step; empty in a plan.
     """
 
     estate: Estate
@@ -64,6 +77,7 @@ class StepContext:
     resources: dict[str, Any] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     progress: Callable[[str], None] = lambda _text: None
+    step: str = ""
 
     @property
     def pg(self) -> PostgresqlService:
@@ -100,6 +114,45 @@ class Action(abc.ABC):
     promotes: ClassVar[bool] = False
     needs_primary: ClassVar[bool] = False
     outputs: ClassVar[tuple[str, ...] | None] = None
+    # The engine's limit for `check`; a step whose own time-out is shorter has less.
+    check_limit_s: ClassVar[float] = 5.0
+    # Options into which no template may be written: a value there would be read as code, or choose what is
+    # run. `("command", 0)` is the first item of `command`.
+    literal: ClassVar[tuple[Path, ...]] = ()
+    # Options that are texts of several lines: a value fits into one of these as a part of a line only.
+    by_line: ClassVar[frozenset[str]] = frozenset()
+
+    # What holds of one step, by its options as they are written. The class's word, unless an action's options
+    # decide it.
+
+    @classmethod
+    def changes(cls, written: Mapping[str, Any]) -> bool:
+        return cls.changing
+
+    @classmethod
+    def repeatable(cls, written: Mapping[str, Any]) -> bool:
+        """`idempotent`, of this step."""
+        return cls.idempotent
+
+    @classmethod
+    def observable(cls, written: Mapping[str, Any]) -> bool:
+        """Its effect can be looked at."""
+        return cls.check is not Action.check
+
+    @classmethod
+    def reversible(cls, written: Mapping[str, Any]) -> bool:
+        """It can be taken back."""
+        return cls.undo is not Action.undo
+
+    @classmethod
+    def literals(cls, written: Mapping[str, Any]) -> Iterator[Path]:
+        """`literal`, of this step."""
+        yield from cls.literal
+
+    @classmethod
+    def intrusion(cls, written: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
+        """Why a value that was filled in would mean more than a value there; None if none does."""
+        return None
 
     def __init__(self, options: ActionOptions) -> None:
         self.options = options

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.template import TemplateFaultError, constant, evaluate, names_in, render
+from runbooks.template import TemplateFaultError, constant, evaluate, names_in, render, render_by_line
 
 VARS: dict[str, Any] = {
     "name": "pg2",
@@ -72,7 +72,7 @@ def test_templates_are_filled_in_at_any_depth() -> None:
         "{# comment #}{{ name }}",
         "{{ members | map('upper') }}",
         "{{ _hidden }}",
-        "{{ name" + " " * 5000 + "}}",
+        "{{ name" + " " * 40_000 + "}}",
     ],
 )
 def test_what_is_more_than_looking_things_up_is_refused(text: str) -> None:
@@ -139,3 +139,14 @@ def test_names_are_found_without_running_anything() -> None:
 def test_a_condition_without_names_is_constant() -> None:
     assert constant("1 == 2") is False
     assert constant("name == 'x'") is None
+
+
+def test_a_value_fits_into_a_text_of_lines_as_a_part_of_a_line_only() -> None:
+    assert render_by_line("a {{ name }}\nb\n", {"name": "x\ty"}) == "a x\ty\nb\n"
+    for value in ("x\ny", "x\rallow all", "x\u2028y", "x\x00", "\x1b[2J"):
+        with pytest.raises(TemplateFaultError, match="inside a line"):
+            render_by_line("a {{ name }}\n", {"name": value})
+
+
+def test_a_text_of_lines_stays_a_text_where_it_is_one_expression() -> None:
+    assert render_by_line("{{ port }}\n", {"port": 5432}) == "5432\n"

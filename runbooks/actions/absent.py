@@ -1,0 +1,47 @@
+"""Stand-ins for ports that a world does not have: each answers with an error that says so."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from model.errors import NodeAccessError, RunbookError
+from model.ports import CommandResult, HttpAnswer, HttpError, HttpRequest
+
+
+class AbsentHere:
+    """model.ports.NodeAccess of a host on which no commands are run."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        user: str | None = None,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        raise NodeAccessError("no commands are run on this host", where="this host")
+
+    def describe(self, argv: Sequence[str], *, user: str | None = None) -> str:
+        return shlex.join(argv)
+
+
+class AbsentHttp:
+    """model.ports.Http without a network."""
+
+    async def request(self, request: HttpRequest, *, timeout_s: float) -> HttpAnswer:
+        raise HttpError("there is no way out over HTTP", sent=False)
+
+
+class NoOutputFiles:
+    """model.ports.OutputFiles that keeps nothing."""
+
+    async def keep(self, execution: str, name: str, text: str) -> str:
+        return ""
+
+
+def nobody_is_told(
+    severity: str, summary: str, detail: str, service: str | None, incident: str | None
+) -> str:
+    raise RunbookError("there is nobody who could be told", hint="the estate's `pager` says how people are")
