@@ -14,6 +14,7 @@ import structlog
 from config.loader import LoadedEstate
 from config.schema import Estate, ProbeEntry, Service
 from controller.adapters.clock import SystemClock
+from controller.adapters.haproxy import HaproxyRuntime
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
@@ -246,6 +247,7 @@ class Station:
             secrets=self._secrets,
             node=self._nodes.access,
             answered_s=partial(answered_s, self.supervisors),
+            haproxy=HaproxyRuntime(),
         )
         self.executor = Executor(ports, estate)
         self._closest = min(

@@ -48,6 +48,14 @@ class NodeAccessError(BcmError):
     """A command could not be run on a node, or its outcome is unknown."""
 
 
+class BalancerError(BcmError):
+    """A load balancer's control socket did not answer. `sent`: the command may have been carried out."""
+
+    def __init__(self, what: str, *, sent: bool = False, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.sent = sent
+
+
 class RunbookError(BcmError):
     """A runbook or plan is not valid."""
 

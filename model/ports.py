@@ -107,6 +107,17 @@ class NodeAccess(Protocol):
         ...
 
 
+class HaproxyApi(Protocol):
+    """The runtime API of HAProxy processes."""
+
+    async def ask(self, socket: str, command: str, *, timeout_s: float) -> str:
+        """The whole answer to one command. socket: the absolute path of a file on this host, or HOST:PORT.
+
+        Raises BalancerError; ValueError for a command that would be more than one.
+        """
+        ...
+
+
 class Secrets(Protocol):
     """Resolves a reference to a secret; the value never reaches a log (S12)."""
 

@@ -6,29 +6,23 @@ which is not the same as whether the servers answer: the types that ask them tel
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from model.observation import Failure, Layer
-from model.ports import Clock
 from probes.addresses import Addresses
 from probes.base import Probe, ProbeOptions, ProbePorts, Reading
+from probes.haproxy_socket import connect_file, host_and_port, is_control_socket, read_to_the_end
 from probes.haproxy_stats import BACKEND, NoStatsError, Row, read_info, read_rows
-from probes.os_errors import own_error, reading_of_os_error
-from probes.sockets import connect, receive, send
+from probes.os_errors import reading_of_os_error
+from probes.sockets import connect, send
+from probes.streams import TooLongError
 from probes.texts import one_line
 from probes.trace import note
 
-# Rows take some 500 bytes: several thousand servers.
-MOST_BYTES = 4 * 1024 * 1024
 _BACKENDS_AND_SERVERS = 6  # bits: 1 frontends, 2 backends, 4 servers
-# A full backlog of a socket file refuses at once, where that of a port lets us wait.
-_BACKLOG_POLL_S = 0.02
-_UNIX_PATH_BYTES = 107
 
 
 class HaproxyOptions(ProbeOptions):
@@ -54,11 +48,7 @@ class HaproxyOptions(ProbeOptions):
     def _make_sense(self) -> Self:
         if self.min_up != 1 and (self.server or self.expect != "up"):
             raise ValueError("`min_up` is for a backend as a whole that is expected to be up")
-        if self.socket.startswith("/"):
-            if len(self.socket.encode()) > _UNIX_PATH_BYTES:
-                raise ValueError(f"the path of a socket has at most {_UNIX_PATH_BYTES} bytes")
-        else:
-            _host_and_port(self.socket)
+        is_control_socket(self.socket)
         return self
 
 
@@ -82,7 +72,7 @@ class HaproxyProbe(Probe):
         self._options = options
         self._addresses = None
         if not options.socket.startswith("/"):
-            self._addresses = Addresses(*_host_and_port(options.socket), ports.clock)
+            self._addresses = Addresses(*host_and_port(options.socket), ports.clock)
         self._question = f"show info;show stat {options.backend} {_BACKENDS_AND_SERVERS} -1\n".encode()
 
     async def check(self) -> Reading:
@@ -93,10 +83,10 @@ class HaproxyProbe(Probe):
         try:
             note("connected to %s", self._options.socket)
             await send(sock, self._question)
-            answer = await _read_to_the_end(sock)
+            answer = await read_to_the_end(sock, _judge_start)
         except OSError as exc:
             return reading_of_os_error(exc)
-        except NoStatsError as exc:
+        except (NoStatsError, TooLongError) as exc:
             return Reading.failed(Failure.BAD_ANSWER, str(exc))
         finally:
             sock.close()
@@ -108,7 +98,7 @@ class HaproxyProbe(Probe):
     async def _connect(self) -> socket.socket:
         """Raises OSError."""
         if self._addresses is None:
-            return await _connect_file(self._options.socket, self.ports.clock)
+            return await connect_file(self._options.socket, self.ports.clock)
         addresses = await self._addresses.get()
         note("resolved %s: %s", self._options.socket, ", ".join(address.host for address in addresses))
         return await connect(addresses)
@@ -172,39 +162,7 @@ class HaproxyProbe(Probe):
         return "" if servers else f"backend {backend!r} has no servers"
 
 
-async def _connect_file(path: str, clock: Clock) -> socket.socket:
-    """Raises OSError. A path where nothing is says nothing of HAProxy: it may be written wrong."""
-    while True:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            code = sock.connect_ex(path)
-        except BaseException:
-            sock.close()
-            raise
-        if code == 0:
-            return sock
-        sock.close()
-        if code != errno.EAGAIN:
-            raise own_error(OSError(code, f"{path}: {os.strerror(code)}"))
-        note("nobody accepts at %s", path)
-        await clock.sleep(_BACKLOG_POLL_S)
-
-
-async def _read_to_the_end(sock: socket.socket) -> bytes:
-    """HAProxy closes after its answers. Raises NoStatsError for what can't be one, and OSError."""
-    answer = bytearray()
-    while chunk := await receive(sock):
-        answer += chunk
-        if not b"Name: ".startswith(answer[:6]):
-            raise NoStatsError(f"no stats socket of HAProxy: it begins with {bytes(answer[:20])!r}")
-        if len(answer) > MOST_BYTES:
-            raise NoStatsError(f"it says more than {MOST_BYTES} bytes")
-    return bytes(answer)
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    """Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"a stats socket is an absolute path or HOST:PORT, not {text!r}")
-    return host.strip("[]"), int(port)
+def _judge_start(answer: bytes) -> None:
+    """Raises NoStatsError for what can't be an answer of HAProxy, before all of it was read."""
+    if not b"Name: ".startswith(answer[:6]):
+        raise NoStatsError(f"no stats socket of HAProxy: it begins with {answer[:20]!r}")

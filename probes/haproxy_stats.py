@@ -23,7 +23,8 @@ class Row:
     """A server, or the backend as a whole (`name` is BACKEND).
 
     state: the first word of `status`, in small letters: up, down, maint, drain, nolb; or `no check`, which
-    HAProxy uses like one that is up.
+    HAProxy uses like one that is up. checked: its newest check since it last began to take traffic succeeded;
+    until then HAProxy takes it for good untried. None without checks; with `fall 1` the two look the same.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Row:
     address: str
     last_change_s: int | None
     downtime_s: int | None
+    checked: bool | None = None
 
     @property
     def state(self) -> str:
@@ -94,7 +96,14 @@ def _row(line: dict[str, str]) -> Row:
         address=line.get("addr", ""),
         last_change_s=_int(line.get("lastchg")),
         downtime_s=_int(line.get("downtime")),
+        checked=_checked(line),
     )
+
+
+def _checked(line: dict[str, str]) -> bool | None:
+    """A check that succeeds gives full health at once, `ready` only as much as counts for being up."""
+    health, rise, fall = (_int(line.get(f"check_{key}")) for key in ("health", "rise", "fall"))
+    return None if health is None or rise is None or fall is None else health >= rise + fall - 1
 
 
 def _int(text: str | None) -> int | None:

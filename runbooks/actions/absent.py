@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from model.errors import NodeAccessError, RunbookError
+from model.errors import BalancerError, NodeAccessError, RunbookError
 from model.ports import CommandResult, HttpAnswer, HttpError, HttpRequest
 
 
@@ -32,6 +32,13 @@ class AbsentHttp:
 
     async def request(self, request: HttpRequest, *, timeout_s: float) -> HttpAnswer:
         raise HttpError("there is no way out over HTTP", sent=False)
+
+
+class AbsentHaproxy:
+    """model.ports.HaproxyApi without a way to any control socket."""
+
+    async def ask(self, socket: str, command: str, *, timeout_s: float) -> str:
+        raise BalancerError("there is no way to its control socket from here", where=f"HAProxy at {socket}")
 
 
 class NoOutputFiles:

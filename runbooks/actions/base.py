@@ -18,8 +18,19 @@ from config.document import Path
 from config.schema import Estate, PostgresqlService, Service
 from model.errors import RunbookError
 from model.execution import Precheck, Reconciled, StepResult
-from model.ports import Clock, Http, Journal, Lease, NodeAccess, OutputFiles, Secrets, Sighting, Sql
-from runbooks.actions.absent import AbsentHere, AbsentHttp, NoOutputFiles, nobody_is_told
+from model.ports import (
+    Clock,
+    HaproxyApi,
+    Http,
+    Journal,
+    Lease,
+    NodeAccess,
+    OutputFiles,
+    Secrets,
+    Sighting,
+    Sql,
+)
+from runbooks.actions.absent import AbsentHaproxy, AbsentHere, AbsentHttp, NoOutputFiles, nobody_is_told
 
 API_VERSION = 1
 
@@ -38,7 +49,7 @@ class ActionPorts:
     probes, in monotonic seconds; None: not known.
 
     What a world need not have, and answers with an error where it has none: `here` runs commands on this
-    host; `http`; `outputs` keeps what is too long for the journal. sighting(target): what detection makes of
+    host; `http`; `haproxy`, the control sockets of load balancers; `outputs` keeps what is too long for the journal. sighting(target): what detection makes of
     `SERVICE/MEMBER` or `probe/NAME` now; None: nobody watches it. tell(severity, summary, detail, service,
     incident): pages people and gives the page's id; raises RunbookError.
     """
@@ -55,6 +66,7 @@ class ActionPorts:
     outputs: OutputFiles = field(default_factory=NoOutputFiles)
     sighting: Callable[[str], Sighting | None] = lambda _target: None
     tell: Callable[[str, str, str, str | None, str | None], str] = nobody_is_told
+    haproxy: HaproxyApi = field(default_factory=AbsentHaproxy)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,8 @@ import pytest
 
 from model.observation import Failure, Outcome
 from probes.base import Reading
-from probes.haproxy import MOST_BYTES, HaproxyOptions, HaproxyProbe
+from probes.haproxy import HaproxyOptions, HaproxyProbe
+from probes.haproxy_socket import MOST_BYTES
 from probes.haproxy_stats import NoStatsError, read_info, read_rows
 from probes.trace import listening
 from tests.bad_servers import LOOPBACK, serving
