@@ -49,9 +49,10 @@ class ActionPorts:
     probes, in monotonic seconds; None: not known.
 
     What a world need not have, and answers with an error where it has none: `here` runs commands on this
-    host; `http`; `haproxy`, the control sockets of load balancers; `outputs` keeps what is too long for the journal. sighting(target): what detection makes of
-    `SERVICE/MEMBER` or `probe/NAME` now; None: nobody watches it. tell(severity, summary, detail, service,
-    incident): pages people and gives the page's id; raises RunbookError.
+    host; `http`; `haproxy`, the control sockets of load balancers; `outputs` keeps what is too long for the
+    journal. sighting(target): what detection makes of `SERVICE/MEMBER` or `probe/NAME` now; None: nobody
+    watches it. tell(severity, summary, detail, service, incident): pages people and gives the page's id;
+    raises RunbookError.
     """
 
     clock: Clock
