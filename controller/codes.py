@@ -9,8 +9,8 @@ from typing import Final
 
 from model.diagnosis import Cause, CodeInfo, Stance
 
-_FAILOVER: Final = "postgresql-failover"
-_REJOIN: Final = "postgresql-rejoin"
+_FAILOVER: Final = "failover"
+_REJOIN: Final = "rejoin"
 A, N, S, O, X = Cause.APPLICATION, Cause.NETWORK, Cause.SERVER, Cause.OBSERVER, Cause.NONE  # noqa: E741
 _SITE: Final = Cause.SITE
 

@@ -16,6 +16,7 @@ from controller import pool_rules as pool
 from controller import primary_rules as primary
 from controller import redundancy_rules as redundancy
 from controller import replica_rules as replicas
+from controller.engines import Engine
 from controller.findings import Finding, Rule, first_bad_s, last_good_s, supports
 from controller.partition_rules import lost_elsewhere, told
 from controller.tally import reaches_anything, tally
@@ -32,7 +33,7 @@ def diagnose(view: ServiceView, now_s: float) -> Diagnosis:
     finding = found or Finding("Healthy", view.primary, True, ())
     return Diagnosis(
         service=view.name,
-        info=_info(finding, view),
+        info=with_runbook(finding.info, view.engine),
         member=finding.member,
         confirmed=finding.confirmed,
         since_s=now_s,
@@ -42,10 +43,10 @@ def diagnose(view: ServiceView, now_s: float) -> Diagnosis:
     )
 
 
-def _info(finding: Finding, view: ServiceView) -> CodeInfo:
-    """The code's row, without a runbook where the engine has none."""
-    info = finding.info
-    return info if info.runbook is None or view.engine.runbooks else replace(info, runbook=None)
+def with_runbook(info: CodeInfo, engine: Engine) -> CodeInfo:
+    """A code's row with the runbook that the engine has for its remedy, if any."""
+    runbook = engine.runbooks.get(info.remedy or "")
+    return info if info.runbook == runbook else replace(info, runbook=runbook)
 
 
 def other_manager(view: ServiceView, _now: float) -> Finding | None:

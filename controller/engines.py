@@ -7,7 +7,7 @@ is an engine asked for by its name. The rules of each are put together in `contr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -33,31 +33,45 @@ class Engine:
     """One kind of service.
 
     probe: type of its members' own probe; '' where they have none. fold: how observations of it become a
-    health. primaries: one member is primary and the others follow it. runbooks: there are some, so that a
-    service may be moved; without them every decision holds. timelines: members tell in which order primaries
-    came. claimed_role: from a member's facts, None where it does not say. receives: does a standby hear its
-    primary? None where it does not say. position: how far it has received; grows, and means nothing else.
-    proof: what can be said of the data of a candidate, None where it is proven from positions. canary: type
-    of the probe that writes on the primary and nowhere else, '' where there is none. own_warnings: codes that
-    only the diagnosis finds here, though for other engines the early warnings do.
+    health. primaries: one member is primary and the others follow it. runbooks: those that are shipped for
+    it, by kind; without them every decision holds. through_node: a member is brought back through its node,
+    and not by a session alone. timelines: members tell in which order primaries came. claimed_role: from a
+    member's facts, None where it does not say. receives: does a standby hear its primary? None where it does
+    not say. position: how far it has received; grows, and means nothing else. proof: what can be said of the
+    data of its members where nothing can be moved. canary: type of the probe that writes on the primary and
+    nowhere else, '' where there is none. marker: a number that grows with what the primary acknowledges and
+    that a standby shows once it has that, from the facts of either. own_warnings: codes that only the
+    diagnosis finds here, though for other engines the early warnings do.
     """
 
     name: str
     probe: str
     fold: Fold
     primaries: bool
-    runbooks: bool = False
+    runbooks: Mapping[str, str] = field(default_factory=dict)
+    through_node: bool = True
     timelines: bool = False
     claimed_role: Callable[[Facts], ClaimedRole | None] = lambda _facts: None
     receives: Callable[[Facts], bool | None] = lambda _facts: None
     position: Callable[[Facts], int | None] = lambda _facts: None
     proof: Proof | None = None
     canary: str = ""
+    marker: Callable[[Facts], int | None] = lambda _facts: None
     own_warnings: frozenset[str] = frozenset()
+
+    @property
+    def moves(self) -> bool:
+        """The primary's role can be moved to another member."""
+        return any(kind in self.runbooks for kind in ("failover", "switchover"))
 
     def fold_of(self, probe: str) -> Fold:
         """Of observations by one of its own probes, or by another, such as one of the node."""
         return self.fold if probe in (self.probe, self.canary) else fold
+
+
+def shipped(engine: str, *kinds: str) -> dict[str, str]:
+    """Of `runbooks/library`, by kind."""
+    return {kind: f"{engine}-{kind}" for kind in kinds}
 
 
 def _silent_end(state: ProbeState, seen: Observation, profile: Profile) -> ProbeState:
@@ -153,11 +167,13 @@ _NO_DATA: Final = Proof(True, "its members keep no data that could be lost", 0, 
 _NOT_KNOWN: Final = Proof(False, "what data it keeps is not known", 0, (), None)
 
 POSTGRESQL: Final = Engine(
-    "postgresql", "postgresql", fold, primaries=True, runbooks=True, timelines=True,
+    "postgresql", "postgresql", fold, primaries=True, timelines=True,
+    runbooks=shipped("postgresql", "failover", "switchover", "rejoin", "failback"),
     claimed_role=_pg_role,
     receives=lambda facts: _boolean(facts, "walreceiver"),
     position=lambda facts: _integer(facts, "position"),
     canary="postgresql-canary",
+    marker=lambda facts: _integer(facts, "canary_n"),
 )  # fmt: skip
 MARIADB: Final = Engine(
     "mariadb", "mariadb", _silent_end, primaries=True,

@@ -1,4 +1,4 @@
-"""The RPO verdict: what was lost, proven or said not to be.
+"""The RPO verdict of PostgreSQL: what was lost, proven or said not to be.
 
 Three verdicts and never a bare 0: `ZERO_PROVEN` only if the quorum arithmetic is complete (POSTGRESQL P1 to
 P4), or the old primary's clean stop is known to have reached the promoted member, *and* the newest
@@ -12,13 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from controller import fields
+from controller.verdict import LOSS, UNPROVEN, ZERO_PROVEN, RpoVerdict
 from model.lsn import Position, format_lsn
 from model.quorum import MemberPosition, SyncSetting, parse_synchronous_standby_names, prove, without
-
-ZERO_PROVEN: Final = "ZERO_PROVEN"
-LOSS: Final = "LOSS"
-UNPROVEN: Final = "UNPROVEN"
 
 # Rules whose override takes the ground from under the proof: the fence (S2) and the proof itself (S3).
 _PROOF_RULES: Final = frozenset({"S2", "S3"})
@@ -110,53 +106,6 @@ class RpoInputs:
             "degraded": self.degraded,
             "old_primary": self.old_primary,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class RpoVerdict:
-    """`lost` is a number only for LOSS, and then a lower bound; a number alone never tells the verdict."""
-
-    verdict: str
-    lost: int | None
-    reason: str
-    method: str
-    inputs: Mapping[str, Any]
-    not_covered: tuple[str, ...]
-
-    @property
-    def label(self) -> str:
-        """`ZERO_PROVEN`, `LOSS(at least 3)`, `UNPROVEN(asynchronous: …)`."""
-        if self.verdict == LOSS:
-            return f"{LOSS}(at least {self.lost})"
-        return f"{UNPROVEN}({self.reason})" if self.verdict == UNPROVEN else self.verdict
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "verdict": self.verdict,
-            "lost": self.lost,
-            "reason": self.reason,
-            "method": self.method,
-            "inputs": dict(self.inputs),
-            "not_covered": list(self.not_covered),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RpoVerdict:
-        """Of a journal record; a verdict that this version does not know reads as UNPROVEN."""
-        verdict = fields.text(data, "verdict")
-        lost = fields.integer(data, "lost")
-        reason = fields.text(data, "reason")
-        if verdict not in (ZERO_PROVEN, LOSS, UNPROVEN) or (verdict == LOSS and lost is None):
-            reason = f"the record can't be read: {verdict or 'no verdict'} {reason}".rstrip()
-            verdict, lost = UNPROVEN, None
-        return cls(
-            verdict,
-            lost,
-            reason,
-            fields.text(data, "method"),
-            fields.mapping(data, "inputs"),
-            tuple(fields.texts(data, "not_covered")),
-        )
 
 
 def judge_rpo(inputs: RpoInputs) -> RpoVerdict:

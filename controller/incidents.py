@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from controller import fields
 from controller.consequences import Consequence, Consequences
-from controller.evidence import RpoVerdict
 from controller.incident_links import Links
 from controller.phases import Instant, Timings, read_timings
+from controller.verdict import RpoVerdict
 from model import events as ev
 from model.errors import UsageError
 from model.events import Event

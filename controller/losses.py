@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from controller.remedies.table import REMEDIES
 from controller.views import ServiceView
 from model.lsn import Position
-from model.quorum import Choice, MemberPosition, Proof, choose, prove
+from model.quorum import Choice, MemberPosition, Proof
 
 
 class Readiness(StrEnum):
@@ -41,7 +42,7 @@ class Loss:
 def losses(view: ServiceView, members: Sequence[MemberPosition]) -> tuple[Loss, ...]:
     """The primary alone, with each one of the others, and with all of its site; without a primary, or without
     a runbook that could move it: none.
-    members: as made from the same view by `candidates.positions`."""
+    members: as made from the same view by the engine's remedy."""
     return tuple(_tried(view, members, what, lost) for what, lost in _cases(view))
 
 
@@ -60,7 +61,7 @@ def verdict(found: Sequence[Loss]) -> tuple[Readiness, str]:
 
 def _cases(view: ServiceView) -> Iterator[tuple[str, tuple[str, ...]]]:
     primary = view.member(view.primary)
-    if primary is None or not view.engine.runbooks:
+    if primary is None or not view.engine.moves:
         return
     yield primary.name, (primary.name,)
     for other in view.standbys:
@@ -90,7 +91,8 @@ def _without(
     view: ServiceView, members: Sequence[MemberPosition], lost: tuple[str, ...]
 ) -> tuple[Proof, Choice]:
     left = [replace(m, position=None, why_not="lost") if m.member in lost else m for m in members]
-    return prove(view.settings, left), choose(left)
+    remedy = REMEDIES[view.engine.name]
+    return remedy.prove(view, left), remedy.choose(left)
 
 
 def _why_not(view: ServiceView, proof: Proof, choice: Choice) -> str | None:

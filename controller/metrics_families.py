@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from config.services import ServiceMode
-from controller.evidence import LOSS, UNPROVEN, ZERO_PROVEN
 from controller.metrics_values import ServiceSample, Snapshot, WarningSample
+from controller.verdict import LOSS, UNPROVEN, ZERO_PROVEN
 from model.execution import ExecutionState
 from model.health import Health
 from model.level import LEVELS

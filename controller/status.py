@@ -89,7 +89,7 @@ def _health_by_diagnosis(diagnosis: Diagnosis) -> str:
 def tolerance_line(judged: Judged) -> str:
     """What the service survives with proof right now (P19)."""
     proof = judged.outlook.proof
-    if not judged.view.engine.runbooks:
+    if not judged.view.engine.moves:
         return NO_RUNBOOKS
     if not proof.complete:
         return f"would not survive the primary with proof: {proof.reason}"
@@ -100,7 +100,7 @@ def tolerance_line(judged: Judged) -> str:
 
 def readiness_verdict(judged: Judged) -> Json:
     """`ready`, `partial` or `not-ready`, and why (P19)."""
-    if not judged.view.engine.runbooks:
+    if not judged.view.engine.moves:
         return {"verdict": Readiness.NOT_READY.value, "why": NO_RUNBOOKS}
     word, why = verdict(losses(judged.view, judged.outlook.members))
     return {"verdict": word.value, "why": why}
@@ -280,7 +280,7 @@ def explanation(supervisor: Supervisor) -> Json:
 
 def _readiness(judged: Judged) -> tuple[Ready, ...]:
     outlook = judged.outlook
-    if not judged.view.engine.runbooks:
+    if not judged.view.engine.moves:
         return ()
     return readiness(outlook.view, outlook.members, outlook.choice, outlook.proof)
 

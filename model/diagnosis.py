@@ -31,7 +31,8 @@ class Stance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CodeInfo:
-    """One row of the table: what a code means and what is done about it."""
+    """One row of the table: what a code means and what is done about it. remedy: the kind of runbook that
+    helps, such as `failover`. runbook: its name, in the diagnosis of a service whose engine has one."""
 
     code: str
     cause: Cause
@@ -39,8 +40,9 @@ class CodeInfo:
     level: str | None  # III, II, I or None where it is no incident
     sentence: str
     sentence_zh: str
-    runbook: str | None = None
+    remedy: str | None = None
     confirm_with: str | None = None
+    runbook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

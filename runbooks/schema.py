@@ -38,10 +38,14 @@ class _Model(BaseModel):
 
 
 class Kind(StrEnum):
+    """drain, restore: a member is taken out of use and put back; nobody's role changes."""
+
     FAILOVER = "failover"
     SWITCHOVER = "switchover"
     REJOIN = "rejoin"
     FAILBACK = "failback"
+    DRAIN = "drain"
+    RESTORE = "restore"
     OTHER = "other"
 
 
@@ -119,7 +123,7 @@ class Runbook(_Model):
 
     api_version: Literal[1] = Field(alias="apiVersion")
     name: RunbookName
-    engine: Literal["postgresql", "generic"]
+    engine: Literal["postgresql", "mariadb", "redis", "http", "generic"]
     kind: Kind
     description: str = ""
     vars: Mapping[Identifier, Variable] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import Any
 
 from config.schema import Estate
 from controller.executions import Execution, durations
+from controller.remedies.table import REMEDIES
 from controller.site_plan import KnownService, Obstacle
 from controller.supervisor.judgement import Judged, staying_behind
 from controller.supervisor.supervisor import Supervisor
@@ -14,7 +15,7 @@ from controller.supervisor.switch_gates import Wish, failover_decision, switchov
 from model.diagnosis import Stance
 from model.disaster import Command, Scope, Tier
 from model.execution import ExecutionState
-from model.quorum import Choice, choose
+from model.quorum import Choice
 
 
 def leaving(estate: Estate, scope: Scope, supervisor: Supervisor) -> tuple[str, ...]:
@@ -34,15 +35,15 @@ def out(judged: Judged) -> bool:
 
 
 def switchover_runbook(supervisor: Supervisor) -> str:
-    return f"{supervisor.service.engine}-switchover"
+    """Its name, also where there is none yet and a person moves the service by hand."""
+    engine = supervisor.knowledge.engine
+    return engine.runbooks.get("switchover", f"{engine.name}-switchover")
 
 
 def choice_of(judged: Judged, away: tuple[str, ...]) -> Choice:
     """Who would be promoted, if none of `away` is."""
-    if not judged.view.engine.runbooks:
-        return judged.outlook.choice
     command = Command("", Tier.NATURAL, Scope("", ""), "", leaving=away)
-    return choose(staying_behind(judged.outlook.members, command))
+    return REMEDIES[judged.view.engine.name].choose(staying_behind(judged.outlook.members, command))
 
 
 def known_service(
@@ -68,7 +69,7 @@ def known_service(
         runbook=runbook,
         obstacles=tuple(obstacles),
         expected_ms=expected_ms(runs, runbook),
-        by_hand=not judged.view.engine.runbooks,
+        by_hand=not judged.view.engine.moves,
     )
 
 

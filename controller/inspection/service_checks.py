@@ -7,23 +7,21 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from config.findings import Severity
 from config.schema import Estate, PostgresqlService, Service
-from controller.candidates import positions
+from controller.engines import ENGINES
 from controller.executions import expected_durations
 from controller.inspection.ground import Ground
 from controller.inspection.words import Line, Result
 from controller.readiness import Ready, readiness
 from controller.redundancy_rules import drift
-from controller.supervisor.judgement import redundancy_missing, refusals_of_act
+from controller.supervisor.judgement import candidates, redundancy_missing, refusals_of_act
 from controller.views import MemberView, ServiceView
 from model import events as ev
 from model.errors import RunbookError
 from model.events import Event
-from model.quorum import choose, prove
 from runbooks.library import RunbookFileError, load_runbook
 from runbooks.lint import lint
 from runbooks.plan_view import expected_sum_ms
 
-RUNBOOKS = ("postgresql-failover", "postgresql-switchover", "postgresql-rejoin", "postgresql-failback")
 # Those whose time is an outage, and whether what came before them counts: a planned move has no detection.
 _TIMED = (("postgresql-failover", True), ("postgresql-switchover", False))
 _OK = {True: Result.OK, False: Result.FAILED, None: Result.WARNING}
@@ -149,8 +147,8 @@ async def rewind(ground: Ground) -> AsyncIterator[Line]:
 
 
 async def runbook_lints(ground: Ground) -> AsyncIterator[Line]:
-    for service in ground.postgresql():
-        for name in RUNBOOKS:
+    for service in ground.services():
+        for name in ENGINES[service.engine].runbooks.values():
             for line in await asyncio.to_thread(_lint, ground.estate, service, name):
                 yield line
 
@@ -210,5 +208,4 @@ def _expected(
 
 async def _ready(ground: Ground, service: Service) -> tuple[Ready, ...]:
     view = await ground.view(service)
-    members = positions(view)
-    return readiness(view, members, choose(members), prove(view.settings, members))
+    return readiness(view, *candidates(view))

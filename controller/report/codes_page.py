@@ -42,11 +42,12 @@ than its row says: `PrimaryShutDownByAdmin` fails over where the estate says `on
 `PrimaryDiskFull` fails over though the server still answers, once its writes go on failing or its volume
 stays full; a switchover would not do, since the checkpoint in a shutdown needs room.
 
-A failover is done where the service's engine has a runbook for it (`postgresql`); elsewhere the decision
-holds and says so. What `postgresql`, `mariadb` and `redis` share keeps its name: `PrimaryProcessDown` is the
-same for each. MariaDB and Redis end idle connections without a word also when an administrator stops them, so
-there a refusal must outlast the grace of a restart before it is a crash. A pool (`http`) is judged by how
-many members are up against its `minimum`, a `generic` service by its declared probes, the deepest first.
+The runbook is named by its kind: of `failover` the service's engine has its own (`postgresql-failover`).
+Where an engine has none of that kind the decision holds and says so. What `postgresql`, `mariadb` and `redis`
+share keeps its name: `PrimaryProcessDown` is the same for each. MariaDB and Redis end idle connections
+without a word also when an administrator stops them, so there a refusal must outlast the grace of a restart
+before it is a crash. A pool (`http`) is judged by how many members are up against its `minimum`, a `generic`
+service by its declared probes, the deepest first.
 
 Levels (危机等级): III general, II major, I extraordinary; without one it is no incident, only named.
 """
@@ -65,7 +66,7 @@ def codes_page() -> str:
 
 def _row(info: CodeInfo) -> str:
     english, chinese = _STANCES[info.stance]
-    runbook = f"`{info.runbook}`" if info.runbook else ""
+    runbook = f"`{info.remedy}`" if info.remedy else ""
     done = f"{english} / {chinese}"
     cells = (f"`{info.code}`", CAUSES[info.cause], info.level or "", done, runbook, info.confirm_with or "")
     return f"| {' | '.join((*cells, info.sentence, info.sentence_zh))} |"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from config.schema import PostgresqlService, ServiceMode
+from config.schema import ServiceMode
 from controller.approval_rules import Standing
 from controller.decide import decision_key, granted_overrides
+from controller.remedies.remedy import Wayward
+from controller.remedies.table import REMEDIES
 from controller.supervisor.consent import Question, consent
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import APPROVED
@@ -23,7 +25,6 @@ from model.execution import ExecutionState
 if TYPE_CHECKING:
     from controller.supervisor.supervisor import Supervisor
 
-REJOIN_RUNBOOK: Final = "postgresql-rejoin"
 # After a try that did not get through: what stopped it may have been of the moment, and may not. Doubled each
 # time; the budget (S1) ends it.
 FIRST_WAIT_S: Final = 1.0
@@ -97,10 +98,9 @@ class Acting:
         supervisor, ledger = self._supervisor, self._supervisor.ledger
         service, command = supervisor.service, judged.command
         by_itself = (
-            isinstance(service, PostgresqlService)
-            and service.mode is ServiceMode.ACT
-            and service.postgresql.rejoin == "auto"
+            service.mode is ServiceMode.ACT
             and command is None
+            and REMEDIES[service.engine].mends_by_itself(service)
         )
         if not by_itself:
             for member in supervisor.mending.returned(judged, ledger):
@@ -115,8 +115,8 @@ class Acting:
         if due is None:
             return
         if supervisor.service.mode is ServiceMode.OBSERVE:
-            told = Told("warning", f"{due} is to be brought back; in mode act it would be done")
-            supervisor.telling.seldom(("would rejoin", due), judged.at_s, told)
+            told = Told("warning", f"{due.member} is to be {_done(due)}; in mode act it would be done")
+            supervisor.telling.seldom(("would", due.kind, due.member), judged.at_s, told)
         elif by_itself:
             await self._bring_back(due, judged.at_s, "automatic", "daemon")
         else:
@@ -150,23 +150,38 @@ class Acting:
                 await supervisor.desk.mark(incident, "T3", self._world.clock.monotonic_s())
                 await supervisor.launch(replace(order, not_asked=tuple(to_ask)))
 
-    async def _bring_back_if_approved(self, member: str, now_s: float) -> None:
+    async def _bring_back_if_approved(self, due: Wayward, now_s: float) -> None:
         supervisor = self._supervisor
         incident = supervisor.ledger.incident_id
-        what = f"bring {member} back as a standby of {supervisor.ledger.primary}"
-        question = Question(incident, REJOIN_RUNBOOK, member, "", what)
+        what = _to_do(due, supervisor.ledger.primary)
+        question = Question(incident, self._runbook(due), due.member, "", what)
         state = consent(supervisor.ledger, supervisor.case.rule, question, supervisor.wall_ns())
         if state is not None and state.standing is Standing.GRANTED:
-            await self._bring_back(member, now_s, APPROVED, state.given[-1])
+            await self._bring_back(due, now_s, APPROVED, state.given[-1])
         elif state is None or state.standing is Standing.WAITS:
             state = await supervisor.approvals.ask(question)
             told = Told("warning", f"waits for approval: {what}", to_answer(state))
             supervisor.telling.seldom(("asks", state.id), now_s, told)
 
-    async def _bring_back(self, member: str, now_s: float, trigger: str, actor: str) -> None:
-        self._supervisor.mending.began(member, now_s)
-        order = self._supervisor.order(REJOIN_RUNBOOK, candidate=None, trigger=trigger, actor=actor)
-        await self._supervisor.launch(replace(order, member=member))
+    async def _bring_back(self, due: Wayward, now_s: float, trigger: str, actor: str) -> None:
+        self._supervisor.mending.began(due.member, now_s)
+        order = self._supervisor.order(self._runbook(due), candidate=None, trigger=trigger, actor=actor)
+        await self._supervisor.launch(replace(order, member=due.member))
+
+    def _runbook(self, due: Wayward) -> str:
+        return self._supervisor.knowledge.engine.runbooks[due.kind]
+
+
+def _to_do(due: Wayward, primary: str | None) -> str:
+    match due.kind:
+        case "rejoin":
+            return f"bring {due.member} back as a standby of {primary}"
+        case _:
+            return f"{due.kind} {due.member}"
+
+
+def _done(due: Wayward) -> str:
+    return {"rejoin": "brought back", "drain": "drained", "restore": "restored"}.get(due.kind, due.kind)
 
 
 def _question(incident: str | None, judged: Judged) -> Question:

@@ -7,21 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from config.engines import postgresql_of
-from config.schema import Estate, PostgresqlService, Service
+from config.schema import Estate, Service
 from controller import fields
-from controller.evidence import judge_rpo
-from controller.evidence_inputs import gather_rpo_inputs
+from controller.engines import ENGINES
 from controller.executions import Execution, expected_durations, fold_executions
+from controller.remedies.remedy import MENDS
+from controller.remedies.table import REMEDIES
 from controller.supervisor.ledger import FAILOVER, REJOIN, Ledger
 from controller.supervisor.mending import Outcome
-from controller.supervisor.settings_history import SettingsHistory
 from model import events as ev
 from model.errors import RunbookError
 from model.events import Event
 from model.execution import ExecutionState, Mode, StepState
 from model.ports import Journal
-from model.quorum import SyncSetting
 from runbooks.actions.base import ActionPorts
 from runbooks.engine import Engine, ExecutionResult, Opened
 from runbooks.library import load_runbook
@@ -32,26 +30,20 @@ from runbooks.schema import Runbook
 SWITCHOVER = "switchover"
 FAILBACK = "failback"
 MOVES = frozenset({FAILOVER, SWITCHOVER, FAILBACK})
-_SHIPPED = ("postgresql-failover", "postgresql-rejoin", "postgresql-switchover", "postgresql-failback")
 _EXECUTION_TYPES = (ev.EXECUTION_OPENED, ev.STEP_INTENT, ev.STEP_RESULT, ev.EXECUTION_CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One run that somebody wants. `member`: the one that is to be brought back, for a rejoin. `counted`: the
-    settings without the primary's own name. no_room: members that have no room on their disks (P16).
-    not_asked: members that a person must be asked for first (S9, `no_return`). returning: those that lost the
-    role a short while ago."""
+    """One run that somebody wants. `member`: the one that is to be brought back, for a rejoin. own: what only
+    the runbooks of its engine know (`Remedy.variables`). not_asked: members that a person must be asked for
+    first (S9, `no_return`). returning: those that lost the role a short while ago."""
 
     service: Service
     runbook: str
     primary: str | None
     candidate: str | None
-    settings: SettingsHistory
-    counted: tuple[SyncSetting, ...]
-    last_acked_canary: int | None
-    high_water: Mapping[str, tuple[int, int]]
-    no_room: tuple[str, ...]
+    own: Mapping[str, Any]
     incident: str | None
     trigger: str
     actor: str
@@ -70,17 +62,11 @@ class Order:
             "member": self.member,
             "standbys": [m for m in self.service.members if m != self.primary],
             "others": [m for m in self.service.members if m not in gone],
-            "settings": list(self.settings.texts),
-            "setting_read_ns": self.settings.read_ns,
-            "synchronous": bool(self.counted) and all(s.synchronous for s in self.counted),
-            "last_acked_canary": self.last_acked_canary,
-            "high_water": {m: {"timeline": t, "lsn": lsn} for m, (t, lsn) in self.high_water.items()},
-            "no_room": list(self.no_room),
             "not_asked": list(self.not_asked),
             "returning": list(self.returning),
             "epoch": epoch,
             "overrides": list(self.overrides),
-            "intended_names": postgresql_of(self.service).postgresql.synchronous_standby_names,
+            **self.own,
         }
 
 
@@ -99,7 +85,7 @@ class Executor:
         """Load runbooks, actions and templates before they are needed: the first use costs half a second, and
         the first use is in an outage."""
         for service in self._estate.services.values():
-            for name in _SHIPPED if isinstance(service, PostgresqlService) else ():
+            for name in ENGINES[service.engine].runbooks.values():
                 with contextlib.suppress(
                     RunbookError
                 ):  # the variables are missing, and that is not asked here
@@ -170,8 +156,9 @@ class Executor:
                 await self._moved(run, kind, promoted, ledger)
             if not _primary_told(events, run):
                 outcome = replace(outcome, primary=promoted, timeline=_promoted_timeline(run))
-        if kind == REJOIN and run.state == ExecutionState.SUCCEEDED.value and outcome.tried is not None:
-            await self._append(run, ev.MEMBER_REJOINED, {"member": outcome.tried})
+        if kind in MENDS and run.state == ExecutionState.SUCCEEDED.value and outcome.tried is not None:
+            if kind == REJOIN:
+                await self._append(run, ev.MEMBER_REJOINED, {"member": outcome.tried})
             outcome = replace(outcome, rejoined=outcome.tried)
         return outcome
 
@@ -181,8 +168,8 @@ class Executor:
         run = fold_executions(events)[execution_id]
         if _kind(run, events) not in MOVES or promoted_by(run) is None or _judged(events, run):
             return
-        inputs = gather_rpo_inputs(events, run.incident, run.id)
-        await self._append(run, ev.RPO_VERDICT, judge_rpo(inputs).to_json())
+        verdict = REMEDIES[service.engine].verdict(events, run.incident, run.id)
+        await self._append(run, ev.RPO_VERDICT, verdict.to_json())
 
     async def _moved(self, run: Execution, kind: str, promoted: str, ledger: Ledger) -> None:
         old = fields.optional_text(run.vars, "primary")
@@ -257,7 +244,7 @@ def _kind(run: Execution, events: Sequence[Event]) -> str:
 
 def _told(run: Execution, kind: str) -> Outcome:
     """How the end of the execution is told to people."""
-    tried = fields.optional_text(run.vars, "member") if kind == REJOIN else None
+    tried = fields.optional_text(run.vars, "member") if kind in MENDS else None
     what = f"{run.runbook} {run.id}"
     match run.state:
         case ExecutionState.SUCCEEDED.value:

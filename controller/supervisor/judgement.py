@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from config.schema import Estate, PostgresqlService, Service, ServiceMode
+from config.schema import Estate, Service, ServiceMode
 from controller.alert_evidence import with_alerts
 from controller.alerts import Firing
 from controller.approval_rules import ApprovalState, Rule, Standing, rule_for
-from controller.candidates import positions
 from controller.decide import decide
 from controller.diagnose import diagnose
 from controller.flapping import described
 from controller.following import why_not_following
 from controller.gates import DecisionInput
 from controller.order import FIRST, Turn
+from controller.remedies.table import REMEDIES
 from controller.supervisor.consent import Question, consent
 from controller.supervisor.knowledge import Knowledge
 from controller.supervisor.ledger import Ledger, Lost
 from controller.tally import tally, third_places
 from controller.views import DeclaredView, ServiceView
-from model.decision import NO_RUNBOOKS, Decision
+from model.decision import Decision
 from model.diagnosis import Diagnosis, Root, Stance
 from model.disaster import Command
 from model.health import Health, ProbeState
 from model.level import LEVELS, higher_level
-from model.quorum import Choice, MemberPosition, Proof, choose, prove
+from model.quorum import Choice, MemberPosition, Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
     estate, service, knowledge, ledger = case.estate, case.service, case.knowledge, case.ledger
     view, choice = outlook.view, outlook.choice
     candidate = view.member(choice.candidate)
-    age_s = knowledge.canary_age_s(candidate.fact_int("canary_n"), now_s) if candidate else None
+    age_s = knowledge.canary_age_s(view.engine.marker(candidate.facts), now_s) if candidate else None
     primary = service.members.get(ledger.primary or "")
     rule = case.rule
     approval = approval_of(ledger, rule, outlook, around.wall_ns)
@@ -202,7 +202,8 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
             or ledger.incident is not None
             or ledger.seen_lately(around.wall_ns)
         ),
-        fenceable=primary is not None and estate.nodes[primary.node].access != "none",
+        fenceable=primary is not None
+        and REMEDIES[view.engine.name].fenceable(view, estate.nodes[primary.node].access != "none"),
         flapping=described(seen.pg) if seen is not None else None,
         pause_left_ms=ledger.pause_left_ms(around.wall_ns),
         budget_of=estate.daemon.failover_budget.count,
@@ -215,13 +216,11 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
 def candidates(
     view: ServiceView, *, returning: Collection[str] = (), command: Command | None = None
 ) -> tuple[tuple[MemberPosition, ...], Choice, Proof]:
-    """Who counts, who would be promoted, and what is proven; nobody where there is no runbook to do it.
-    returning: see `positions`. command: of a declared disaster."""
-    if not view.engine.runbooks:
-        proof = view.engine.proof or Proof(False, NO_RUNBOOKS, 0, (), None)
-        return (), Choice(None, None, NO_RUNBOOKS), proof
-    members = staying_behind(positions(view, returning=returning), command)
-    return members, choose(members), prove(view.settings, members)
+    """Who counts, who would be promoted, and what is proven; nobody where nothing can be moved.
+    returning: see `Remedy.positions`. command: of a declared disaster."""
+    remedy = REMEDIES[view.engine.name]
+    members = staying_behind(remedy.positions(view, returning), command)
+    return members, remedy.choose(members), remedy.prove(view, members)
 
 
 def approval_of(ledger: Ledger, rule: Rule, outlook: Outlook, wall_ns: int) -> ApprovalState | None:
@@ -236,33 +235,9 @@ def approval_of(ledger: Ledger, rule: Rule, outlook: Outlook, wall_ns: int) -> A
 def refusals_of_act(service: Service, view: ServiceView, impostors: Collection[str] = ()) -> list[str]:
     """Why mode `act` is refused for this service as it is configured and seen (P1, P10). impostors: members
     in whose name something else streams."""
-    if service.mode is not ServiceMode.ACT or not isinstance(service, PostgresqlService):
+    if service.mode is not ServiceMode.ACT:
         return []
-    reasons = []
-    known = {m.application_name.lower() for m in service.members.values()}
-    for setting in view.settings:
-        ambiguous = setting.ambiguous()
-        if ambiguous:
-            reasons.append(f"synchronous_standby_names is ambiguous: {ambiguous}")
-        reasons += [
-            f"synchronous_standby_names names {name!r}, which is no member of this service"
-            for name in setting.names
-            if name != "*" and name.lower() not in known
-        ]
-    primary = view.member(view.primary)
-    standbys = primary.facts.get("standbys") if primary is not None else None
-    reasons += [
-        f"{name} has no WAL receiver, and something streams in its name: it counts for nobody"
-        for name in sorted(impostors)
-    ]
-    return reasons + _twice(service, standbys if isinstance(standbys, Sequence) else ())
-
-
-def _twice(service: PostgresqlService, standbys: Sequence[object]) -> list[str]:
-    """Receivers that stream twice under one member's name, in whatever letters, count for nobody (P1)."""
-    names = [str(s.get("application_name", "")) for s in standbys if isinstance(s, dict)]
-    folded = [n.lower() for n in names if service.member_by_application_name(n) is not None]
-    return [f"{name!r} streams more than once" for name in sorted(set(folded)) if folded.count(name) > 1]
+    return REMEDIES[view.engine.name].refusals(service, view, impostors)
 
 
 def redundancy_missing(service: Service, ledger: Ledger, view: ServiceView) -> list[str]:
@@ -280,10 +255,7 @@ def redundancy_missing(service: Service, ledger: Ledger, view: ServiceView) -> l
             missing.append(f"{standby.name}: {standby.own.why}")
         elif (why := why_not_following(view, standby)) is not None:
             missing.append(f"{standby.name} {why}")
-    pg = isinstance(service, PostgresqlService)
-    if pg and service.objectives.rpo == 0 and not any(s.synchronous for s in view.settings):
-        missing.append("replication is not synchronous")
-    return missing
+    return missing + REMEDIES[view.engine.name].lacking(service, view)
 
 
 def primary_to_adopt(view: ServiceView) -> str | None:

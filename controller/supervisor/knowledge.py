@@ -153,12 +153,13 @@ class Knowledge:
 
     def answered_s(self, member: str) -> float | None:
         """When the newest attempt began that its own probe answered."""
-        state = self.state(member, PG)
+        state = self.state(member, self.engine.probe)
         return None if state is None or state.last_good is None else state.last_good.started_s
 
     def canary_age_s(self, canary_n: int | None, now_s: float) -> float | None:
-        """How old at most the data of a member is that shows canary `canary_n`: the time since that was
-        acknowledged. None: a number of which this process does not know when."""
+        """How old at most the data of a member is that shows canary `canary_n`, or that marker of an engine
+        without one: the time since that was acknowledged. None: a number of which this process does not know
+        when."""
         if canary_n is None:
             return None
         at_s = next((at for n, at in reversed(self._acked) if n <= canary_n), None)
@@ -254,7 +255,7 @@ class Knowledge:
             received_after_suspicion=received,
             streams_elsewhere=elsewhere,
             site_role=self.estate.sites[node.site].role.value,
-            mendable=self.engine.runbooks and node.access != "none",
+            mendable=bool(self.engine.runbooks) and not (self.engine.through_node and node.access == "none"),
             engine=self.engine,
         )
         return view
@@ -278,8 +279,16 @@ class Knowledge:
             self._pg_member_read(member, seen, primary)
         if member == primary:
             self._replicas.forget(member)
+            if not self.engine.canary:
+                self._marker_read(seen)
         else:
             self._replicas.read(member, seen)
+
+    def _marker_read(self, seen: Observation) -> None:
+        """Whoever has what the primary showed has all that was acknowledged when it was asked for it."""
+        marker = self.engine.marker(seen.facts)
+        if marker is not None:
+            self._acked.append((marker, seen.started_s))
 
     def _pg_member_read(self, member: str, seen: Observation, primary: str | None) -> None:
         if member == primary:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.schema import Estate, Service
-from controller.following import why_not_following
+from controller.engines import ENGINES
+from controller.remedies.remedy import Wayward
+from controller.remedies.replicated import streams
+from controller.remedies.table import REMEDIES
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import Ledger
 from controller.views import MemberView, ServiceView
@@ -44,19 +48,21 @@ class Mending:
         self._next_s: dict[str, float] = {}
         self._wait_s: dict[str, float] = {}
 
-    def due(self, judged: Judged, ledger: Ledger) -> str | None:
-        """Retired members and old primaries at once, standbys that have lost their way after DETACHED_S."""
-        astray = self._long_astray(judged)
-        primary = judged.view.member(ledger.primary)
-        if primary is None or not primary.leads:
-            return None
-        returned = [judged.diagnosis.member] if judged.diagnosis.code == "OldPrimaryReturned" else []
-        for name in dict.fromkeys((*ledger.retired, *returned, *astray)):
-            member = judged.view.member(name)
-            if member is None or member.name == ledger.primary or _foreign(judged.view, member):
+    def due(self, judged: Judged, ledger: Ledger) -> Wayward | None:
+        """Who is brought back now, and how: at once, or after DETACHED_S where it may find its way itself."""
+        view = judged.view
+        wayward = REMEDIES[view.engine.name].wayward(view, judged.diagnosis, ledger.retired)
+        ripe = self._ripe(wayward, judged)
+        if view.engine.primaries:
+            primary = view.member(ledger.primary)
+            if primary is None or not primary.leads:
+                return None
+        for found in ripe:
+            member = view.member(found.member)
+            if member is None or member.name == ledger.primary or _foreign(view, member):
                 continue
             if judged.at_s >= self._next_s.get(member.name, 0.0) and member.mendable:
-                return member.name
+                return found
         return None
 
     def expects(self, judged: Judged, ledger: Ledger) -> bool:
@@ -69,11 +75,13 @@ class Mending:
 
     def returned(self, judged: Judged, ledger: Ledger) -> list[str]:
         """Retired members that stream from the primary on its timeline: somebody has brought them back."""
-        return [m.name for m in judged.view.standbys if m.name in ledger.retired and _streams(judged.view, m)]
+        return [m.name for m in judged.view.standbys if m.name in ledger.retired and streams(judged.view, m)]
 
     def unreachable(self) -> list[str]:
         """Members that can only be brought back by hand."""
         nodes = self._estate.nodes
+        if not ENGINES[self._service.engine].through_node:
+            return []
         return [m.name for m in self._service.members.values() if nodes[m.node].access == "none"]
 
     def began(self, member: str, now_s: float) -> None:
@@ -99,19 +107,15 @@ class Mending:
         self._wait_s[member] = min(2 * wait_s, LONGEST_WAIT_S)
         return first
 
-    def _long_astray(self, judged: Judged) -> list[str]:
-        """Standbys that run and do not follow the primary: detached, on an older timeline, behind another."""
-        found = []
-        for standby in judged.view.standbys:
-            if not standby.follows or _streams(judged.view, standby):
-                self._astray_s.pop(standby.name, None)
-            elif judged.at_s - self._astray_s.setdefault(standby.name, judged.at_s) >= DETACHED_S:
-                found.append(standby.name)
-        return found
-
-
-def _streams(view: ServiceView, member: MemberView) -> bool:
-    return member.fresh and why_not_following(view, member) is None
+    def _ripe(self, wayward: Sequence[Wayward], judged: Judged) -> list[Wayward]:
+        """Those that wait for nothing first, then those that have not found their way for long enough."""
+        patient = {w.member for w in wayward if w.patient}
+        for member in [m for m in self._astray_s if m not in patient]:
+            del self._astray_s[member]
+        for member in patient:
+            self._astray_s.setdefault(member, judged.at_s)
+        long = [w for w in wayward if w.patient and judged.at_s - self._astray_s[w.member] >= DETACHED_S]
+        return [*(w for w in wayward if not w.patient), *long]
 
 
 def _foreign(view: ServiceView, member: MemberView) -> bool:

@@ -24,8 +24,8 @@ from model.execution import Mode
 
 def check_member(supervisor: Supervisor, to: str | None) -> None:
     """Raises UsageError for a target that can't be one, and for a service that nothing here can move."""
+    service = supervisor.service
     if not supervisor.knowledge.engine.runbooks:
-        service = supervisor.service
         raise UsageError(f"{service.name} is made of {service.engine}: {NO_RUNBOOKS}")
     if to is None:
         return
@@ -47,7 +47,7 @@ class Requests:
     async def switchover(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
         """Raises UsageError, HeldError, RunbookError, JournalError and LeadershipLostError."""
         supervisor = self._supervisor
-        check_member(supervisor, wish.to)
+        self._check_wish(SWITCHOVER, wish)
         if dry_run:  # live prechecks take their time, and no turn must wait for them
             order, gates = self._planned(wish)
             return await self.plan(order, gates)
@@ -67,13 +67,13 @@ class Requests:
         supervisor = self._supervisor
         judged = supervisor.judge_now()
         gates = switchover_gates(supervisor, wish, supervisor.surroundings(), judged)
-        order = self._order("postgresql-switchover", wish)
+        order = self._order(SWITCHOVER, wish)
         return replace(order, candidate=wish.to or judged.outlook.choice.candidate), gates
 
     async def failover(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
         """Raises UsageError, HeldError, RunbookError, JournalError and LeadershipLostError."""
         supervisor = self._supervisor
-        check_member(supervisor, wish.to)
+        self._check_wish(FAILOVER, wish)
         unknown = [o for o in wish.overrides if o.upper() not in RULES]
         if unknown:
             raise UsageError(f"rule {unknown[0]!r} can't be overridden", hint=f"one of {', '.join(RULES)}")
@@ -81,14 +81,14 @@ class Requests:
             raise UsageError("an override needs a reason: it stands in the evidence", hint="--reason '…'")
         if dry_run:
             decision = failover_decision(supervisor, wish, supervisor.surroundings())
-            return await self.plan(self._order("postgresql-failover", wish), decision.gates)
+            return await self.plan(self._order(FAILOVER, wish), decision.gates)
         async with supervisor.turn:
             return await self._failover(wish)
 
     async def _failover(self, wish: Wish) -> dict[str, Any]:
         supervisor = self._supervisor
         decision = failover_decision(supervisor, wish, supervisor.surroundings())
-        order = self._order("postgresql-failover", wish)
+        order = self._order(FAILOVER, wish)
         _refuse(held_by(decision, wish.overrides))
         self._check(order)
         must_ask = self._must_ask(decision.gates)
@@ -202,7 +202,18 @@ class Requests:
         incident = self._supervisor.ledger.incident
         return incident.id if incident else None
 
-    def _order(self, runbook: str, wish: Wish) -> Order:
+    def _check_wish(self, kind: str, wish: Wish) -> None:
+        """Raises UsageError where the engine has no runbook of that kind."""
+        check_member(self._supervisor, wish.to)
+        engine, service = self._supervisor.knowledge.engine, self._supervisor.service
+        if kind not in engine.runbooks:
+            known = ", ".join(engine.runbooks)
+            raise UsageError(
+                f"{service.name} is made of {service.engine}: it has no {kind}", hint=f"it has: {known}"
+            )
+
+    def _order(self, kind: str, wish: Wish) -> Order:
+        runbook = self._supervisor.knowledge.engine.runbooks[kind]
         by_plan = wish.approved is not None and wish.approved.requester == DAEMON
         return self._supervisor.order(
             runbook,

@@ -13,6 +13,8 @@ from typing import Any
 from config.schema import Estate, Service
 from controller.levels import scope_of
 from controller.order import stage_of
+from controller.remedies.remedy import Known
+from controller.remedies.table import REMEDIES
 from controller.supervisor.acting import Acting
 from controller.supervisor.approvals import ApprovalDesk
 from controller.supervisor.aside import Aside
@@ -203,17 +205,13 @@ class Supervisor:
     ) -> Order:
         """Everything that a run of `runbook` has to know, as it is known now."""
         now = self.judge_now()
-        members = now.outlook.members
+        known = Known(self.service, self.ledger.primary, now.outlook.members, self.knowledge)
         return Order(
             service=self.service,
             runbook=runbook,
             primary=self.ledger.primary,
             candidate=candidate,
-            settings=self.knowledge.settings,
-            counted=self.knowledge.counted_settings(self.ledger.primary),
-            last_acked_canary=self.knowledge.last_acked_canary,
-            high_water=dict(self.knowledge.high_water),
-            no_room=tuple(m.member for m in members if "room" in (m.not_candidate or "")),
+            own=REMEDIES[self.service.engine].variables(known),
             incident=self.ledger.incident_id,
             trigger=trigger,
             actor=actor,

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from controller.approval_rules import ApprovalState, Standing
 from controller.decide import decide
 from controller.order import FIRST
+from controller.remedies.table import REMEDIES
 from controller.supervisor.judgement import Judged, Surroundings, decision_input, redundancy_missing
 from controller.supervisor.supervisor import Supervisor
 from model.decision import Decision, GateResult
 from model.health import Health
-from model.quorum import choose
 
 # Gates that no override opens: two executions at once, or a controller that does not lead, are two masters.
 _NEVER_OVERRIDDEN = frozenset({"leadership", "execution"})
@@ -37,7 +37,8 @@ def failover_decision(supervisor: Supervisor, wish: Wish, around: Surroundings) 
     """The decision with a person in the place of mode, block and budget, and others in that of approval."""
     judged = supervisor.judge_now()
     case = supervisor.case
-    outlook = replace(judged.outlook, choice=choose(judged.outlook.members, wanted=wish.to))
+    remedy = REMEDIES[judged.view.engine.name]
+    outlook = replace(judged.outlook, choice=remedy.choose(judged.outlook.members, wanted=wish.to))
     given = replace(
         decision_input(case, around, outlook, judged.at_s),
         mode="act",
@@ -91,14 +92,14 @@ def switchover_gates(
     """What a planned switchover needs: both sides alive, in step, and nobody else at work."""
     ledger, view = supervisor.ledger, judged.view
     primary = view.member(ledger.primary)
-    target = choose(judged.outlook.members, wanted=wish.to).candidate
+    target = REMEDIES[view.engine.name].choose(judged.outlook.members, wanted=wish.to).candidate
     standby = view.member(target)
     open_ = ledger.open_executions[0] if ledger.open_executions else None
     writes = primary is not None and primary.pg.health is Health.UP
     streams = (
         standby is not None
         and standby.pg.health is Health.UP
-        and bool(standby.facts.get("walreceiver"))
+        and standby.receives
         and primary is not None
         and standby.fact_int("timeline") == primary.fact_int("timeline")
     )

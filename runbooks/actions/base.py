@@ -10,7 +10,7 @@ import abc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,6 +33,8 @@ from model.ports import (
 from runbooks.actions.absent import AbsentHaproxy, AbsentHere, AbsentHttp, NoOutputFiles, nobody_is_told
 
 API_VERSION = 1
+
+S = TypeVar("S", bound=Service)
 
 
 class ActionOptions(BaseModel):
@@ -92,12 +94,17 @@ class StepContext:
     progress: Callable[[str], None] = lambda _text: None
     step: str = ""
 
+    def service_as(self, kind: type[S]) -> S:
+        """The service, for the actions of one engine. Raises RunbookError for a service of another one."""
+        if not isinstance(self.service, kind):
+            wanted = get_args(kind.model_fields["engine"].annotation)[0]
+            raise RunbookError(f"{self.service.name} is made of {self.service.engine}, not of {wanted}")
+        return self.service
+
     @property
     def pg(self) -> PostgresqlService:
         """The service, for the actions of PostgreSQL. Raises RunbookError for a service of another engine."""
-        if not isinstance(self.service, PostgresqlService):
-            raise RunbookError(f"{self.service.name} is made of {self.service.engine}, not of postgresql")
-        return self.service
+        return self.service_as(PostgresqlService)
 
     def output(self, step: str) -> Mapping[str, Any]:
         """Output of an earlier step; empty if it did not run."""

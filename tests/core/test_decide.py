@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from controller.codes import CODES
 from controller.decide import decide, decision_key, granted_overrides, would_text
+from controller.diagnose import with_runbook
+from controller.engines import POSTGRESQL
 from controller.gates import DecisionInput, evaluate_gates
 from controller.order import Claim, Stage, Turn
 from model.canonical import canonical_json
@@ -42,7 +44,7 @@ GATES = [
 
 
 def diagnosis(code: str = "PrimaryProcessDown", *, confirmed: bool = True) -> Diagnosis:
-    return Diagnosis("orders", CODES[code], "pg1", confirmed, 10.0, 9.0, 9.1)
+    return Diagnosis("orders", with_runbook(CODES[code], POSTGRESQL), "pg1", confirmed, 10.0, 9.0, 9.1)
 
 
 GOOD = DecisionInput(

@@ -88,7 +88,7 @@ def test_a_finding_may_decide_otherwise_than_its_row() -> None:
     row = CODES["PrimaryShutDownByAdmin"]
     assert Finding(row.code, "pg1", True, ()).info == row
     acts = Finding(row.code, "pg1", True, (), stance=Stance.ACT).info
-    assert (acts.stance, acts.runbook) == (Stance.ACT, row.runbook)
+    assert (acts.stance, acts.remedy) == (Stance.ACT, row.remedy)
 
 
 def test_json_of_a_diagnosis_holds_no_floats() -> None:

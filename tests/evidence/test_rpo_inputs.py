@@ -17,8 +17,9 @@ from journal_builder import (
     run_failover,
 )
 
-from controller.evidence import UNPROVEN, ZERO_PROVEN, RpoInputs, judge_rpo
+from controller.evidence import RpoInputs, judge_rpo
 from controller.evidence_inputs import gather_rpo_inputs
+from controller.verdict import UNPROVEN, ZERO_PROVEN
 from model import events as ev
 
 

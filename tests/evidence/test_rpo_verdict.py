@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.evidence import LOSS, UNPROVEN, ZERO_PROVEN, ProvenPosition, RpoInputs, RpoVerdict, judge_rpo
+from controller.evidence import ProvenPosition, RpoInputs, judge_rpo
+from controller.verdict import LOSS, UNPROVEN, ZERO_PROVEN, RpoVerdict
 from model.canonical import canonical_json
 
 AT = 5000

@@ -30,7 +30,7 @@ def test_every_code_has_a_sentence_in_both_languages(info: CodeInfo) -> None:
 @pytest.mark.parametrize("info", CODES.values(), ids=lambda i: i.code)
 def test_a_code_that_acts_says_with_which_runbook(info: CodeInfo) -> None:
     if info.stance in (Stance.ACT, Stance.CONFIRM):
-        assert info.runbook
+        assert info.remedy
     if info.stance is Stance.ACT:
         assert info.level, "what is switched over is an incident"
     if info.stance is Stance.CONFIRM:

@@ -48,7 +48,8 @@ class Service:
         return judge(Case(self.estate, self.service, knowledge, self.ledger), around, at_s)
 
     def due(self, at_s: float) -> str | None:
-        return self.mending.due(self.judged(at_s), self.ledger)
+        due = self.mending.due(self.judged(at_s), self.ledger)
+        return None if due is None else due.member
 
 
 @pytest.fixture

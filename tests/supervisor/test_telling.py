@@ -12,6 +12,8 @@ from supervisor_bench import SERVICE, estate
 
 from controller.approval_rules import DAEMON, ApprovalState, Rule, judge_approval
 from controller.codes import CODES
+from controller.diagnose import with_runbook
+from controller.engines import POSTGRESQL
 from controller.supervisor.desk import IncidentDesk, facts_in
 from controller.supervisor.frozen import frozen_facts
 from controller.supervisor.judgement import Case, Judged, Surroundings, judge
@@ -32,7 +34,7 @@ from model.observation import Observation, Outcome
 
 
 def diagnosis(code: str, member: str | None = "pg2", *, confirmed: bool = True) -> Diagnosis:
-    return Diagnosis(SERVICE, CODES[code], member, confirmed, 0.0, None, None)
+    return Diagnosis(SERVICE, with_runbook(CODES[code], POSTGRESQL), member, confirmed, 0.0, None, None)
 
 
 @pytest.fixture

@@ -1,0 +1,36 @@
+"""What engines with one primary and its followers have in common: who has to be brought back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from controller.following import why_not_following
+from controller.remedies.remedy import Wayward
+from controller.views import MemberView, ServiceView
+from model.diagnosis import Diagnosis
+
+
+def wayward(view: ServiceView, diagnosis: Diagnosis, retired: Collection[str]) -> Sequence[Wayward]:
+    """Retired members and an old primary that is back at once; standbys that have lost their way patiently:
+    one that lost its upstream looks for it by itself first."""
+    return tuple(_found(view, diagnosis, retired))
+
+
+def _found(view: ServiceView, diagnosis: Diagnosis, retired: Collection[str]) -> Iterator[Wayward]:
+    back = [diagnosis.member] if diagnosis.code == "OldPrimaryReturned" else []
+    for name in dict.fromkeys((*retired, *back)):
+        member = view.member(name)
+        if member is not None and _can_be_spoken_to(member):
+            yield Wayward(member.name)
+    for standby in view.standbys:
+        if standby.follows and not streams(view, standby):
+            yield Wayward(standby.name, patient=True)
+
+
+def streams(view: ServiceView, member: MemberView) -> bool:
+    return member.fresh and why_not_following(view, member) is None
+
+
+def _can_be_spoken_to(member: MemberView) -> bool:
+    """A server that is down is started through its node, where the engine has that; else it has to answer."""
+    return member.engine.through_node or member.fresh

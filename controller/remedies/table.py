@@ -1,0 +1,14 @@
+"""The table of remedies, by engine. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from controller.engines import ENGINES
+from controller.remedies.postgresql import POSTGRESQL
+from controller.remedies.remedy import Remedy
+from controller.remedies.unmoved import UNMOVED
+
+_OWN: Final[Mapping[str, Remedy]] = {"postgresql": POSTGRESQL}
+REMEDIES: Final[Mapping[str, Remedy]] = {name: _OWN.get(name, UNMOVED) for name in ENGINES}
