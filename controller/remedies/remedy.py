@@ -64,7 +64,7 @@ def by_itself(_service: Service) -> bool:
     return True
 
 
-def through_node(_view: ServiceView, node_access: bool) -> bool:
+def through_node(_service: Service, _view: ServiceView, node_access: bool) -> bool:
     return node_access
 
 
@@ -82,8 +82,8 @@ class Remedy:
     what it declares.
     verdict: of an execution that moved the primary, from the journal: what was lost. `UNPROVEN` with its
     reason wherever nothing proves that it was nothing.
-    fenceable: can the old primary be stopped from acknowledging what its successor lacks? With the argument
-    whether its node can be reached.
+    fenceable: can the old primary be stopped from acknowledging what its successor lacks? The last argument:
+    there is access to its node.
     refusals: why mode `act` is refused for the service as it is configured and seen. lacking: what is missing
     to the redundancy that it should have, beside members that do not follow.
     wayward: who has to be brought back, in the order of urgency; the third argument are the retired members,
@@ -95,7 +95,7 @@ class Remedy:
     variables: Callable[[Known], Mapping[str, Any]]
     verdict: Callable[[Sequence[Event], str | None, str], RpoVerdict]
     choose: Chooser = choose
-    fenceable: Callable[[ServiceView, bool], bool] = through_node
+    fenceable: Callable[[Service, ServiceView, bool], bool] = through_node
     refusals: Callable[[Service, ServiceView, Collection[str]], list[str]] = nothing_refused
     lacking: Callable[[Service, ServiceView], list[str]] = nothing_lacking
     wayward: Callable[[ServiceView, Diagnosis, Collection[str]], Sequence[Wayward]] = nobody_wayward

@@ -203,7 +203,7 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
             or ledger.seen_lately(around.wall_ns)
         ),
         fenceable=primary is not None
-        and REMEDIES[view.engine.name].fenceable(view, estate.nodes[primary.node].access != "none"),
+        and REMEDIES[view.engine.name].fenceable(service, view, estate.nodes[primary.node].access != "none"),
         flapping=described(seen.pg) if seen is not None else None,
         pause_left_ms=ledger.pause_left_ms(around.wall_ns),
         budget_of=estate.daemon.failover_budget.count,
