@@ -16,6 +16,7 @@ from config.schema import Estate, ProbeEntry, Service
 from controller.adapters.clock import SystemClock
 from controller.adapters.haproxy import HaproxyRuntime
 from controller.adapters.nodes import NodeAccesses
+from controller.adapters.redis import RedisCommands
 from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
 from controller.arrivals import Batch
@@ -248,6 +249,7 @@ class Station:
             node=self._nodes.access,
             answered_s=partial(answered_s, self.supervisors),
             haproxy=HaproxyRuntime(),
+            redis=RedisCommands(estate, self._secrets),
         )
         self.executor = Executor(ports, estate)
         self._closest = min(

@@ -230,6 +230,46 @@ class Sql(Protocol):
         ...
 
 
+class NoAnswerError(Exception):
+    """A Redis server did not answer: `refused` (nobody listens), or silent or cut. `outcome_unknown`: the
+    command was sent, and may have taken effect."""
+
+    def __init__(self, text: str, *, refused: bool = False, outcome_unknown: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
+        self.outcome_unknown = outcome_unknown
+
+
+class Redis(Protocol):
+    """Commands to the members of a service of Redis, and to its Sentinels."""
+
+    async def ask(
+        self,
+        service: str,
+        target: str,
+        commands: Sequence[Sequence[str]],
+        *,
+        timeout_s: float,
+        monitor: bool = False,
+    ) -> list[Any]:
+        """The reply to each, sent together over a fresh connection: text, number, list or None.
+
+        target: a member's name, or HOST:PORT of a Sentinel. monitor: as the account that looks, not as the
+        one that changes. What the server refuses is a `Refused` in its place. Raises NoAnswerError.
+        """
+        ...
+
+
+class Refused(str):
+    """What Redis answered instead of doing it, whole; `code` is its first word, in capitals."""
+
+    __slots__ = ()
+
+    @property
+    def code(self) -> str:
+        return self.partition(" ")[0]
+
+
 class SqlError(Exception):
     """`sqlstate` is the server's five-letter code, or None where no server answered; `outcome_unknown` is
     set where the statement may have taken effect (the connection was lost after it was sent)."""

@@ -17,7 +17,7 @@ from model.errors import SecretError
 from model.observation import Failure, Layer
 from probes.addresses import Addresses
 from probes.base import Probe, ProbeOptions, ProbePorts, Reading
-from probes.redis_judge import facts_of, parse_info, reading_of
+from probes.redis_judge import facts_of, managed_by, parse_info, reading_of
 from probes.resp import NoRedisError, RedisError, Reply, command, read_replies, read_reply
 from probes.streams import Stream, held_stream_until_end, open_stream, reading_of_stream_error
 from probes.tls_settings import TlsOptions, tls_context
@@ -25,6 +25,8 @@ from probes.trace import note
 
 # One by one: servers before 7 take a single section.
 _SECTIONS = ("replication", "memory", "persistence", "clients", "cluster")
+# Whoever may not ask this, or has no Sentinel, is answered all the same.
+_SENTINELS = ("PUBSUB", "CHANNELS", "__sentinel__:hello")
 
 
 class RedisOptions(TlsOptions):
@@ -62,8 +64,10 @@ class RedisProbe(Probe):
     Facts: `role` (master or replica); `replication_offset` in bytes; `connected_replicas`; `link_up` of a
     replica; `lag_s` since a replica heard its master, or since the slowest replica acknowledged;
     `used_memory_bytes`, `max_memory_bytes` (0: no limit), `connected_clients`, `max_clients`, `loading`;
-    `last_save_ok`: the last background save succeeded; `other_manager`: `redis-cluster`, where it is part of
-    one, that moves its masters by itself.
+    `last_save_ok`: the last background save succeeded; `replid`: of the history that it has, `syncing` of a
+    replica that is being given another one; `replicas_in_touch`, where `min-replicas-to-write` is in force;
+    `other_manager`: `redis-cluster` or `sentinel`, where one moves its masters by itself; `canary_n`: the
+    number that was written under `write_key`, or that is there.
 
     A write that is refused is `read_only`, `saturated` (out of memory), `sync_blocked` (too few replicas),
     `disk_full` or `bad_answer` (can't save, for another reason).
@@ -132,6 +136,9 @@ class RedisProbe(Probe):
 
     async def _converse(self, stream: Stream, login: bytes) -> Reading:
         questions = command("PING") + b"".join(command("INFO", section) for section in _SECTIONS)
+        questions += command(*_SENTINELS)
+        if self._options.write_key:
+            questions += command("GET", self._options.write_key)
         await stream.send(login + questions)
         note("asked: %sPING, INFO", "AUTH, " if login else "")
         if login:
@@ -140,14 +147,19 @@ class RedisProbe(Probe):
                 note("login refused: %s", answer)
                 return reading_of(answer, at_login=True)
         pong = await read_reply(stream)
+        channels: Reply = None
+        number = 0
         try:
             sections = await read_replies(stream, len(_SECTIONS))
+            channels = await read_reply(stream)
+            if self._options.write_key:
+                number = number_in(await read_reply(stream)) or 0
         except OSError:
             if not isinstance(pong, RedisError):
                 raise
             sections = []  # it says why, and hangs up: no room for another client, protected mode
         info = parse_info(*(section for section in sections if isinstance(section, str)))
-        facts = facts_of(info)
+        facts = {**managed_by(channels), **facts_of(info)}
         note("answered: %s, %s", pong, facts)
         if isinstance(pong, RedisError):
             return _with(reading_of(pong), facts)
@@ -157,15 +169,16 @@ class RedisProbe(Probe):
         if self._options.role not in ("any", role):
             return Reading.failed(Failure.BAD_ANSWER, f"role {role}, expected {self._options.role}", **facts)
         if self._options.write_key:
-            refused = await self._write(stream)
+            refused = await self._write(stream, number + 1)
             if refused is not None:
                 return _with(refused, facts)
+            facts["canary_n"] = number + 1
         return Reading.ok(f"role {role}", **facts)
 
-    async def _write(self, stream: Stream) -> Reading | None:
-        """None if the key was written and is there."""
+    async def _write(self, stream: Stream, number: int) -> Reading | None:
+        """None if the key was written and is there: with a number, so that a loss can be counted."""
         options = self._options
-        key, value = options.write_key, f"bcm-failover {self.target}"
+        key, value = options.write_key, canary_text(self.target, number)
         await stream.send(command("SET", key, value, "EX", str(options.write_ttl_s)) + command("GET", key))
         written, found = await read_replies(stream, 2)
         note("wrote %s: %s; read back: %s", key, written, found)
@@ -177,8 +190,20 @@ class RedisProbe(Probe):
         )
 
 
+def canary_text(target: str, number: int) -> str:
+    """What is kept under a `write_key`."""
+    return f"bcm-failover {target} {number}"
+
+
+def number_in(found: object) -> int | None:
+    """The number in what was found under a `write_key`; None where it is not ours, or too old to have one."""
+    words = found.split() if isinstance(found, str) else []
+    last = words[-1] if len(words) == 3 and words[0] == "bcm-failover" else ""
+    return int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
+
+
 def _is_there(found: Reply) -> bool:
-    return isinstance(found, str) and found.startswith("bcm-failover ")
+    return number_in(found) is not None
 
 
 def _with(reading: Reading, facts: dict[str, Any]) -> Reading:

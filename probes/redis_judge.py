@@ -72,12 +72,17 @@ def facts_of(info: dict[str, str]) -> dict[str, Any]:
         facts["last_save_ok"] = info["rdb_last_bgsave_status"] == "ok"
     if info.get("cluster_enabled") == "1":
         facts["other_manager"] = "redis-cluster"
+    if _is_replid(info.get("master_replid", "")):
+        facts["replid"] = info["master_replid"]
     return facts | (_replica_facts(info) if role == "replica" else _master_facts(info))
 
 
 def _replica_facts(info: dict[str, str]) -> dict[str, Any]:
     """Lag: seconds since the master was last heard; -1 where it never was."""
-    facts: dict[str, Any] = {"link_up": info.get("master_link_status") == "up"}
+    facts: dict[str, Any] = {
+        "link_up": info.get("master_link_status") == "up",
+        "syncing": info.get("master_sync_in_progress") == "1",
+    }
     lag_s = _number(info.get("master_last_io_seconds_ago"))
     if lag_s is not None and lag_s >= 0:
         facts["lag_s"] = lag_s
@@ -93,7 +98,19 @@ def _master_facts(info: dict[str, str]) -> dict[str, Any]:
             lag_s = _number(fields.get("lag"))
             if lag_s is not None and lag_s >= 0:
                 lags.append(lag_s)
-    return {"lag_s": max(lags)} if lags else {}
+    facts: dict[str, Any] = {"lag_s": max(lags)} if lags else {}
+    in_touch = _number(info.get("min_slaves_good_slaves"))  # only where min-replicas-to-write is in force
+    return facts if in_touch is None else {**facts, "replicas_in_touch": in_touch}
+
+
+def _is_replid(text: str) -> bool:
+    """Forty hexadecimal digits; all zeros where there is none yet."""
+    return len(text) == 40 and text.strip("0") != ""
+
+
+def managed_by(channels: object) -> dict[str, Any]:
+    """Of the reply to PUBSUB CHANNELS: each Sentinel listens for the others on servers that it watches."""
+    return {"other_manager": "sentinel"} if isinstance(channels, list) and channels else {}
 
 
 def _number(text: str | None) -> int | None:

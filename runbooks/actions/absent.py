@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from model.errors import BalancerError, NodeAccessError, RunbookError
-from model.ports import CommandResult, HttpAnswer, HttpError, HttpRequest
+from model.ports import CommandResult, HttpAnswer, HttpError, HttpRequest, NoAnswerError
 
 
 class AbsentHere:
@@ -52,3 +53,18 @@ def nobody_is_told(
     severity: str, summary: str, detail: str, service: str | None, incident: str | None
 ) -> str:
     raise RunbookError("there is nobody who could be told", hint="the estate's `pager` says how people are")
+
+
+class AbsentRedis:
+    """`model.ports.Redis` where nothing speaks to Redis, such as in a world that has none."""
+
+    async def ask(
+        self,
+        service: str,
+        target: str,
+        commands: Sequence[Sequence[str]],
+        *,
+        timeout_s: float,
+        monitor: bool = False,
+    ) -> list[Any]:
+        raise NoAnswerError(f"nothing here can speak to {target} of {service}")

@@ -26,11 +26,19 @@ from model.ports import (
     Lease,
     NodeAccess,
     OutputFiles,
+    Redis,
     Secrets,
     Sighting,
     Sql,
 )
-from runbooks.actions.absent import AbsentHaproxy, AbsentHere, AbsentHttp, NoOutputFiles, nobody_is_told
+from runbooks.actions.absent import (
+    AbsentHaproxy,
+    AbsentHere,
+    AbsentHttp,
+    AbsentRedis,
+    NoOutputFiles,
+    nobody_is_told,
+)
 
 API_VERSION = 1
 
@@ -70,6 +78,7 @@ class ActionPorts:
     sighting: Callable[[str], Sighting | None] = lambda _target: None
     tell: Callable[[str, str, str, str | None, str | None], str] = nobody_is_told
     haproxy: HaproxyApi = field(default_factory=AbsentHaproxy)
+    redis: Redis = field(default_factory=AbsentRedis)
 
 
 @dataclass(slots=True)

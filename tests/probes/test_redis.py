@@ -115,7 +115,7 @@ async def test_the_wrong_role_is_a_bad_answer(pair: Pair) -> None:
 async def test_a_write_is_made_read_back_and_gone_by_itself(pair: Pair) -> None:
     key = "bcm:probe"
     assert (await read(pair.master.port, **LOGIN, write_key=key, write_ttl_s=50)).outcome is Outcome.SUCCEEDED
-    assert pair.master.cli("GET", key) == "bcm-failover shop/cache"
+    assert pair.master.cli("GET", key) == "bcm-failover shop/cache 1"
     assert 0 < int(pair.master.cli("TTL", key)) <= 50
 
 
