@@ -15,7 +15,10 @@ from config.loader import LoadedEstate
 from config.schema import Estate, ProbeEntry, Service
 from controller.adapters.clock import SystemClock
 from controller.adapters.haproxy import HaproxyRuntime
+from controller.adapters.http import HttpConnections
+from controller.adapters.local import LocalAccess
 from controller.adapters.nodes import NodeAccesses
+from controller.adapters.output_files import OutputDirectory
 from controller.adapters.redis import RedisCommands
 from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
@@ -41,6 +44,7 @@ from controller.root_desk import RootDesk, RootPorts
 from controller.roots.picture import Picture
 from controller.roots.signs import signs_of
 from controller.roots.topology import Topology
+from controller.sightings import sighting
 from controller.signals import Signals
 from controller.status import service_health
 from controller.store.hostclock import boot_id
@@ -146,6 +150,7 @@ class Station:
         self._keeper: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
         self._secrets = SecretStore()
+        self._here = LocalAccess("this host")
         self.inbox = Inbox(loaded.estate, clock, self._alert_changed)
         self.journal.listen(lambda _event: self.trouble.over())
         self._bind(loaded)
@@ -232,6 +237,7 @@ class Station:
         await self.scheduler.aclose()
         await self.pager.aclose()
         await self._nodes.aclose()
+        await self._here.aclose()
 
     def _bind(self, loaded: LoadedEstate) -> None:
         self.loaded = loaded
@@ -250,6 +256,11 @@ class Station:
             answered_s=partial(answered_s, self.supervisors),
             haproxy=HaproxyRuntime(),
             redis=RedisCommands(estate, self._secrets),
+            here=self._here,
+            http=HttpConnections(self.clock),
+            outputs=OutputDirectory(estate.daemon.state_dir / "outputs"),
+            sighting=lambda target: sighting(target, self.clock, self.supervisors, self.declared),
+            tell=self.pager.page,
         )
         self.executor = Executor(ports, estate)
         self._closest = min(

@@ -9,20 +9,20 @@ gain rights: a plugin that is set-uid root, such as check_icmp, fails there.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from config.secrets import SecretRef, is_secret_key
+from config.secrets import SecretRef
 from model.errors import SecretError
 from model.observation import Failure, Layer
 from probes.base import Probe, ProbeOptions, ProbePorts, Reading
 from probes.perfdata import parse_output
 from probes.plugin_process import Ended, PluginProcess
-from probes.texts import one_line
+from probes.process_words import check_arguments, check_environment
+from probes.texts import masked, one_line
 from probes.threads import AllBusyError, BoundedThreads
 from probes.trace import note
 
@@ -30,12 +30,9 @@ from probes.trace import note
 MOST_AT_ONCE = 32
 MOST_LONG_TEXT = 2000
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-MASK = "***"
 
 _threads = BoundedThreads("exec probe", MOST_AT_ONCE)
 _STATES = {0: "ok", 1: "warning", 2: "critical", 3: "unknown"}
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_ARGUMENT = re.compile(r"--?(?:pass(?:word|wd|phrase)?|secret|token|api-?key)=.+", re.IGNORECASE)
 
 
 class ExecOptions(ProbeOptions):
@@ -58,29 +55,12 @@ class ExecOptions(ProbeOptions):
     def _a_program(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         if not PurePosixPath(command[0]).is_absolute():
             raise ValueError(f"the program is named by its absolute path, not {command[0]!r}")
-        for argument in command:
-            if "\0" in argument:
-                raise ValueError("an argument holds no NUL character")
-            if _SECRET_ARGUMENT.fullmatch(argument):
-                name = argument.partition("=")[0]
-                raise ValueError(
-                    f"{name}: everybody on the host can see arguments; hand a secret over by `secret_env`"
-                )
+        check_arguments(command, "`secret_env`")
         return command
 
     @model_validator(mode="after")
     def _variables(self) -> Self:
-        for name in (*self.env, *self.secret_env):
-            if not _VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of an environment variable (letters, digits, '_')")
-        for name, value in self.env.items():
-            if "\0" in value:
-                raise ValueError(f"env.{name}: a value holds no NUL character")
-            if is_secret_key(name) and not value.startswith("/"):
-                raise ValueError(f"env.{name} looks like a secret; hand it over by `secret_env`")
-        both = sorted(self.env.keys() & self.secret_env.keys())
-        if both:
-            raise ValueError(f"{', '.join(both)} is in `env` and in `secret_env`; it can be in one only")
+        check_environment(self.env, self.secret_env, "`secret_env`")
         return self
 
 
@@ -124,7 +104,12 @@ class ExecProbe(Probe):
         references = self._options.secret_env
         secrets = {name: self.ports.secrets.get(reference) for name, reference in references.items()}
         ended = process.run(self._options.command, {**ENVIRONMENT, **self._options.env, **secrets})
-        return Ended(ended.status, _masked(ended.output, secrets), _masked(ended.errors, secrets), ended.why)
+        return Ended(
+            ended.status,
+            masked(ended.output, secrets.values()),
+            masked(ended.errors, secrets.values()),
+            ended.why,
+        )
 
 
 def judge(ended: Ended) -> Reading:
@@ -159,10 +144,3 @@ def _how(status: int | None) -> str:
     if status is None:
         return "no end"
     return f"a signal ended it ({-status})" if status < 0 else f"exit status {status}"
-
-
-def _masked(text: str, secrets: Mapping[str, str]) -> str:
-    """The longest first: one secret may be a part of another."""
-    for value in sorted(secrets.values(), key=len, reverse=True):
-        text = text.replace(value, MASK) if value else text
-    return text

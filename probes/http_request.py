@@ -1,10 +1,10 @@
-"""One GET for the probe types that ask an HTTP API: a fresh connection, credentials, one bounded answer."""
+"""One request to an HTTP API: a fresh connection, credentials, one bounded answer."""
 
 from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from config.secrets import SecretRef
@@ -41,22 +41,35 @@ async def get(
 
     Raises BadAnswerError and OSError, of which ssl.SSLError is one.
     """
+    headers = {"Accept": "application/json"}
+    if authorization:
+        headers["Authorization"] = authorization
+    request = request_bytes("GET", url, headers)
+    stream = await open_stream(addresses, tls, server_name or urlsplit(url).hostname or "")
+    try:
+        await stream.send(request)
+        return await read_response(stream, want_body=True)
+    finally:
+        stream.close()
+
+
+def request_bytes(method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
+    """The request, on a connection that ends with it. Nothing in `headers` may hold a line's end.
+
+    Raises ValueError for what no head of a request can hold.
+    """
     parts = urlsplit(url)
-    headers = {
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    own = {
         "Host": parts.netloc,
         "User-Agent": "bcm-failover",
-        "Accept": "application/json",
         # Nothing is asked for in a form that would have to be unpacked: a few bytes could become gigabytes.
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
-    if authorization:
-        headers["Authorization"] = authorization
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    stream = await open_stream(addresses, tls, server_name or parts.hostname or "")
-    try:
-        await stream.send(("\r\n".join(lines) + "\r\n\r\n").encode())
-        return await read_response(stream, want_body=True)
-    finally:
-        stream.close()
+    if body or method in ("POST", "PUT", "PATCH"):
+        own["Content-Length"] = str(len(body))
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {v}" for name, v in {**own, **headers}.items())]
+    if any(character in line for line in lines for character in "\r\n\0"):
+        raise ValueError("a line's end in the head of a request")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body

@@ -8,9 +8,9 @@ restarts again and again from one that runs.
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from model.observation import Failure, Layer
 from probes.base import Probe, ProbeOptions, ProbePorts, Reading
@@ -22,12 +22,10 @@ _PROPERTIES = "LoadState,ActiveState,SubState,Result,NRestarts,ExecMainStatus"
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}")
 # The manager of an account: found where systemd puts it, unless the login says otherwise. The words that
 # follow are arguments and no part of this text.
-_USER_MANAGER = (
-    'XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"; export XDG_RUNTIME_DIR; '
-    'exec systemctl --user "$@"'
-)
+USER_RUNTIME = 'XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"; export XDG_RUNTIME_DIR'
+_USER_MANAGER = f'{USER_RUNTIME}; exec systemctl --user "$@"'
 # As `systemctl is-active` has it: a unit that reads its configuration anew is at work.
-_RUNNING = frozenset({"active", "reloading", "refreshing"})
+RUNNING = frozenset({"active", "reloading", "refreshing"})
 _FACTS = {
     "LoadState": "load_state",
     "ActiveState": "active_state",
@@ -37,10 +35,19 @@ _FACTS = {
 _NUMBERS = {"NRestarts": "restarts", "ExecMainStatus": "exit_status"}
 
 
+def _a_unit(value: str) -> str:
+    if not _UNIT.fullmatch(value):
+        raise ValueError(f"not the name of a unit: {value!r} (letters, digits, ':_.\\@-'; no pattern)")
+    return value
+
+
+UnitName = Annotated[str, AfterValidator(_a_unit)]
+
+
 class SystemdOptions(ProbeOptions):
     """Which unit, and what it should be."""
 
-    unit: str = Field(description="Name of the unit, such as postgresql@15-main.service.")
+    unit: UnitName = Field(description="Name of the unit, such as postgresql@15-main.service.")
     expect: Literal["active", "inactive"] = Field(
         "active", description="active: it runs; inactive: it does not, and has not failed."
     )
@@ -49,13 +56,6 @@ class SystemdOptions(ProbeOptions):
         description="user: the manager of the account that node access logs in as, where rootless containers "
         "live.",
     )
-
-    @field_validator("unit")
-    @classmethod
-    def _a_unit(cls, value: str) -> str:
-        if not _UNIT.fullmatch(value):
-            raise ValueError(f"not the name of a unit: {value!r} (letters, digits, ':_.\\@-'; no pattern)")
-        return value
 
 
 class SystemdProbe(Probe):
@@ -111,7 +111,7 @@ def judge(options: SystemdOptions, facts: dict[str, Any]) -> Reading:
             if options.expect == "inactive":
                 return Reading.ok(text, **facts)
             return Reading.failed(Failure.REFUSED, text, **facts)
-        case running if running in _RUNNING:
+        case running if running in RUNNING:
             if options.expect == "active":
                 return Reading.ok(text, **facts)
             return Reading.failed(Failure.BAD_ANSWER, f"{text}, and should not be", **facts)

@@ -48,7 +48,8 @@ def wrong_options(subject: Subject) -> Iterator[Finding]:
                     )
                 elif not templated(step.with_, detail["loc"]):
                     message = detail["msg"].removeprefix("Value error, ")
-                    yield subject.error(path, f"option {detail['loc'][-1]!r} of {step.action}: {message}")
+                    what = f"option {detail['loc'][-1]!r}" if detail["loc"] else "the options"
+                    yield subject.error(path, f"{what} of {step.action}: {message}")
 
 
 def unknown_names(subject: Subject) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ For tests of those who write to a journal; the store itself is tested on real di
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +23,11 @@ class ProcessDiedError(BaseException):
 
 @dataclass
 class MemoryStore:
-    """What survives the processes: the records and the epoch."""
+    """What survives the processes: the records and the epoch. seed: tells the hashes of two stores apart."""
 
     events: list[Event] = field(default_factory=list)
     epoch: int = 0
+    seed: str = ""
 
     def open(self, *, boot_id: str = "boot-1") -> MemoryJournal:
         """A process takes over: everyone before it has lost its leadership."""
@@ -113,7 +115,7 @@ class MemoryJournal:
             actor=actor,
             data=dict(data),
             prev=GENESIS_HASH,
-            hash=GENESIS_HASH,
+            hash=hashlib.sha256(f"{self.store.seed} {seq}".encode()).hexdigest(),
         )
         self.store.events.append(event)
         self.after(number, type_)

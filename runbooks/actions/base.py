@@ -115,6 +115,10 @@ class StepContext:
         """The service, for the actions of PostgreSQL. Raises RunbookError for a service of another engine."""
         return self.service_as(PostgresqlService)
 
+    def left_s(self, deadline_s: float) -> float:
+        """Until the deadline; never nothing, since 0 means no limit to some."""
+        return max(deadline_s - self.ports.clock.monotonic_s(), 0.001)
+
     def output(self, step: str) -> Mapping[str, Any]:
         """Output of an earlier step; empty if it did not run."""
         outputs: Mapping[str, Mapping[str, Any]] = self.vars.get("steps", {})

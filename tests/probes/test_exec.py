@@ -20,8 +20,9 @@ from config.secrets import SecretRef
 from controller.adapters.secrets import SecretStore
 from model.observation import Failure, Outcome
 from probes.base import Reading
-from probes.exec import MASK, MOST_LONG_TEXT, ExecOptions, ExecProbe
+from probes.exec import MOST_LONG_TEXT, ExecOptions, ExecProbe
 from probes.plugin_process import FLOOD_BYTES
+from probes.texts import MASK
 from probes.threads import BoundedThreads
 from probes.trace import listening
 from tests.bad_servers import LOOPBACK, nobody, serving, silent

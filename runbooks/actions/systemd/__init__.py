@@ -1,0 +1,1 @@
+"""Units of a node's service manager."""
