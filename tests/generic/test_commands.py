@@ -78,7 +78,7 @@ async def test_a_command_that_does_not_end_is_unknown_and_not_tried_again(
     steps = [
         step(
             action,
-            timeout="700ms",
+            timeout="1500ms",
             with_={"command": ["/bin/sh", "-c", script], **where},
             point_of_no_return=True,
             retry={"attempts": 3},
@@ -210,7 +210,7 @@ async def test_a_wrong_end_in_time_is_settled_by_the_effect(either: Either, tmp_
     file = tmp_path / "effect"
     options = leaves(file) | {"command": ["/bin/sh", "-c", 'echo x > "$1"; exec sleep 60', "sh", str(file)]}
     result = await bench.run(
-        [step(action, timeout="700ms", with_={**options, **where}, point_of_no_return=True)]
+        [step(action, timeout="1500ms", with_={**options, **where}, point_of_no_return=True)]
     )
     succeeded(result)
     assert bench.last_result("act")["reason"] == "reconciled"

@@ -218,3 +218,13 @@ async def test_the_plan_shows_command_place_and_how_the_unit_is(bench: GenericBe
     assert row.commands == (f"systemctl --user restart -- {name}",)
     assert row.prechecks[0].ok is True
     assert "active (running)" in row.prechecks[0].result
+
+
+async def test_whether_a_unit_has_done_its_work_unseen_is_not_known(
+    bench: GenericBench, unit: NewUnit, tmp_path: Path
+) -> None:
+    name = unit("exit 0", more="Type=oneshot\n")
+    await bench.dies_before_the_result(at_once("systemd.start", **options(name)))
+    result = await bench.resume()
+    assert result.state is ExecutionState.UNKNOWN
+    assert starts(tmp_path) == 1

@@ -127,6 +127,8 @@ class Command(Action):
             before = await self._effect(ctx, deadline_s)
             if before.effect is Effect.DONE:
                 return StepResult.ok("its effect is there already; it is not run", changed=False)
+            if ctx.ports.clock.monotonic_s() >= deadline_s:
+                return StepResult.failed(f"it was not run, the time was up: {before.detail}", changed=False)
         try:
             result = await self._run(ctx, self._given.command, deadline_s)
         except BcmError as error:

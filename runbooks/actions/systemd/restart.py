@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from model.execution import Reconciled
 from runbooks.actions.systemd.change import UnitChange
-from runbooks.actions.systemd.unit import Seen, Unit, Verb, outputs
+from runbooks.actions.systemd.unit import Seen, Unit, Verb, of_one_that_ends, outputs
 
 
 class Restart(UnitChange):
@@ -27,11 +27,11 @@ class Restart(UnitChange):
             return Reconciled.not_done(f"{text}; no restart was asked for")
         if now.moves:
             return Reconciled.unknown(text)
-        if now.invocation == seen.before.invocation:
-            return Reconciled.not_done(f"{text}, and was not restarted")
-        if now.runs or now.ended_well:
+        if now.runs and now.invocation != seen.before.invocation:
             return Reconciled.done(f"{text}, restarted", **outputs(seen))
-        return Reconciled.not_done(text)
+        if now.runs:
+            return Reconciled.not_done(f"{text}, and was not restarted")
+        return of_one_that_ends(unit, seen) or Reconciled.not_done(text)
 
     def way_back(self, seen: Seen) -> Verb | None:
         assert seen.before is not None  # noqa: S101  # narrows the type

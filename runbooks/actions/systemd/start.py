@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from model.execution import Reconciled
 from runbooks.actions.systemd.change import UnitChange
-from runbooks.actions.systemd.unit import Seen, Unit, Verb, outputs
+from runbooks.actions.systemd.unit import Seen, Unit, Verb, of_one_that_ends, outputs
 
 
 class Start(UnitChange):
@@ -27,10 +27,7 @@ class Start(UnitChange):
             return Reconciled.done(text, **outputs(seen))
         if now.moves:
             return Reconciled.unknown(text)
-        was = seen.before
-        if now.ended_well and was is not None and was.invocation != now.invocation:
-            return Reconciled.done(f"{unit.name} has done its work", **outputs(seen))
-        return Reconciled.not_done(text)
+        return of_one_that_ends(unit, seen) or Reconciled.not_done(text)
 
     def way_back(self, seen: Seen) -> Verb | None:
         assert seen.before is not None  # noqa: S101  # narrows the type

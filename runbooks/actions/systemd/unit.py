@@ -171,6 +171,16 @@ def outputs(seen: Seen) -> dict[str, Any]:
     return {"active_state": seen.now.active, "sub_state": seen.now.sub, "changed": changed}
 
 
+def of_one_that_ends(unit: Unit, seen: Seen) -> Reconciled | None:
+    """Of a unit that does its work and ends: systemd forgets it soon after, and then nothing tells a run that
+    nobody saw from none. None for any other unit, and where nothing was asked of the manager yet."""
+    if not seen.now.ended_well or seen.before is None:
+        return None
+    if seen.exit_code == 0 or seen.now.invocation != seen.before.invocation:
+        return Reconciled.done(f"{unit.name} has done its work", **(outputs(seen) | {"changed": True}))
+    return Reconciled.unknown(f"{unit.name} is {seen.now}: whether it has done its work is not known")
+
+
 async def precheck(ctx: StepContext, unit: Unit) -> list[Precheck]:
     """Is there such a unit, and how is it?"""
     try:
