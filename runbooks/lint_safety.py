@@ -30,7 +30,7 @@ def _fences(subject: Subject, number: int, promotion: Step) -> bool:
     certain = step.when is None or step.when == promotion.when
     return (
         kind is not None
-        and kind.fences
+        and kind.fencing(step.with_)
         and not same_time
         and certain
         and step.on_failure is not OnFailure.CONTINUE
@@ -52,7 +52,7 @@ def step_that_needs_the_failed_site(subject: Subject) -> Iterator[Finding]:
     if subject.runbook.kind is not Kind.FAILOVER:
         return
     for index, step, kind in subject.known():
-        if kind.needs_primary and not kind.fences and step.on_failure is not OnFailure.CONTINUE:
+        if kind.needs_primary and not kind.fencing(step.with_) and step.on_failure is not OnFailure.CONTINUE:
             yield subject.error(
                 at(index, "action"), f"step {step.id!r} needs the old primary, which is lost in a failover",
                 f"{step.action} can't succeed without it",

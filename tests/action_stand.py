@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 from config.schema import Estate
 from controller.adapters.clock import SystemClock
 from controller.adapters.haproxy import HaproxyRuntime
+from controller.adapters.local import LocalAccess
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.secrets import SecretStore
 from model.execution import Reconciled, StepResult, StepState
@@ -60,6 +61,7 @@ class ActionStand:
                 sql=cast("Sql", None),
                 secrets=secrets,
                 node=self._nodes.access,
+                here=LocalAccess("this host"),
                 haproxy=HaproxyRuntime(),
             ),
             execution="EXE-1",

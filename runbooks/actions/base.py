@@ -178,6 +178,11 @@ class Action(abc.ABC):
         return cls.undo is not Action.undo
 
     @classmethod
+    def fencing(cls, written: Mapping[str, Any]) -> bool:
+        """`fences`, of this step."""
+        return cls.fences
+
+    @classmethod
     def literals(cls, written: Mapping[str, Any]) -> Iterator[Path]:
         """`literal`, of this step."""
         yield from cls.literal
