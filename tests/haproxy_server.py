@@ -89,8 +89,13 @@ class Haproxy:
             self._process = None
 
     def freeze(self) -> None:
+        """Every one of its threads."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
+        threads = Path(f"/proc/{self._process.pid}/task")
+        wait_for(
+            lambda: all(") T " in (t / "stat").read_text() for t in threads.iterdir()), "HAProxy stands still"
+        )
 
     def thaw(self) -> None:
         assert self._process is not None

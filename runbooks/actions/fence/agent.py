@@ -91,7 +91,7 @@ class Agent(Action):
 
     @classmethod
     def fencing(cls, written: Mapping[str, Any]) -> bool:
-        return written.get("operation", "off") == "off"
+        return "operation" not in written or written["operation"] == "off"
 
     @property
     def given(self) -> AgentOptions:
