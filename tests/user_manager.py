@@ -89,7 +89,9 @@ def running_user_manager(root: Path, access: NodeAccess) -> Iterator[UserManager
                  "sh", MANAGER, "--user", "--unit=basic.target"],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                 env={"PATH": os.environ["PATH"], "HOME": str(root), "ENTER": _ENTER,
-                     "XDG_RUNTIME_DIR": str(runtime), "SYSTEMD_UNIT_PATH": str(units)},
+                     "XDG_RUNTIME_DIR": str(runtime),
+                     # The first is where `systemctl mask --runtime` writes.
+                     "SYSTEMD_UNIT_PATH": f"{runtime}/systemd/user:{units}"},
             )  # fmt: skip
         deadline_s = time.monotonic() + START_S
         while not (runtime / "systemd" / "private").exists():
