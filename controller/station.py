@@ -17,6 +17,7 @@ from controller.adapters.clock import SystemClock
 from controller.adapters.haproxy import HaproxyRuntime
 from controller.adapters.http import HttpConnections
 from controller.adapters.local import LocalAccess
+from controller.adapters.name_servers import NameServersOverTcp
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.output_files import OutputDirectory
 from controller.adapters.redis import RedisCommands
@@ -255,6 +256,7 @@ class Station:
             node=self._nodes.access,
             answered_s=partial(answered_s, self.supervisors),
             haproxy=HaproxyRuntime(),
+            name_servers=NameServersOverTcp(),
             redis=RedisCommands(estate, self._secrets),
             here=self._here,
             http=HttpConnections(self.clock),

@@ -56,6 +56,14 @@ class BalancerError(BcmError):
         self.sent = sent
 
 
+class NameServerError(BcmError):
+    """A name server did not answer, or not to the question. `sent`: an update may have been carried out."""
+
+    def __init__(self, what: str, *, sent: bool = False, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.sent = sent
+
+
 class RunbookError(BcmError):
     """A runbook or plan is not valid."""
 

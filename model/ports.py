@@ -118,6 +118,14 @@ class HaproxyApi(Protocol):
         ...
 
 
+class NameServers(Protocol):
+    """DNS messages to servers that are named, over TCP: no cache and no resolver in between."""
+
+    async def ask(self, server: str, message: bytes, *, timeout_s: float) -> bytes:
+        """The answer's message as it came, unchecked. server: HOST or HOST:PORT. Raises NameServerError."""
+        ...
+
+
 class Secrets(Protocol):
     """Resolves a reference to a secret; the value never reaches a log (S12)."""
 

@@ -12,6 +12,7 @@ from config.schema import Estate
 from controller.adapters.clock import SystemClock
 from controller.adapters.haproxy import HaproxyRuntime
 from controller.adapters.local import LocalAccess
+from controller.adapters.name_servers import NameServersOverTcp
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.secrets import SecretStore
 from model.execution import Reconciled, StepResult, StepState
@@ -63,6 +64,7 @@ class ActionStand:
                 node=self._nodes.access,
                 here=LocalAccess("this host"),
                 haproxy=HaproxyRuntime(),
+                name_servers=NameServersOverTcp(),
             ),
             execution="EXE-1",
             incident=None,

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.errors import BalancerError, NodeAccessError, RunbookError
+from model.errors import BalancerError, NameServerError, NodeAccessError, RunbookError
 from model.ports import CommandResult, HttpAnswer, HttpError, HttpRequest, NoAnswerError
 
 
@@ -40,6 +40,13 @@ class AbsentHaproxy:
 
     async def ask(self, socket: str, command: str, *, timeout_s: float) -> str:
         raise BalancerError("there is no way to its control socket from here", where=f"HAProxy at {socket}")
+
+
+class AbsentNameServers:
+    """model.ports.NameServers without a way to any."""
+
+    async def ask(self, server: str, message: bytes, *, timeout_s: float) -> bytes:
+        raise NameServerError("there is no way to name servers from here", where=server)
 
 
 class NoOutputFiles:

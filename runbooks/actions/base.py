@@ -24,6 +24,7 @@ from model.ports import (
     Http,
     Journal,
     Lease,
+    NameServers,
     NodeAccess,
     OutputFiles,
     Redis,
@@ -35,6 +36,7 @@ from runbooks.actions.absent import (
     AbsentHaproxy,
     AbsentHere,
     AbsentHttp,
+    AbsentNameServers,
     AbsentRedis,
     NoOutputFiles,
     nobody_is_told,
@@ -59,10 +61,10 @@ class ActionPorts:
     probes, in monotonic seconds; None: not known.
 
     What a world need not have, and answers with an error where it has none: `here` runs commands on this
-    host; `http`; `haproxy`, the control sockets of load balancers; `outputs` keeps what is too long for the
-    journal. sighting(target): what detection makes of `SERVICE/MEMBER` or `probe/NAME` now; None: nobody
-    watches it. tell(severity, summary, detail, service, incident): pages people and gives the page's id;
-    raises RunbookError.
+    host; `http`; `haproxy`, the control sockets of load balancers; `name_servers`; `outputs` keeps what is
+    too long for the journal. sighting(target): what detection makes of `SERVICE/MEMBER` or `probe/NAME` now;
+    None: nobody watches it. tell(severity, summary, detail, service, incident): pages people and gives the
+    page's id; raises RunbookError.
     """
 
     clock: Clock
@@ -78,6 +80,7 @@ class ActionPorts:
     sighting: Callable[[str], Sighting | None] = lambda _target: None
     tell: Callable[[str, str, str, str | None, str | None], str] = nobody_is_told
     haproxy: HaproxyApi = field(default_factory=AbsentHaproxy)
+    name_servers: NameServers = field(default_factory=AbsentNameServers)
     redis: Redis = field(default_factory=AbsentRedis)
 
 
