@@ -72,6 +72,11 @@ class DaemonSettings(EstateModel):
         description="Targets that `/probe` may be asked for: networks (10.0.0.0/8) and host names with "
         "wildcards (*.example.com). Without any, `/probe` is off.",
     )
+    file_directories: tuple[AbsolutePath, ...] = Field(
+        (),
+        description="Directories under which runbooks may write files (`file.render`), on this host and on "
+        "nodes. Without any, none is written.",
+    )
     failover_budget: FailoverBudget = Field(
         FailoverBudget(), description="Limit of automatic failovers across the estate (S1)."
     )
@@ -85,6 +90,14 @@ class DaemonSettings(EstateModel):
     def _short(cls, value: Path) -> Path:
         if len(str(value).encode(errors="replace")) > _SOCKET_PATH_BYTES:
             raise ValueError(f"must be {_SOCKET_PATH_BYTES} bytes or shorter: the system's limit for sockets")
+        return value
+
+    @field_validator("file_directories")
+    @classmethod
+    def _some_directory(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        for directory in value:
+            if ".." in directory.parts or len(directory.parts) < 2:
+                raise ValueError(f"must be directories below /, without `..`: {directory}")
         return value
 
     @field_validator("http")

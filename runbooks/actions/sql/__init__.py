@@ -1,0 +1,1 @@
+"""Statements on the members of a PostgreSQL service."""
