@@ -11,14 +11,38 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from controller import fields
-from controller.phases import Instant, Span, between
+from controller.phases import Instant, Span, between, wall_text
 from model import events as ev
 from model.errors import UsageError
 from model.events import Event
 from model.execution import ExecutionState, StepState
+from model.people import QuestionKind, Word
 
 _TAKEOVERS: Final = frozenset({ev.DAEMON_STARTED, ev.EPOCH_TAKEN, ev.EXECUTION_RESUMED})
-_STEP_TYPES: Final = frozenset({ev.STEP_INTENT, ev.STEP_RESULT, ev.UNDO_INTENT, ev.UNDO_RESULT})
+_STEP_TYPES: Final = frozenset(
+    {
+        ev.STEP_INTENT,
+        ev.STEP_RESULT,
+        ev.UNDO_INTENT,
+        ev.UNDO_RESULT,
+        ev.STEP_ASKED,
+        ev.STEP_ANSWERED,
+        ev.STEP_SKIP_REQUESTED,
+    }
+)
+# All that an execution is made of, for whoever reads no more than he needs.
+EXECUTION_TYPES: Final = (
+    ev.DAEMON_STARTED,
+    ev.EPOCH_TAKEN,
+    ev.EXECUTION_OPENED,
+    ev.EXECUTION_RESUMED,
+    ev.EXECUTION_CLOSED,
+    ev.ABORT_REQUESTED,
+    ev.PAUSE_REQUESTED,
+    ev.EXECUTION_PAUSED,
+    ev.EXECUTION_CONTINUED,
+    *sorted(_STEP_TYPES),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +64,41 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to people that is open. words: what they can say. given: who agreed so far."""
+
+    kind: str
+    text: str
+    needed: int
+    expires_wall_ns: int
+    words: tuple[str, ...]
+    given: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person said of a step: yes, no, retry or skip."""
+
+    word: str
+    person: str
+    reason: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One step with all its attempts. `state` is of StepState's values."""
+    """One step with all its attempts. `state` is of StepState's values. budget_ms: what the runbook lets it
+    take of the RTO. asks: what it waits for."""
 
     id: str
     action: str
+    budget_ms: int | None = None
     changing: bool = False
     attempts: tuple[Attempt, ...] = ()
     undo: Attempt | None = None
     state: str = StepState.PENDING.value
+    asks: Asked | None = None
+    said: tuple[Said, ...] = ()
 
     @property
     def last(self) -> Attempt | None:
@@ -64,6 +114,12 @@ class Step:
         return self.last.took_ns if self.last else None
 
     @property
+    def spent_ns(self) -> int | None:
+        """All attempts together, of those whose end is recorded; None: none is."""
+        taken = [attempt.took_ns for attempt in self.attempts if attempt.took_ns is not None]
+        return sum(taken) if taken else None
+
+    @property
     def open_intent(self) -> Attempt | None:
         """The attempt or undo whose result is not recorded."""
         if self.undo is not None:
@@ -73,7 +129,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One run of a plan. `state` is of ExecutionState's values; `closed` None while it is open."""
+    """One run of a plan. `state` is of ExecutionState's values; `closed` None while it is open. pause_reason:
+    of a pause that was asked for and is not over."""
 
     id: str
     service: str | None
@@ -93,6 +150,8 @@ class Execution:
     closed: Instant | None = None
     resumed: tuple[str, ...] = ()
     abort_reason: str | None = None
+    pause_reason: str | None = None
+    rto_ms: int | None = None
 
     @property
     def took(self) -> Span:
@@ -160,6 +219,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "vars": dict(execution.vars),
         "resumed": list(execution.resumed),
         "abort_requested": execution.abort_reason,
+        "pause": execution.pause_reason,
         "steps": [_step_json(step, execution.opened) for step in execution.steps],
     }
 
@@ -194,10 +254,11 @@ def _fold(execution_id: str, records: Sequence[Event], takeover_seq: int) -> Exe
     steps: dict[str, Step] = {}
     for planned in fields.mappings(opened.data, "steps"):
         step_id = fields.text(planned, "id")
-        steps[step_id] = Step(step_id, fields.text(planned, "action"))
+        steps[step_id] = Step(step_id, fields.text(planned, "action"), fields.integer(planned, "budget_ms"))
     closed: Event | None = None
     resumed: list[str] = []
-    abort_reason = None
+    abort_reason = pause_reason = None
+    rests = False
     for event in records[1:]:
         if event.type in _TAKEOVERS:
             takeover_seq = max(takeover_seq, event.seq)
@@ -209,6 +270,11 @@ def _fold(execution_id: str, records: Sequence[Event], takeover_seq: int) -> Exe
             resumed.append(fields.text(event.data, "reason"))
         elif event.type == ev.ABORT_REQUESTED:
             abort_reason = fields.text(event.data, "reason")
+        elif event.type == ev.PAUSE_REQUESTED:
+            pause_reason = fields.text(event.data, "reason")
+        elif event.type in (ev.EXECUTION_PAUSED, ev.EXECUTION_CONTINUED):
+            rests = event.type == ev.EXECUTION_PAUSED
+            pause_reason = pause_reason if rests else None
         elif event.type == ev.EXECUTION_CLOSED:
             closed = event
     settled = tuple(_settle(step, takeover_seq, closed) for step in steps.values())
@@ -227,17 +293,21 @@ def _fold(execution_id: str, records: Sequence[Event], takeover_seq: int) -> Exe
         opened=Instant.of(opened),
         opened_seq=opened.seq,
         steps=settled,
-        state=_state(settled, closed),
+        state=_state(settled, closed, rests),
         reason=fields.text(closed.data, "reason") if closed else "",
         closed=Instant.of(closed) if closed else None,
         resumed=tuple(resumed),
         abort_reason=abort_reason,
+        pause_reason=pause_reason,
+        rto_ms=fields.integer(data, "rto_ms"),
     )
 
 
 def _apply(step: Step, event: Event) -> Step:
     """The step with one more record."""
     data = event.data
+    if event.type in (ev.STEP_ASKED, ev.STEP_ANSWERED, ev.STEP_SKIP_REQUESTED):
+        return _of_people(step, event)
     if event.type == ev.UNDO_INTENT:
         return replace(step, undo=Attempt(1, Instant.of(event), event.seq))
     if event.type == ev.UNDO_RESULT:
@@ -258,6 +328,7 @@ def _apply(step: Step, event: Event) -> Step:
             changing=data.get("changing") is True,
             attempts=(*step.attempts, attempt),
         )
+    step = replace(step, asks=None)
     matching = [i for i, a in enumerate(step.attempts) if a.outcome is None and a.number == number]
     if not matching:
         matching = [i for i, a in enumerate(step.attempts) if a.outcome is None][-1:]
@@ -266,6 +337,28 @@ def _apply(step: Step, event: Event) -> Step:
     index = matching[-1]
     finished = _finished(step.attempts[index], event)
     return replace(step, attempts=(*step.attempts[:index], finished, *step.attempts[index + 1 :]))
+
+
+def _of_people(step: Step, event: Event) -> Step:
+    """A question, or what a person said."""
+    data = event.data
+    if event.type == ev.STEP_ASKED:
+        asked = Asked(
+            fields.text(data, "kind"),
+            fields.text(data, "text"),
+            fields.integer(data, "needed") or 1,
+            fields.integer(data, "expires_wall_ns") or 0,
+            tuple(fields.texts(data, "words")),
+            tuple(fields.texts(data, "given")),
+        )
+        return replace(step, asks=asked)
+    word = fields.text(data, "word", Word.SKIP.value)
+    said = Said(word, event.actor, fields.text(data, "reason"), Instant.of(event))
+    asks = step.asks
+    if asks is not None:
+        one_of_several = word == Word.YES.value and asks.kind == QuestionKind.APPROVAL.value
+        asks = replace(asks, given=(*asks.given, event.actor)) if one_of_several else None
+    return replace(step, asks=asks, said=(*step.said, said))
 
 
 def _finished(attempt: Attempt, event: Event) -> Attempt:
@@ -294,11 +387,14 @@ def _settle(step: Step, takeover_seq: int, closed: Event | None) -> Step:
     return step
 
 
-def _state(steps: Sequence[Step], closed: Event | None) -> str:
+def _state(steps: Sequence[Step], closed: Event | None, rests: bool) -> str:
     if closed is not None:
         return fields.text(closed.data, "state", ExecutionState.UNKNOWN.value)
-    unknown = any(s.open_intent is not None and s.state == StepState.UNKNOWN.value for s in steps)
-    return (ExecutionState.UNKNOWN if unknown else ExecutionState.RUNNING).value
+    if any(s.open_intent is not None and s.state == StepState.UNKNOWN.value for s in steps):
+        return ExecutionState.UNKNOWN.value
+    if any(s.asks is not None for s in steps):
+        return ExecutionState.ASKING.value
+    return (ExecutionState.PAUSED if rests else ExecutionState.RUNNING).value
 
 
 def _row(execution: Execution) -> dict[str, Any]:
@@ -317,6 +413,20 @@ def _row(execution: Execution) -> dict[str, Any]:
         "took_s": execution.took.seconds,
         "expected_s": None if execution.expected_ms is None else execution.expected_ms / 1000,
         "open_steps": [step.id for step in execution.open_steps],
+        "asks": [_asked_json(step.id, step.asks) for step in execution.steps if step.asks is not None],
+        "rto_s": None if execution.rto_ms is None else execution.rto_ms / 1000,
+    }
+
+
+def _asked_json(step: str, asked: Asked) -> dict[str, Any]:
+    return {
+        "step": step,
+        "kind": asked.kind,
+        "text": asked.text,
+        "needed": asked.needed,
+        "given": list(asked.given),
+        "words": list(asked.words),
+        "expires_utc": wall_text(asked.expires_wall_ns),
     }
 
 
@@ -328,6 +438,24 @@ def _step_json(step: Step, opened: Instant) -> dict[str, Any]:
         "state": step.state,
         "attempts": [_attempt_json(a, opened) for a in step.attempts],
         "undo": None if step.undo is None else _attempt_json(step.undo, opened),
+        "said": [
+            {"word": s.word, "person": s.person, "reason": s.reason, "at_utc": s.at.wall_utc}
+            for s in step.said
+        ],
+        **_budget_json(step),
+    }
+
+
+def _budget_json(step: Step) -> dict[str, Any]:
+    """What the runbook lets it take, what it took, and by how much that is too long."""
+    spent = step.spent_ns
+    over = None
+    if step.budget_ms is not None and spent is not None:
+        over = max(0, round(spent / 1e6) - step.budget_ms) / 1000
+    return {
+        "budget_s": None if step.budget_ms is None else step.budget_ms / 1000,
+        "spent_s": None if spent is None else round(spent / 1e9, 6),
+        "over_budget_s": over,
     }
 
 

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from config.services import ServiceMode
 from controller.metrics_values import ServiceSample, Snapshot, WarningSample
 from controller.verdict import LOSS, UNPROVEN, ZERO_PROVEN
-from model.execution import ExecutionState
+from model.execution import OPEN_STATES, ExecutionState
 from model.health import Health
 from model.level import LEVELS
 
@@ -78,7 +78,7 @@ def _observer(snapshot: Snapshot) -> Iterator[Metric]:
 
 def _executions(snapshot: Snapshot) -> Iterator[Metric]:
     # Every state from the beginning, at 0: `increase` misses a series that is born at 1.
-    states = [state.value for state in ExecutionState if state is not ExecutionState.RUNNING]
+    states = [state.value for state in ExecutionState if state not in OPEN_STATES]
     yield _counter(
         "executions",
         "Runbook executions that were closed, by their final state.",

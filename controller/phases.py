@@ -35,6 +35,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ANSWERS: Final = frozenset({ev.APPROVAL_GIVEN, ev.APPROVAL_REJECTED, ev.APPROVAL_EXPIRED})
 
 
+def wall_text(wall_ns: int) -> str | None:
+    """ISO 8601 in UTC; None beyond what a calendar knows."""
+    try:
+        moment = _EPOCH + timedelta(microseconds=wall_ns // 1000)
+    except OverflowError:
+        return None
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 @dataclass(frozen=True, slots=True)
 class Instant:
     """A moment: `mono_ns` counts within `boot_id`; `wall_ns` since 1970 UTC, None if not readable;
@@ -56,13 +65,7 @@ class Instant:
 
     @property
     def wall_utc(self) -> str | None:
-        if self.wall_ns is None:
-            return None
-        try:
-            moment = _EPOCH + timedelta(microseconds=self.wall_ns // 1000)
-        except OverflowError:
-            return None
-        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return None if self.wall_ns is None else wall_text(self.wall_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ RPO_VERDICT: Final = "rpo.verdict"  # RpoVerdict.to_json()
 
 # --- executions
 # {runbook, kind, digest, definition (the whole runbook), plan, mode, trigger (automatic|manual), vars,
-# steps: [{id, action}], expected_ms}
+# steps: [{id, action, budget_ms}], expected_ms, rto_ms}
 EXECUTION_OPENED: Final = "execution.opened"
 STEP_INTENT: Final = "step.intent"  # {step, action, attempt, changing, commands, inputs, why}
 STEP_RESULT: Final = "step.result"  # {step, outcome, output, detail, took_ns, reason, attempt}
@@ -69,6 +69,14 @@ UNDO_RESULT: Final = "undo.result"  # {step, outcome, detail, took_ns}
 EXECUTION_RESUMED: Final = "execution.resumed"  # {reason}
 EXECUTION_CLOSED: Final = "execution.closed"  # {state, reason, step, asks}
 ABORT_REQUESTED: Final = "abort.requested"  # {reason}
+PAUSE_REQUESTED: Final = "pause.requested"  # {reason}: it rests at the next place where it may
+EXECUTION_PAUSED: Final = "execution.paused"  # {reason, before: [steps]}: nothing begins any more
+EXECUTION_CONTINUED: Final = "execution.continued"  # {reason}: a pause, asked for or come to, is over
+# {step, attempt, kind: approval|manual|decision, text, needed, expires_wall_ns, given: who agreed before a
+# restart, words: the answers that there are}
+STEP_ASKED: Final = "step.asked"
+STEP_ANSWERED: Final = "step.answered"  # {step, word: yes|no|retry|skip, reason}; its actor said it
+STEP_SKIP_REQUESTED: Final = "step.skip_requested"  # {step, reason}: it is passed over when its turn comes
 
 # --- early warnings and inspections
 WARNING_RAISED: Final = "warning.raised"  # {code, about, part, sentence, severity}

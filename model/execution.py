@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Mode(StrEnum):
@@ -26,10 +26,16 @@ class StepState(StrEnum):
 
 class ExecutionState(StrEnum):
     RUNNING = "running"
+    PAUSED = "paused"  # at rest, because a person wants it to be
+    ASKING = "asking"  # a step waits for people
     SUCCEEDED = "succeeded"
     UNDONE = "undone"  # tentative steps were taken back; nothing is changed
     FAILED = "failed"  # stopped at a step; the report says which
     UNKNOWN = "unknown"  # a step's effect can't be seen: a person must look
+
+
+OPEN_STATES: Final = frozenset({ExecutionState.RUNNING, ExecutionState.PAUSED, ExecutionState.ASKING})
+"""Those in which nothing is closed; an open one may be `unknown`, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,13 @@ from runbooks.marks import Marks
 from runbooks.names import STEPS
 from runbooks.planner import Plan
 from runbooks.progress import OnProgress, Progress
+from runbooks.questions import Questions
 from runbooks.recorded import RecordedExecution
 from runbooks.resume import go_on, statuses
 from runbooks.run import Run
 from runbooks.run_state import RunState
-from runbooks.schema import Runbook
+from runbooks.schema import Runbook, Step
+from runbooks.steering import Steering
 
 _CLOSE_S: Final = 5.0  # sessions are closed by shutting their sockets: that takes no time
 _log = structlog.get_logger(__name__)
@@ -105,8 +107,9 @@ class Engine:
                 "mode": plan.mode.value,
                 "trigger": trigger,
                 "vars": dict(plan.vars),
-                "steps": [{"id": step.id, "action": step.action} for step in runbook.steps],
+                "steps": [_planned(step) for step in runbook.steps],
                 "expected_ms": expected_ms,
+                "rto_ms": round(plan.service.objectives.rto * 1000),
             },
             service=plan.service.name,
             incident=incident,
@@ -144,25 +147,17 @@ class Engine:
         return await self._drive(run, lambda: go_on(run, recorded, reason))
 
     async def request_abort(self, execution: str, *, reason: str, actor: str) -> None:
-        """Stop at the next safe point: undone before the point of no return, else stopped where it is.
+        """See `Steering.abort`; raises UsageError if this engine is not running it."""
+        await self.steer(execution).abort(reason, actor)
 
-        Raises UsageError if this engine is not running it; JournalError and LeadershipLostError.
-        """
+    def steer(self, execution: str) -> Steering:
+        """What people may do to one that this engine is running. Raises UsageError if it is not."""
         run = next((r for r in self._runs.values() if r.state.log.execution == execution), None)
         if run is None:
             raise UsageError(
                 f"{execution} is not running", hint="`bcm-failover execution list` shows what is open"
             )
-        log = run.state.log
-        await self._ports.journal.append(
-            ev.ABORT_REQUESTED,
-            {"reason": reason},
-            service=log.service,
-            incident=log.incident,
-            execution=execution,
-            actor=actor,
-        )
-        run.abort(reason)
+        return Steering(run)
 
     def _require_free(self, service: str) -> None:
         if service in self._runs:
@@ -193,9 +188,21 @@ class Engine:
             actor=opened.actor,
             vars={**plan.vars, STEPS: outputs},
         )
+        halting = asyncio.Event()
+        ports = self._ports
+        carried = recorded.questions if recorded else {}
         state = RunState(
-            plan, context, log, Marks(log, recorded.marks if recorded else ()), steps, self._on_progress
+            plan,
+            context,
+            log,
+            Marks(log, recorded.marks if recorded else ()),
+            steps,
+            self._on_progress,
+            Questions(log, ports.clock, ports.consent, halting, carried),
+            halting,
         )
+        if recorded is not None and recorded.pause_reason is not None:
+            state.pause(recorded.pause_reason)
         state.past_no_return = any(s.acted and s.step.point_of_no_return for s in steps.values())
         return Run(state)
 
@@ -212,6 +219,11 @@ class Engine:
                 await _close_resources(run.state.context.stack)
             finally:
                 del self._runs[service]
+
+
+def _planned(step: Step) -> dict[str, Any]:
+    planned: dict[str, Any] = {"id": step.id, "action": step.action}
+    return planned if step.budget is None else {**planned, "budget_ms": round(step.budget * 1000)}
 
 
 async def _close_resources(stack: AsyncExitStack) -> None:

@@ -11,6 +11,7 @@ from model import events as ev
 from model.errors import JournalError, LeadershipLostError
 from model.events import Event
 from model.execution import ExecutionState, StepResult
+from model.people import WORDS, Question, Word
 from model.ports import Journal
 from runbooks.schema import Step
 
@@ -83,6 +84,46 @@ class Logbook:
 
     def mark(self, mark: str, at_ns: int, note: str = "") -> None:
         self._submit(ev.CLOCK_MARK, {"mark": mark, "at_ns": at_ns, "note": note})
+
+    async def asked(
+        self,
+        step: str,
+        attempt: int,
+        question: Question,
+        *,
+        needed: int,
+        given: Sequence[str],
+        expires_wall_ns: int,
+    ) -> None:
+        data = {
+            "step": step,
+            "attempt": attempt,
+            "kind": question.kind.value,
+            "text": question.text,
+            "needed": needed,
+            "given": list(given),
+            "expires_wall_ns": expires_wall_ns,
+            "words": [word.value for word in WORDS[question.kind]],
+        }
+        await self._write(ev.STEP_ASKED, data)
+
+    async def said(self, step: str, word: Word, reason: str, person: str) -> None:
+        await self.by_person(ev.STEP_ANSWERED, {"step": step, "word": word.value, "reason": reason}, person)
+
+    async def by_person(self, type_: str, data: Mapping[str, Any], person: str) -> None:
+        """What a person wants of the execution, on disk before it has an effect. A record that can't be
+        written fails the person's request, and not yet the execution."""
+        await self._journal.append(
+            type_,
+            data,
+            service=self.service,
+            incident=self.incident,
+            execution=self.execution,
+            actor=person,
+        )
+
+    async def paused(self, reason: str, before: Sequence[str]) -> None:
+        await self._write(ev.EXECUTION_PAUSED, {"reason": reason, "before": list(before)})
 
     async def resumed(self, reason: str) -> Event | None:
         return await self._write(ev.EXECUTION_RESUMED, {"reason": reason})

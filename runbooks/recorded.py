@@ -10,6 +10,7 @@ from model import events as ev
 from model.errors import JournalError, UsageError
 from model.events import Event
 from model.execution import ExecutionState, Mode, StepState
+from model.people import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,24 @@ class RecordedAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedQuestion:
+    """given: who agreed to it, in that order."""
+
+    text: str
+    expires_wall_ns: int
+    given: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedStep:
-    """`undo`: None, not begun; RUNNING, begun without a result; else its outcome."""
+    """`undo`: None, not begun; RUNNING, begun without a result; else its outcome. question: what it asks and
+    nothing has ended yet. skip: who wants it to be passed over, and why."""
 
     id: str
     attempts: tuple[RecordedAttempt, ...] = ()
     undo: StepState | None = None
+    question: RecordedQuestion | None = None
+    skip: tuple[str, str] | None = None
 
     @property
     def last(self) -> RecordedAttempt | None:
@@ -62,7 +75,8 @@ class RecordedStep:
 @dataclass(frozen=True, slots=True)
 class RecordedExecution:
     """`definition` is the runbook as it was: one that was edited meanwhile changes nothing. marks: those that
-    are journaled. closed: the state in which it ended."""
+    are journaled. pause_reason: of a pause that was asked for and is not over; rests: it has come to it.
+    closed: the state in which it ended."""
 
     id: str
     service: str
@@ -77,7 +91,19 @@ class RecordedExecution:
     steps: Mapping[str, RecordedStep]
     marks: frozenset[str] = frozenset()
     abort_reason: str | None = None
+    pause_reason: str | None = None
+    rests: bool = False
     closed: ExecutionState | None = None
+
+    @property
+    def questions(self) -> Mapping[str, RecordedQuestion]:
+        """Those that are open, by step."""
+        return {s.id: s.question for s in self.steps.values() if s.question is not None}
+
+    @property
+    def waits_for_people(self) -> bool:
+        """It stood still, and somebody was to say how to go on."""
+        return self.rests or bool(self.questions)
 
     def step(self, step_id: str) -> RecordedStep:
         return self.steps.get(step_id, RecordedStep(step_id))
@@ -127,13 +153,27 @@ def _opened(event: Event) -> RecordedExecution:
 
 def _apply(recorded: RecordedExecution, event: Event) -> RecordedExecution:
     match event.type:
-        case ev.STEP_INTENT | ev.STEP_RESULT | ev.UNDO_INTENT | ev.UNDO_RESULT:
+        case (
+            ev.STEP_INTENT
+            | ev.STEP_RESULT
+            | ev.UNDO_INTENT
+            | ev.UNDO_RESULT
+            | ev.STEP_ASKED
+            | ev.STEP_ANSWERED
+            | ev.STEP_SKIP_REQUESTED
+        ):
             step = _step_event(recorded.step(event.data["step"]), event)
             return replace(recorded, steps={**recorded.steps, step.id: step})
         case ev.CLOCK_MARK:
             return replace(recorded, marks=recorded.marks | {event.data["mark"]})
         case ev.ABORT_REQUESTED:
             return replace(recorded, abort_reason=event.data.get("reason", ""))
+        case ev.PAUSE_REQUESTED:
+            return replace(recorded, pause_reason=event.data.get("reason", ""))
+        case ev.EXECUTION_PAUSED:
+            return replace(recorded, rests=True)
+        case ev.EXECUTION_CONTINUED:
+            return replace(recorded, pause_reason=None, rests=False)
         case ev.EXECUTION_CLOSED:
             return replace(recorded, closed=ExecutionState(event.data["state"]))
         case _:
@@ -150,6 +190,13 @@ def _step_event(step: RecordedStep, event: Event) -> RecordedStep:
                 inputs=data.get("inputs", {}),
             )
             return replace(step, attempts=(*step.attempts, attempt))
+        case ev.STEP_ASKED:
+            asked = RecordedQuestion(data["text"], data["expires_wall_ns"], tuple(data.get("given", ())))
+            return replace(step, question=asked)
+        case ev.STEP_ANSWERED:
+            return replace(step, question=_answered(step.question, data["word"], event.actor))
+        case ev.STEP_SKIP_REQUESTED:
+            return replace(step, skip=(event.actor, data.get("reason", "")))
         case ev.STEP_RESULT:
             number = data.get("attempt", 1)
             before = step.last if step.last is not None and step.last.number == number else None
@@ -161,8 +208,15 @@ def _step_event(step: RecordedStep, event: Event) -> RecordedStep:
                 ended=Moment.of(event),
             )
             kept = step.attempts[:-1] if before is not None else step.attempts
-            return replace(step, attempts=(*kept, attempt))
+            return replace(step, attempts=(*kept, attempt), question=None)
         case ev.UNDO_INTENT:
             return replace(step, undo=StepState.RUNNING)
         case _:
             return replace(step, undo=StepState(data["outcome"]))
+
+
+def _answered(question: RecordedQuestion | None, word: str, person: str) -> RecordedQuestion | None:
+    """A yes may be one of several; every other word ends it, and so does the step's result."""
+    if question is None or word != Word.YES.value:
+        return None
+    return replace(question, given=(*question.given, person))

@@ -1,9 +1,10 @@
 """Goes on with an execution whose process died: back before the point of no return, forward after it.
 
 1. What lived in the process (locks, sessions) is made again, before anything else.
-2. No intent of a point of no return is in the journal: everything is taken back. The service was left as it
+2. It stood still for people: it goes on standing there, with what they have said.
+3. No intent of a point of no return is in the journal: everything is taken back. The service was left as it
    was, and a healthy primary gets its writes back (P6). Nobody knows how old the reasons to act are by now.
-3. Else forward: steps that succeeded keep their recorded outputs, open intents are reconciled by a look at
+4. Else forward: steps that succeeded keep their recorded outputs, open intents are reconciled by a look at
    their effect, the rest runs.
 """
 
@@ -44,6 +45,8 @@ async def go_on(run: Run, recorded: RecordedExecution, reason: str) -> Execution
         return await run.stop(Ending(ExecutionState.UNKNOWN, what, failed.step.id, asks=True))
     if recorded.abort_reason is not None:
         run.abort(recorded.abort_reason)
+    if recorded.waits_for_people and recorded.abort_reason is None:
+        return await run.drive()
     if run.state.past_no_return or all(status.final for status in run.state.steps.values()):
         return await run.drive()
     why = f"aborted: {recorded.abort_reason}" if recorded.abort_reason is not None else reason
@@ -89,6 +92,7 @@ def _status(step: Step, recorded: RecordedExecution) -> StepStatus:
     status = StepStatus(step, action_type(step.action))
     status.acted = past.has_intent
     status.undone = past.undo
+    status.skip = past.skip
     if past.last is None:
         return status
     last: RecordedAttempt = past.last

@@ -18,7 +18,9 @@ from typing import Final
 
 from model.errors import JournalError, LeadershipLostError
 from model.execution import ExecutionResult, ExecutionState, StepState
+from model.people import Word
 from runbooks.names import STEPS
+from runbooks.resting import ask_how, rest
 from runbooks.run_state import RunState, StepStatus
 from runbooks.schema import OnFailure, Step
 from runbooks.step_runner import StepRunner
@@ -83,23 +85,26 @@ class Run:
 
     async def _forward(self) -> Ending:
         for batch in self.state.plan.runbook.batches():
+            to_do = [step.id for step in batch if not self._status(step).final]
+            if to_do and await rest(self.state, to_do) and self.state.halting.is_set():
+                return await self._aborted()
             self._reached += [self._status(step) for step in batch]
             for step in batch:
                 if step.beside:
                     self._beside[step.id] = asyncio.ensure_future(self.steps.settle(self._status(step)))
             await self._together([s for s in batch if not s.beside])
             await self._look_beside(wait=False)
-            stopped = self._stopped_by()
+            stopped = await self._stopped_for_good()
+            if self.state.abort_reason is not None and not self._all_final():
+                return await self._aborted(stopped)
             if stopped is not None:
                 return await self._stop_at(stopped)
-            if self.state.abort_reason is not None and not self._all_final():
-                return await self._aborted()
         await self._look_beside(wait=True)
-        stopped = self._stopped_by()
-        if stopped is not None:
+        stopped = await self._stopped_for_good()
+        if self.state.abort_reason is None and stopped is not None:
             return await self._stop_at(stopped)
         if not self._all_final():
-            return await self._aborted()
+            return await self._aborted(stopped)
         tolerated = [s.step.id for s in self._statuses() if s.state in (StepState.FAILED, StepState.UNKNOWN)]
         reason = f"done, in spite of {', '.join(tolerated)}" if tolerated else "done"
         return Ending(ExecutionState.SUCCEEDED, reason)
@@ -122,6 +127,18 @@ class Run:
         """Among the steps that were reached: a resumed execution comes to the others with their past."""
         return next((s for s in self._reached if s.stops), None)
 
+    async def _stopped_for_good(self) -> StepStatus | None:
+        """As `_stopped_by`, after people were asked for as long as the runbook lets them think."""
+        while (stopped := self._stopped_by()) is not None:
+            reply = await ask_how(self.state, stopped)
+            if reply is None:
+                break
+            if reply.word is Word.SKIP:
+                self.steps.pass_over(stopped, reply.by[0], reply.reason)
+            else:
+                await self.steps.again(stopped, f"{reply.by[0]} wants it again: {reply.reason}")
+        return stopped
+
     async def _stop_at(self, status: StepStatus) -> Ending:
         reason = f"step {status.step.id} {status.state.value}: {status.detail}"
         # What is to happen at a point of no return is said for the time after it.
@@ -130,8 +147,10 @@ class Run:
             return await self._back(reason, status)
         return await self._halt(reason, status)
 
-    async def _aborted(self) -> Ending:
-        return await self._back(f"aborted: {self.state.abort_reason}", None)
+    async def _aborted(self, stopped: StepStatus | None = None) -> Ending:
+        """What did not succeed meanwhile is told with it: a person has said what is to become of the rest."""
+        told = "" if stopped is None else f"; step {stopped.step.id} {stopped.state.value}: {stopped.detail}"
+        return await self._back(f"aborted: {self.state.abort_reason}{told}", stopped)
 
     # --- back, or to a stop
 

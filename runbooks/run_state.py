@@ -11,12 +11,15 @@ import structlog
 
 from model.errors import LeadershipLostError
 from model.execution import ExecutionState, StepResult, StepState
+from model.people import Question, Reply
+from runbooks.acting import Movement
 from runbooks.actions.base import Action, StepContext
 from runbooks.logbook import Logbook
 from runbooks.marks import Marks
 from runbooks.names import STEPS
 from runbooks.planner import Plan
 from runbooks.progress import OnProgress, Progress
+from runbooks.questions import Questions
 from runbooks.schema import OnFailure, Step
 
 ENDED_WELL: Final = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
@@ -27,7 +30,8 @@ _log = structlog.get_logger(__name__)
 class StepStatus:
     """One step. attempts: number of the last one. acted: an intent is on disk, so it may have changed
     something. open: of those the last has no recorded result. inputs: the options of the last attempt.
-    failures: attempts that did not succeed. runaway: it did not let go when it was told to."""
+    failures: attempts that did not succeed. runaway: it did not let go when it was told to. skip: who wants
+    it to be passed over, and why."""
 
     step: Step
     kind: type[Action]
@@ -41,6 +45,7 @@ class StepStatus:
     detail: str = ""
     undone: StepState | None = None
     runaway: bool = False
+    skip: tuple[str, str] | None = None
 
     @property
     def changing(self) -> bool:
@@ -85,6 +90,7 @@ class RunState:
     """Shared by everything that takes part in one run.
 
     past_no_return: the intent of a point of no return is on disk. halting: no attempt may begin any more.
+    pause: why it is to rest at the next place where it may; going: cleared while it is to rest.
     """
 
     plan: Plan
@@ -93,9 +99,20 @@ class RunState:
     marks: Marks
     steps: dict[str, StepStatus]
     on_progress: OnProgress
+    questions: Questions
+    halting: asyncio.Event
     past_no_return: bool = False
     abort_reason: str | None = None
-    halting: asyncio.Event = field(default_factory=asyncio.Event)
+    pause_reason: str | None = None
+    going: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def pause(self, reason: str) -> None:
+        self.pause_reason = reason
+        self.going.clear()
+
+    def go(self) -> None:
+        self.pause_reason = None
+        self.going.set()
 
     def require_lease(self) -> None:
         """Raises LeadershipLostError: checked before every step and between its intent and its act (S4)."""
@@ -106,12 +123,18 @@ class RunState:
                 hint="nothing to do here: the one that leads goes on with the execution",
             )
 
-    def context_for(self, status: StepStatus) -> StepContext:
-        """Shares everything with the execution's context, but speaks in the step's name."""
+    def context_for(self, status: StepStatus, movement: Movement | None = None) -> StepContext:
+        """Shares everything with the execution's context, but speaks and asks in the step's name."""
+
+        async def ask(question: Question, deadline_s: float) -> Reply:
+            return await self.questions.ask(status.step.id, status.attempts, question, deadline_s)
+
         return replace(
             self.context,
             step=status.step.id,
             progress=lambda text: self.tell(status.step.id, StepState.RUNNING, text, attempt=status.attempts),
+            moved=movement.moved if movement is not None else self.context.moved,
+            ask=ask,
         )
 
     def keep_output(self, status: StepStatus) -> None:

@@ -53,7 +53,8 @@ class OnFailure(StrEnum):
     """What follows when a step failed, or when its outcome is not known.
 
     stop: nothing more is done. undo: what was done so far is taken back; past the point of no return it is
-    a stop. ask: a stop that asks a person how to go on. continue: the next step follows.
+    a stop. ask: a person is asked how to go on (`answer_within`); without an answer it is a stop. continue:
+    the next step follows.
     """
 
     STOP = "stop"
@@ -89,8 +90,20 @@ class Step(_Model):
     with_: Mapping[str, Any] = Field(default_factory=dict, alias="with", description="The action's options.")
     when: str | None = Field(None, description="Expression; the step is skipped where it is false.")
     timeout: Duration = Field(gt=0)
+    stall: Duration | None = Field(
+        None, gt=0, description="It is ended when it has stood still for so long; it lives while it moves."
+    )
+    budget: Duration | None = Field(
+        None, gt=0, description="What it may take of the RTO, all attempts together; more is told, not ended."
+    )
     retry: Retry | None = None
     on_failure: OnFailure = OnFailure.STOP
+    answer_within: Duration | None = Field(
+        None,
+        gt=0,
+        description="With `on_failure: ask`: how long the execution waits for a person to say retry or skip; "
+        "without it, it stops at once and asks.",
+    )
     undo: bool = Field(False, description="This step is taken back when the execution is undone.")
     parallel: Identifier | None = Field(
         None, description="Consecutive steps of the same group run at the same time."

@@ -11,12 +11,12 @@ from typing import Any
 
 from model.errors import BcmError
 from model.execution import Effect, Reconciled, StepResult, StepState
-from runbooks.acting import Ended, until_deadline
+from runbooks.acting import Ended, Movement, until_deadline
 from runbooks.actions.base import Action
 from runbooks.binding import Bound, bind, bind_inputs
 from runbooks.logbook import Intent
 from runbooks.marks import FIRST_CHANGE
-from runbooks.run_state import RunState, StepStatus
+from runbooks.run_state import ENDED_WELL, RunState, StepStatus
 from runbooks.schema import OnFailure
 from runbooks.template import evaluate
 from runbooks.values import unjournalable
@@ -48,6 +48,23 @@ class StepRunner:
             return
         await self._attempts(status, why)
 
+    async def again(self, status: StepStatus, why: str) -> None:
+        """A person wants it to be tried again. An effect that is there by now is not made twice."""
+        if status.state is StepState.UNKNOWN and status.changing:
+            self._run.require_lease()
+            seen = await self._check(status, bind_inputs(status.step, status.inputs).action)
+            if seen.effect is Effect.DONE:
+                result = StepResult(StepState.SUCCEEDED, seen.detail, seen.output)
+                self._end(status, result, took_ns=None, reason="reconciled")
+                return
+        status.state, status.failures = StepState.PENDING, 0
+        await self._attempts(status, why)
+
+    def pass_over(self, status: StepStatus, person: str, reason: str) -> None:
+        """A person wants it to be skipped."""
+        status.attempts = max(status.attempts, 1)
+        self._end(status, _passed_over(person, reason), took_ns=None, reason="skipped")
+
     async def repeat(self, status: StepStatus, why: str) -> bool:
         """Run a step again that has ended: its effect was in the process that died. True if it succeeded."""
         status.state, status.open, status.failures = StepState.PENDING, False, 0
@@ -57,7 +74,7 @@ class StepRunner:
     async def _attempts(self, status: StepStatus, why: str) -> None:
         while not self._run.halting.is_set():
             await self._attempt(status, why)
-            if status.state is StepState.SUCCEEDED or not self._may_retry(status):
+            if status.state in ENDED_WELL or not self._may_retry(status):
                 return
             why = f"attempt {status.attempts} {status.state.value}: {status.detail}"
             await self._pause(status.step.wait_s)
@@ -77,6 +94,10 @@ class StepRunner:
 
     def _skipped(self, status: StepStatus) -> bool:
         when = status.step.when
+        if status.skip is not None:
+            self._run.require_lease()
+            self.pass_over(status, *status.skip)
+            return True
         if when is None:
             return False
         self._run.require_lease()
@@ -111,6 +132,8 @@ class StepRunner:
             ended = await self._read(status, bound, intent)
         status.runaway = ended.runaway
         result, reason = _result_of(ended, status), ""
+        if status.skip is not None and not status.changing and result.outcome is not StepState.SUCCEEDED:
+            result, reason = _passed_over(*status.skip), "skipped"  # while it waited for people
         if result.outcome is StepState.UNKNOWN and status.changing and not ended.runaway:
             result, reason = await self._look(status, bound.action, result)
         self._end(status, result, took_ns=ended.took_ns, reason=reason)
@@ -145,12 +168,14 @@ class StepRunner:
         return ended
 
     async def _act(self, status: StepStatus, action: Action) -> Ended[StepResult]:
-        context = self._run.context_for(status)
+        stall_s, clock = status.step.stall, self._run.context.ports.clock
+        movement = None if stall_s is None else Movement(stall_s, clock)
+        context = self._run.context_for(status, movement)
 
         def work(deadline_s: float) -> Coroutine[Any, Any, StepResult]:
             return action.run(context, deadline_s)
 
-        return await until_deadline(work, timeout_s=status.step.timeout, clock=context.ports.clock)
+        return await until_deadline(work, timeout_s=status.step.timeout, clock=clock, movement=movement)
 
     def _end(self, status: StepStatus, result: StepResult, *, took_ns: int | None, reason: str = "") -> None:
         """The result and its clock mark are handed to the journal, and kept for the steps that follow."""
@@ -228,6 +253,8 @@ def _result_of(ended: Ended[StepResult], status: StepStatus) -> StepResult:
     doubtful = StepResult.unknown if status.changing else StepResult.failed
     if ended.timed_out:
         late = "; it did not let go when it was cancelled" if ended.runaway else ""
+        if ended.stalled:
+            return StepResult.unknown(f"it has stood still for {status.step.stall:g} s{late}")
         return StepResult.unknown(f"not ended within {status.step.timeout:g} s{late}")
     if ended.value is None:
         return doubtful(_text(ended.error))
@@ -235,6 +262,10 @@ def _result_of(ended: Ended[StepResult], status: StepStatus) -> StepResult:
         return doubtful(f"the action returned {ended.value.outcome.value!r}, which is no outcome")
     found = unjournalable(ended.value.output, "its output")
     return doubtful(f"the action returned what can't be recorded: {found}") if found else ended.value
+
+
+def _passed_over(person: str, reason: str) -> StepResult:
+    return StepResult(StepState.SKIPPED, f"skipped by {person}: {reason}")
 
 
 def _text(error: Exception | None) -> str:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from controller.api.answers import UnknownNameError, answer, answer_list
 from controller.api.feed import JournalFeed
-from controller.executions import list_executions, show_execution
+from controller.executions import EXECUTION_TYPES, list_executions, show_execution
 from controller.incidents import list_incidents, show_incident
 from controller.past import past_explanation
 from controller.report import report_json, report_markdown
@@ -27,17 +27,6 @@ _LONGEST_WAIT_S: Final = 30.0
 _MOST_EVENTS: Final = 1000
 # A new start or a new leader turns an open intent into an unknown one.
 _TAKEOVERS: Final = (ev.DAEMON_STARTED, ev.EPOCH_TAKEN)
-_OF_EXECUTIONS: Final = (
-    *_TAKEOVERS,
-    ev.EXECUTION_OPENED,
-    ev.EXECUTION_RESUMED,
-    ev.EXECUTION_CLOSED,
-    ev.STEP_INTENT,
-    ev.STEP_RESULT,
-    ev.UNDO_INTENT,
-    ev.UNDO_RESULT,
-    ev.ABORT_REQUESTED,
-)
 
 
 class Reading:
@@ -98,7 +87,7 @@ class Reading:
         return incident
 
     async def executions(self, _request: web.Request) -> web.Response:
-        events = await self._feed.read(types=_OF_EXECUTIONS)
+        events = await self._feed.read(types=EXECUTION_TYPES)
         return answer_list("ExecutionList", await asyncio.to_thread(list_executions, events))
 
     async def execution(self, request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ interrupted between the two is reconciled by `check`, which looks at the effect 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, get_args
@@ -18,6 +18,7 @@ from config.document import Path
 from config.schema import Estate, PostgresqlService, Service
 from model.errors import RunbookError
 from model.execution import Precheck, Reconciled, StepResult
+from model.people import Consent, OneOther, Question, Reply
 from model.ports import (
     Clock,
     HaproxyApi,
@@ -64,7 +65,7 @@ class ActionPorts:
     host; `http`; `haproxy`, the control sockets of load balancers; `name_servers`; `outputs` keeps what is
     too long for the journal. sighting(target): what detection makes of `SERVICE/MEMBER` or `probe/NAME` now;
     None: nobody watches it. tell(severity, summary, detail, service, incident): pages people and gives the
-    page's id; raises RunbookError.
+    page's id; raises RunbookError. consent: who may agree to what a step asks.
     """
 
     clock: Clock
@@ -82,6 +83,12 @@ class ActionPorts:
     haproxy: HaproxyApi = field(default_factory=AbsentHaproxy)
     name_servers: NameServers = field(default_factory=AbsentNameServers)
     redis: Redis = field(default_factory=AbsentRedis)
+    consent: Consent = field(default_factory=OneOther)
+
+
+async def nobody_answers(_question: Question, _deadline_s: float) -> Reply:
+    """Where nothing runs there is nobody to be asked."""
+    return Reply(None, reason="nobody can be asked here")
 
 
 @dataclass(slots=True)
@@ -91,7 +98,9 @@ class StepContext:
     vars: the execution's variables (`candidate`, `primary`, …) and, under `steps.<id>`, the outputs of the
     steps before. resources: objects that live as long as the execution's run in this process, by key (for
     instance the lock sessions); `stack` closes them. progress: tells a person what is going on. step: id of
-    the step; empty in a plan.
+    the step; empty in a plan. moved: a measure of the work that was done so far (bytes, records); a step with
+    `stall` lives as long as it changes. ask: people, until the deadline or a word; the question and the
+    answers are journaled.
     """
 
     estate: Estate
@@ -105,6 +114,8 @@ class StepContext:
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     progress: Callable[[str], None] = lambda _text: None
     step: str = ""
+    moved: Callable[[int], None] = lambda _measure: None
+    ask: Callable[[Question, float], Awaitable[Reply]] = nobody_answers
 
     def service_as(self, kind: type[S]) -> S:
         """The service, for the actions of one engine. Raises RunbookError for a service of another one."""
@@ -137,7 +148,8 @@ class Action(abc.ABC):
 
     For the linter: fences: its success proves that the old primary can acknowledge nothing any more (S2).
     promotes: it makes a member the primary. needs_primary: it can't succeed while the old primary or its site
-    is gone (S10). outputs: keys that `StepResult.output` may hold; None: not declared, so not checked.
+    is gone (S10). tells_progress: it calls `ctx.moved` while it works. asks: it waits for people. outputs:
+    keys that `StepResult.output` may hold; None: not declared, so not checked.
     """
 
     API_VERSION: ClassVar[int] = API_VERSION
@@ -149,6 +161,8 @@ class Action(abc.ABC):
     fences: ClassVar[bool] = False
     promotes: ClassVar[bool] = False
     needs_primary: ClassVar[bool] = False
+    tells_progress: ClassVar[bool] = False
+    asks: ClassVar[bool] = False
     outputs: ClassVar[tuple[str, ...] | None] = None
     # The engine's limit for `check`; a step whose own time-out is shorter has less.
     check_limit_s: ClassVar[float] = 5.0

@@ -10,6 +10,7 @@ from typing import Any, cast
 from config.positions import load_yaml
 from config.schema import Estate
 from model.execution import ExecutionResult
+from model.people import Consent, OneOther
 from runbooks.actions.base import ActionPorts
 from runbooks.engine import Engine
 from runbooks.planner import Plan, make_plan
@@ -55,7 +56,7 @@ class Stage:
     progress: list[Progress] = field(default_factory=list)
     clock: RealClock = field(default_factory=RealClock)
 
-    def process(self, *, boot_id: str = "boot-1") -> Life:
+    def process(self, *, boot_id: str = "boot-1", consent: Consent | None = None) -> Life:
         """A new process takes over."""
         journal = self.store.open(boot_id=boot_id)
         process = Process(journal.epoch, self.world, journal)
@@ -67,6 +68,7 @@ class Stage:
             sql=cast("Any", process),
             secrets=none,
             node=none,
+            consent=consent or OneOther(),
         )
         return Life(self, journal, ports, Engine(ports, self.estate, on_progress=self.progress.append))
 

@@ -207,6 +207,15 @@ class Fence(Set):
     fences: ClassVar[bool] = True
 
 
+class Late(Once):
+    """Its answer was lost; the token may come later."""
+
+    name = "test.late"
+
+    async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
+        return StepResult.unknown("no answer")
+
+
 class Blind(_WorldAction):
     """Changes something and can't see it afterwards."""
 
@@ -251,7 +260,8 @@ class BehaveOptions(ActionOptions):
 
 
 class Behave(_WorldAction):
-    """Behaves badly on demand: `fail`, `unknown`, `raise`, `hang`, `float`, `stubborn`, `wait`."""
+    """Behaves badly on demand: `fail`, `unknown`, `raise`, `hang`, `float`, `stubborn`, `wait`,
+    `move` (for 0.2 s), `stand` (still)."""
 
     name = "test.behave"
     Options = BehaveOptions
@@ -281,6 +291,14 @@ class Behave(_WorldAction):
                 ctx.progress("waiting at the gate")
                 world.gate("arrived").set()
                 await world.gate(options.gate).wait()
+            case "move":
+                for done in range(10):
+                    ctx.moved(done)
+                    await asyncio.sleep(0.02)
+            case "stand":
+                while True:
+                    ctx.moved(1)
+                    await asyncio.sleep(0.02)
         return StepResult.ok("behaved")
 
     async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
@@ -300,5 +318,5 @@ class NeedsPrimary(Read):
 
 ACTIONS: dict[str, type[Action]] = {
     kind.name: kind
-    for kind in (Lock, Set, Once, Promote, Fence, Blind, Read, Behave, BehaveReading, NeedsPrimary)
+    for kind in (Lock, Set, Once, Late, Promote, Fence, Blind, Read, Behave, BehaveReading, NeedsPrimary)
 }
