@@ -8,6 +8,7 @@ from typing import Any
 
 from controller.api.control import Caller
 from controller.disaster.requests import Declaring
+from controller.execution_control import ExecutionControl
 from controller.incident_control import IncidentControl
 from controller.signals import Signals
 from controller.status import approval_status, disaster_status, explanation, incident_status, service_status
@@ -17,6 +18,7 @@ from controller.supervisor.switch_gates import Wish
 from model import events as ev
 from model.disaster import Scope, Tier
 from model.errors import UsageError
+from model.people import QuestionKind, Word
 from model.ports import Clock
 
 Json = dict[str, Any]
@@ -41,6 +43,7 @@ class DaemonControl:
         self._reload = reload
         self._signals = signals
         self._incidents = incidents
+        self._executions = ExecutionControl(supervisors)
 
     def status(self) -> Json:
         wall_ns = int(self._clock.wall_s() * 1e9)
@@ -129,16 +132,28 @@ class DaemonControl:
     async def reject(self, approval: str, *, reason: str, caller: Caller) -> Json:
         return await self._asked(approval).reject(approval, caller.person, reason)
 
-    async def resume_execution(self, execution: str, *, caller: Caller) -> Json:
-        supervisor = self._of_execution(execution)
-        supervisor.resume_execution(execution, caller.person)
-        return {"service": supervisor.service.name, "execution": execution, "state": "running"}
+    async def resume_execution(self, execution: str, *, reason: str = "", caller: Caller) -> Json:
+        return await self._executions.resume(execution, reason, caller.person)
 
     async def abort_execution(self, execution: str, *, reason: str, caller: Caller) -> Json:
-        supervisor = self._of_execution(execution)
-        if not await supervisor.runs.abort(execution, reason, caller.person):
-            await supervisor.give_up(execution, reason, caller.person)
-        return {"service": supervisor.service.name, "execution": execution, "state": "aborting"}
+        return await self._executions.abort(execution, reason, caller.person)
+
+    async def pause_execution(self, execution: str, *, reason: str, caller: Caller) -> Json:
+        return await self._executions.pause(execution, reason, caller.person)
+
+    async def say_of_step(
+        self,
+        execution: str,
+        step: str,
+        *,
+        word: Word,
+        kind: QuestionKind | None,
+        reason: str,
+        caller: Caller,
+    ) -> Json:
+        return await self._executions.say(
+            execution, step, word, kind=kind, reason=reason, person=caller.person
+        )
 
     async def reload(self) -> Json:
         return await self._reload()
@@ -204,9 +219,3 @@ class DaemonControl:
         except KeyError:
             known = ", ".join(self._supervisors) or "none"
             raise UsageError(f"no service {service!r}", hint=f"services: {known}") from None
-
-    def _of_execution(self, execution: str) -> Supervisor:
-        for supervisor in self._supervisors.values():
-            if execution in supervisor.ledger.open_executions:
-                return supervisor
-        raise UsageError(f"no open execution {execution!r}", hint="`bcm-failover execution list`")

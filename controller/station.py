@@ -57,6 +57,7 @@ from controller.supervisor.executor import Executor
 from controller.supervisor.judgement import Judged
 from controller.supervisor.open_incident import OpenIncident
 from controller.supervisor.probing import ProbeFactory
+from controller.supervisor.step_consent import LevelConsent
 from controller.supervisor.supervisor import Supervisor, answered_s
 from controller.supervisor.tap import TappedJournal
 from controller.supervisor.trouble import Trouble
@@ -263,6 +264,7 @@ class Station:
             outputs=OutputDirectory(estate.daemon.state_dir / "outputs"),
             sighting=lambda target: sighting(target, self.clock, self.supervisors, self.declared),
             tell=self.pager.page,
+            consent=LevelConsent(lambda service: self.supervisors[service].case.rule),
         )
         self.executor = Executor(ports, estate)
         self._closest = min(

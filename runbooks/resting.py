@@ -46,8 +46,9 @@ async def rest(state: RunState, before: Sequence[str]) -> bool:
     while state.pause_reason is not None and not state.halting.is_set() and may_rest(state):
         state.require_lease()
         await state.log.paused(state.pause_reason, before)
+        state.resting = rested = True
         await first_of((state.going, state.halting))
-        rested = True
+        state.resting = False
     return rested
 
 

@@ -90,7 +90,7 @@ class RunState:
     """Shared by everything that takes part in one run.
 
     past_no_return: the intent of a point of no return is on disk. halting: no attempt may begin any more.
-    pause: why it is to rest at the next place where it may; going: cleared while it is to rest.
+    pause_reason: why it is to rest at the next place where it may; resting: it does; going: it may go on.
     """
 
     plan: Plan
@@ -104,6 +104,7 @@ class RunState:
     past_no_return: bool = False
     abort_reason: str | None = None
     pause_reason: str | None = None
+    resting: bool = False
     going: asyncio.Event = field(default_factory=asyncio.Event)
 
     def pause(self, reason: str) -> None:

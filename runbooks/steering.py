@@ -19,6 +19,14 @@ class Steering:
         self._run = run
         self._state = run.state
 
+    @property
+    def stands_still(self) -> bool:
+        """Nothing is at work: it is paused, or waits for people."""
+        at_work = [
+            s for s in self._state.steps.values() if s.open and s.step.id not in self._state.questions.open
+        ]
+        return not at_work and (self._state.resting or bool(self._state.questions.open))
+
     async def abort(self, reason: str, person: str) -> None:
         """Stop at the next safe point: undone before the point of no return, else stopped where it is."""
         await self._state.log.by_person(ev.ABORT_REQUESTED, {"reason": reason}, person)
@@ -44,9 +52,15 @@ class Steering:
         await self._state.log.by_person(ev.EXECUTION_CONTINUED, {"reason": reason}, person)
         self._state.go()
 
-    async def answer(self, step: str, word: Word, reason: str, person: str) -> Agreement:
-        """Say a word to what a step asks."""
+    async def answer(
+        self, step: str, word: Word, reason: str, person: str, *, kind: QuestionKind | None = None
+    ) -> Agreement:
+        """Say a word to what a step asks. kind: what whoever says it believes to be asked."""
         self._step(step)
+        if kind is not None and not self._asks(step, kind):
+            opened = self._state.questions.open.get(step)
+            asked = f"it asks for {opened.question.kind.value}" if opened else "it asks nobody now"
+            raise UsageError(f"step {step!r} asks for no {kind.value}: {asked}")
         return await self._state.questions.answer(step, word, reason, person)
 
     async def retry(self, step: str, reason: str, person: str) -> None:

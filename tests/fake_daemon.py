@@ -144,8 +144,18 @@ class FakeControl:
     async def reject(self, approval: str, *, reason: str, caller: Caller) -> Any:
         return self._answer("reject", approval=approval, reason=reason, caller=caller)
 
-    async def resume_execution(self, execution: str, *, caller: Caller) -> Any:
-        return self._answer("resume_execution", execution=execution, caller=caller)
+    async def resume_execution(self, execution: str, *, reason: str, caller: Caller) -> Any:
+        return self._answer("resume_execution", execution=execution, reason=reason, caller=caller)
+
+    async def pause_execution(self, execution: str, *, reason: str, caller: Caller) -> Any:
+        return self._answer("pause_execution", execution=execution, reason=reason, caller=caller)
+
+    async def say_of_step(
+        self, execution: str, step: str, *, word: Any, kind: Any, reason: str, caller: Caller
+    ) -> Any:
+        return self._answer(
+            "say_of_step", execution=execution, step=step, word=word, kind=kind, reason=reason, caller=caller
+        )
 
     async def abort_execution(self, execution: str, *, reason: str, caller: Caller) -> Any:
         return self._answer("abort_execution", execution=execution, reason=reason, caller=caller)

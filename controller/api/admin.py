@@ -17,6 +17,7 @@ from controller.api import bodies
 from controller.api.answers import UnknownNameError, answer, errors_as_json
 from controller.api.bodies import read_body
 from controller.api.control import Caller, Control, ReadEvents
+from controller.api.executions import ExecutionApi
 from controller.api.feed import JournalFeed
 from controller.api.incidents import IncidentApi
 from controller.api.inspections import InspectionApi
@@ -37,7 +38,7 @@ class AdminApi:
     def __init__(self, control: Control, estate: Callable[[], Estate], reading: Reading) -> None:
         self._control = control
         self._estate = estate
-        self._reading = reading
+        self._executions = ExecutionApi(control, reading, self._caller)
         self._incidents = IncidentApi(control, self._caller)
         self._inspections = InspectionApi(control, self._actor)
 
@@ -53,11 +54,10 @@ class AdminApi:
             web.post(f"{service}/acknowledge", self.acknowledge),
             web.post("/v1/approvals/{approval}", self.approve),
             web.post("/v1/approvals/{approval}/reject", self.reject),
-            web.post("/v1/executions/{execution}/resume", self.resume_execution),
-            web.post("/v1/executions/{execution}/abort", self.abort_execution),
             web.post("/v1/plan", self.plan),
             web.post("/v1/probes/run", self.run_probe),
             web.post("/v1/reload", self.reload),
+            *self._executions.routes(),
             *self._incidents.routes(),
             *self._inspections.routes(),
         ]
@@ -125,22 +125,6 @@ class AdminApi:
         body = await read_body(request, bodies.RejectBody)
         approval = request.match_info["approval"]
         return answer("Done", await self._control.reject(approval, reason=body.reason, caller=caller))
-
-    async def resume_execution(self, request: web.Request) -> web.Response:
-        caller = self._caller(request)
-        await read_body(request, bodies.EmptyBody)
-        execution = request.match_info["execution"]
-        await self._reading.refuse_if_closed(execution)
-        return answer("Started", await self._control.resume_execution(execution, caller=caller))
-
-    async def abort_execution(self, request: web.Request) -> web.Response:
-        caller = self._caller(request)
-        body = await read_body(request, bodies.AbortBody)
-        execution = request.match_info["execution"]
-        await self._reading.refuse_if_closed(execution)
-        return answer(
-            "Done", await self._control.abort_execution(execution, reason=body.reason, caller=caller)
-        )
 
     async def plan(self, request: web.Request) -> web.Response:
         body = await read_body(request, bodies.PlanBody)

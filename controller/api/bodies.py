@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from config.durations import Seconds
 from model.disaster import Tier
 from model.errors import UsageError
+from model.people import QuestionKind, Word
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 NameText = Annotated[str, Field(min_length=1, max_length=200)]
@@ -55,6 +56,21 @@ class RejectBody(Body):
 
 class AbortBody(Body):
     reason: Text
+
+
+class SayBody(Body):
+    """`kind`: what the person believes that the step asks; a yes to another thing is refused. Every other word
+    has a reason."""
+
+    word: Word = Field(strict=False)
+    kind: QuestionKind | None = Field(None, strict=False)
+    reason: str = Field("", max_length=2000)
+
+    @model_validator(mode="after")
+    def _has_its_reason(self) -> Self:
+        if self.word is not Word.YES and not self.reason:
+            raise ValueError(f"{self.word.value} needs a reason: it is a record")
+        return self
 
 
 class PlanBody(Body):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from model.disaster import Tier
 from model.events import Event
+from model.people import QuestionKind, Word
 
 Json = dict[str, Any]
 
@@ -92,9 +93,30 @@ class Control(Protocol):
         """As `approve`, with "state": "rejected"."""
         ...
 
-    async def resume_execution(self, execution: str, *, caller: Caller) -> Json: ...
+    async def resume_execution(self, execution: str, *, reason: str, caller: Caller) -> Json:
+        """Ends a pause, or goes on with one that nobody runs: {"service", "execution", "state"}."""
+        ...
 
     async def abort_execution(self, execution: str, *, reason: str, caller: Caller) -> Json: ...
+
+    async def pause_execution(self, execution: str, *, reason: str, caller: Caller) -> Json:
+        """{"service", "execution", "state": "pausing", "rests": where, in words}"""
+        ...
+
+    async def say_of_step(
+        self,
+        execution: str,
+        step: str,
+        *,
+        word: Word,
+        kind: QuestionKind | None,
+        reason: str,
+        caller: Caller,
+    ) -> Json:
+        """One person's word to what a step asks, or that it is to be skipped or tried again. {"service",
+        "execution", "step", "word", "state"}; with the state `waiting_for_approval` another person is needed,
+        too (`needs`). Raises HeldError where this person can't say it, or it can't be."""
+        ...
 
     async def reload(self) -> Json:
         """Reads the estate again. Raises EstateError and keeps the old one if it can't be used."""

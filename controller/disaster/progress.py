@@ -9,7 +9,7 @@ from typing import Any, Final
 from controller import fields
 from controller.disaster.declarations import Declaration, Declarations
 from controller.phases import parse_wall_ns
-from controller.remedies.remedy import MENDS
+from controller.remedies.remedy import KEEPS_ROLES
 from controller.site_plan import Step
 from controller.supervisor.approval_records import Approval
 from controller.supervisor.ledger import REJOIN, Ledger
@@ -123,7 +123,7 @@ def last_runs(events: Iterable[Event], since_seq: int) -> dict[str, Run]:
         service, execution = event.service, event.execution
         if event.seq <= since_seq or service is None or execution is None:
             continue
-        if event.type == ev.EXECUTION_OPENED and fields.text(event.data, "kind") not in MENDS:
+        if event.type == ev.EXECUTION_OPENED and fields.text(event.data, "kind") not in KEEPS_ROLES:
             runs[service] = Run(execution)
         elif event.type == ev.EXECUTION_CLOSED and service in runs and runs[service].execution == execution:
             state, reason = fields.text(event.data, "state"), fields.text(event.data, "reason")

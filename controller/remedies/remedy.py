@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Kinds of runbook that bring a member back, or take it out of use, and leave the primary where it is.
 MENDS: Final = frozenset({Kind.REJOIN.value, Kind.DRAIN.value, Kind.RESTORE.value})
+# Those that leave it to whoever has it who is primary: a failover does not wait for them.
+KEEPS_ROLES: Final = MENDS | {Kind.OTHER.value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from controller import fields
 from controller.approval_rules import DAEMON
 from controller.phases import parse_wall_ns
-from controller.remedies.remedy import MENDS
+from controller.remedies.remedy import KEEPS_ROLES
 from controller.supervisor import approval_records as records
 from controller.supervisor.approval_records import Approval
 from controller.supervisor.open_incident import OpenIncident
@@ -24,8 +24,8 @@ from model.execution import ExecutionState
 # High water is journaled every HIGH_WATER_EVERY_S; three of them may be missed.
 HIGH_WATER_EVERY_S = 300.0
 SEEN_LATELY_NS = 3 * int(HIGH_WATER_EVERY_S * 1e9)
-# The kinds of execution by which a member is brought back and by which the role is taken away from one; the
-# trigger of one that a person approved.
+# The kinds of execution by which a member is brought back and by which the role is taken away from one, and that
+# which leaves the roles alone; the trigger of one that a person approved.
 REJOIN = "rejoin"
 FAILOVER = "failover"
 APPROVED = "approved"
@@ -110,7 +110,7 @@ class Ledger:
     @property
     def moving(self) -> bool:
         """An execution that changes who is primary is open. One of a kind that is not known counts."""
-        return any(kind not in MENDS for kind in self.kinds.values())
+        return any(kind not in KEEPS_ROLES for kind in self.kinds.values())
 
     def crash_seen_s(self, boot_id: str, now_s: float) -> float | None:
         """Monotonic seconds at which a controller on this journal confirmed that the primary's process had
@@ -200,7 +200,7 @@ def _execution_closed(ledger: Ledger, event: Event) -> Ledger:
     """One that moves the primary and did not get through blocks the next: nobody knows what it left (P12)."""
     kind, state = ledger.kinds.get(event.execution or "", REJOIN), fields.text(event.data, "state")
     blocked = ledger.blocked
-    if kind not in MENDS and state in _LEFT_SOMETHING:
+    if kind not in KEEPS_ROLES and state in _LEFT_SOMETHING:
         blocked = f"{event.execution} ended {state}: a person must look, then acknowledge"
     return replace(
         ledger,

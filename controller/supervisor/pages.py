@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller import fields
 from controller.approval_rules import ApprovalState
+from controller.phases import wall_text
 from controller.supervisor.judgement import Judged
 from model.decision import Verb
 from model.diagnosis import Diagnosis
+from model.events import Event
+from model.people import QuestionKind
+
+_FOR = {
+    QuestionKind.APPROVAL.value: "approval",
+    QuestionKind.MANUAL.value: "somebody's hand",
+    QuestionKind.DECISION.value: "a decision",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,19 @@ def outage(diagnosis: Diagnosis, why: str) -> Told:
 def to_answer(state: ApprovalState) -> str:
     """Who must still say yes, and how a yes and a no are said."""
     return f"{state.reason}; `bcm-failover approve {state.id}`, or `reject {state.id} --reason …`"
+
+
+def step_asks(event: Event) -> Told:
+    """An execution waits for people: for what, and how they answer."""
+    data = event.data
+    step, kind = fields.text(data, "step"), fields.text(data, "kind")
+    left = f"until {wall_text(fields.integer(data, 'expires_wall_ns') or 0)}; no answer is a no"
+    on = f"{event.execution} {step}"
+    how = {
+        QuestionKind.APPROVAL.value: f"`bcm-failover execution approve {on}`, or `deny {on} --reason …`",
+        QuestionKind.MANUAL.value: f"`bcm-failover execution confirm {on}`, or `deny {on} --reason …`",
+    }.get(kind, f"`bcm-failover execution retry {on} --reason …`, `skip`, or `abort`")
+    return Told("page", f"{on} waits for {_FOR[kind]}: {fields.text(data, 'text')}", f"{left}; {how}")
 
 
 def held(judged: Judged, approval: ApprovalState | None = None) -> Told:

@@ -19,6 +19,7 @@ from model import events as ev
 from model.errors import HeldError, UsageError
 from model.execution import ExecutionState
 from runbooks.engine import ExecutionResult, Opened
+from runbooks.steering import Steering
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +116,16 @@ class Runs:
         except UsageError:
             return False
         return True
+
+    def steer(self, execution: str) -> Steering:
+        """What people may do to one that is under way. Raises UsageError where it is not."""
+        return self.executor.engine.steer(execution)
+
+    @property
+    def stands_still(self) -> bool:
+        """The one that is under way waits for people, and nothing of it is at work."""
+        execution = self.executor.engine.running.get(self._service.name)
+        return execution is not None and self.steer(execution).stands_still
 
     async def settle(self, execution: str) -> None:
         """Make the journal say what an execution changed; may be repeated."""

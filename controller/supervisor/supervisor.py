@@ -34,7 +34,7 @@ from controller.supervisor.knowledge import Knowledge
 from controller.supervisor.ledger import Ledger
 from controller.supervisor.mending import Mending, Outcome
 from controller.supervisor.notes import Notes
-from controller.supervisor.pages import Told
+from controller.supervisor.pages import Told, step_asks
 from controller.supervisor.primacy import Primacy
 from controller.supervisor.recovery import works
 from controller.supervisor.runs import Runs
@@ -310,10 +310,10 @@ class Supervisor:
 
     async def _while_open(self, judged: Judged) -> None:
         """What is seen while the primary moves is judged when it has moved. While a member is being brought
-        back the primary may be lost, though, and that is told, and comes first."""
+        back, or people are waited for, the primary may be lost, though, and that is told, and comes first."""
         if not self.busy:
             self.runs.take_up_again(judged.at_s)
-        if self.runs.moving or self.ledger.moving:
+        if (self.runs.moving or self.ledger.moving) and not self.runs.stands_still:
             return
         await self._take_down(judged)
         judged = self._judge()
@@ -338,6 +338,8 @@ class Supervisor:
     def _journaled(self, event: Event) -> None:
         """Each event once: a record that was on its way when this began may be read and heard."""
         if event.seq > self.ledger.seq:
+            if event.type == ev.STEP_ASKED and event.service == self.service.name:
+                self._page(step_asks(event))
             loosening = self.ledger.loosening
             self.ledger = self.ledger.apply(event)
             if self.ledger.loosening != loosening:

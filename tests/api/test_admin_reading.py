@@ -116,7 +116,7 @@ async def test_an_execution_that_ended_unknown_can_be_resumed(fake: FakeDaemon, 
     assert (await ask("POST", "/v1/executions/EXE-1/resume"))[0] == 200
     assert fake.control.calls[-1] == (
         "resume_execution",
-        {"execution": "EXE-1", "caller": fake.control.calls[-1][1]["caller"]},
+        {"execution": "EXE-1", "reason": "", "caller": fake.control.calls[-1][1]["caller"]},
     )
 
 
