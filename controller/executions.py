@@ -202,13 +202,18 @@ def list_executions(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 def show_execution(events: Sequence[Event], execution_id: str) -> dict[str, Any]:
     """One execution with all its steps, JSON-ready. Raises UsageError if the journal knows no such one."""
+    return execution_json(find_execution(events, execution_id))
+
+
+def find_execution(events: Sequence[Event], execution_id: str) -> Execution:
+    """Raises UsageError if the journal knows no such one."""
     execution = fold_executions(events).get(execution_id)
     if execution is None:
         raise UsageError(
             f"no execution {execution_id!r} in the journal",
             hint="`bcm-failover execution list` prints those that there are",
         )
-    return execution_json(execution)
+    return execution
 
 
 def execution_json(execution: Execution) -> dict[str, Any]:

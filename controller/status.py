@@ -56,11 +56,22 @@ def service_status(supervisor: Supervisor, wall_ns: int) -> Json:
         "readiness": readiness_verdict(judged),
         "incident": ledger.incident.id if ledger.incident else None,
         "execution": ledger.open_executions[0] if ledger.open_executions else None,
+        "execution_left_ms": rto_left_ms(supervisor),
         "decision": judged.decision.to_json(),
         "settings": list(supervisor.knowledge.settings.texts),
         "last_acked_canary": supervisor.knowledge.last_acked_canary,
         "members": [member_status(service, view, member, judged.at_s, ledger) for member in view.members],
     }
+
+
+def rto_left_ms(supervisor: Supervisor) -> int | None:
+    """What is left of the RTO while something is done about an outage; negative beyond it. None: there is no
+    outage, or nothing is done."""
+    incident = supervisor.ledger.incident
+    if incident is None or incident.recovered or not supervisor.ledger.open_executions:
+        return None
+    elapsed_s = supervisor.outage_s(supervisor.now_s())
+    return round((supervisor.service.objectives.rto - elapsed_s) * 1000)
 
 
 def service_health(judged: Judged) -> str:

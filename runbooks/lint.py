@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from config.findings import Finding, Severity, in_order
 from config.schema import Estate, Service
+from runbooks.lint_limits import LIMIT_RULES
 from runbooks.lint_options import OPTION_RULES
 from runbooks.lint_order import ORDER_RULES
 from runbooks.lint_safety import SAFETY_RULES
@@ -20,7 +21,7 @@ from runbooks.schema import Runbook
 
 __all__ = ["has_errors", "lint"]
 
-_RULES = (*OPTION_RULES, *ORDER_RULES, *SAFETY_RULES, *SECRET_RULES, *TARGET_RULES)
+_RULES = (*OPTION_RULES, *LIMIT_RULES, *ORDER_RULES, *SAFETY_RULES, *SECRET_RULES, *TARGET_RULES)
 
 
 def lint(

@@ -164,9 +164,7 @@ def expected_sum_ms(runbook: Runbook, step_ms: Mapping[str, int]) -> int | None:
 
 
 def _at_most_ms(runbook: Runbook) -> int:
-    longest = {
-        s.id: round((s.timeout * s.attempts + s.wait_s * (s.attempts - 1)) * 1000) for s in runbook.steps
-    }
+    longest = {s.id: round(s.longest_s * 1000) for s in runbook.steps}
     return expected_sum_ms(runbook, longest) or 0
 
 

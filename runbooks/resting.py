@@ -16,7 +16,7 @@ from runbooks.run_state import RunState, StepStatus
 from runbooks.schema import Kind, OnFailure, Runbook
 
 # Kinds that change nothing that clients wait for while they stand still.
-_ANYWHERE: Final = frozenset({Kind.OTHER, Kind.REJOIN})
+_ANYWHERE: Final = frozenset({Kind.OTHER, Kind.REJOIN, Kind.DRAIN, Kind.RESTORE})
 
 
 def may_rest(state: RunState) -> bool:

@@ -130,6 +130,11 @@ class Step(_Model):
     def wait_s(self) -> float:
         return self.retry.wait if self.retry else 0.0
 
+    @property
+    def longest_s(self) -> float:
+        """If every attempt takes its whole time-out."""
+        return self.timeout * self.attempts + self.wait_s * (self.attempts - 1)
+
 
 class Runbook(_Model):
     """`vars` are the inputs of an execution; `{{ name }}` in a step's options gives their values."""

@@ -259,10 +259,13 @@ class FakeJournal:
 
     # --- the life of an execution
 
-    def open_execution(self, execution: str, steps: Sequence[str], incident: str | None = None) -> None:
+    def open_execution(
+        self, execution: str, steps: Sequence[str], incident: str | None = None, rto_ms: int | None = None
+    ) -> None:
         data = {
             "runbook": "postgresql-switchover", "digest": "d", "mode": "real", "trigger": "manual",
             "vars": {}, "steps": [{"id": s, "action": "pg.test"} for s in steps], "expected_ms": None,
+            "rto_ms": rto_ms,
         }  # fmt: skip
         self.append(ev.EXECUTION_OPENED, data, execution=execution, incident=incident)
 

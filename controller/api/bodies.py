@@ -59,8 +59,8 @@ class AbortBody(Body):
 
 
 class SayBody(Body):
-    """`kind`: what the person believes that the step asks; a yes to another thing is refused. Every other word
-    has a reason."""
+    """`kind`: what the person believes that the step asks; a yes to another thing is refused. Every other
+    word has a reason."""
 
     word: Word = Field(strict=False)
     kind: QuestionKind | None = Field(None, strict=False)

@@ -32,7 +32,7 @@ class Control(Protocol):
         """{"daemon": {version, leader, epoch, estate_digest, journal_ok, uptime_s, estate_error},
         "services": [{name, health, code, sentence, sentence_zh, mode, paused, blocked, primary, profile,
         rpo_s, rto_s, tolerance, "readiness": {verdict: ready | partial | not-ready, why}, incident,
-        execution, decision, "members": [{name, role, node, site, health,
+        execution, execution_left_ms: of the RTO, decision, "members": [{name, role, node, site, health,
         why, age_ms, in_recovery, timeline, position, lag_bytes, sync_state, canary_n}]}],
         "probes": [{name, type, about, health, why, age_ms, flapping}],
         "warnings": [{code, about, part, sentence, meaning, meaning_zh, since, severity,

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from controller.adapters.instant import host_now
 from controller.api.answers import UnknownNameError, answer, answer_list
 from controller.api.feed import JournalFeed
-from controller.executions import EXECUTION_TYPES, list_executions, show_execution
+from controller.execution_clock import execution_now
+from controller.executions import EXECUTION_TYPES, list_executions
 from controller.incidents import list_incidents, show_incident
 from controller.past import past_explanation
 from controller.report import report_json, report_markdown
@@ -124,8 +126,10 @@ class Reading:
                 hint="`bcm-failover execution list` prints those that there are",
             )
         takeovers = await self._feed.read(since_seq=own[0].seq, types=_TAKEOVERS)
-        events = sorted((*own, *takeovers), key=lambda event: event.seq)
-        return {**show_execution(events, execution), "last_seq": own[-1].seq}
+        incident = await self._feed.read(incident=own[0].incident) if own[0].incident else ()
+        together = {event.seq: event for event in (*own, *takeovers, *incident)}
+        events = [together[seq] for seq in sorted(together)]
+        return {**execution_now(events, execution, host_now()), "last_seq": own[-1].seq}
 
     async def refuse_if_closed(self, execution: str) -> None:
         """For requests that only an open execution can follow. Raises UsageError."""

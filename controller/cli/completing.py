@@ -36,6 +36,18 @@ def executions(ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     return _matching((e.get("id") for e in _items(ctx, "items", "executions")), incomplete)
 
 
+def asking_steps(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Those of the execution on the command line that wait for people."""
+    wanted = ctx.params.get("execution_id")
+    found = (
+        asked.get("step")
+        for execution in _items(ctx, "items", "executions")
+        if execution.get("id") == wanted
+        for asked in execution.get("asks", [])
+    )
+    return _matching(found, incomplete)
+
+
 def incidents(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     return _matching((i.get("id") for i in _items(ctx, "items", "incidents")), incomplete)
 

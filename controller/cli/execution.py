@@ -7,15 +7,19 @@ from typing import Any
 
 import click
 
+from controller.adapters.instant import host_now
 from controller.cli import completing
+from controller.cli import execution_people as people
 from controller.cli.base import BcmGroup, command
 from controller.cli.client import Client
 from controller.cli.exits import ExitCode
 from controller.cli.follow import Follower, exit_code_of_execution, follow_started, print_end, print_step
 from controller.cli.records import as_list, daemon_or_store
 from controller.cli.settings import Settings, current_settings
+from controller.cli.switch import WAIT
 from controller.cli.terminal import clean, console, emit, seconds, style_of
-from controller.executions import list_executions, show_execution
+from controller.execution_clock import execution_now
+from controller.executions import list_executions
 
 _EXECUTION = click.argument("execution_id", metavar="ID", shell_complete=completing.executions)
 
@@ -23,7 +27,11 @@ _EXECUTION = click.argument("execution_id", metavar="ID", shell_complete=complet
 @click.group(
     "execution",
     cls=BcmGroup,
-    examples=("bcm-failover execution list", "bcm-failover execution show EXE-13 --wait"),
+    examples=(
+        "bcm-failover execution list",
+        "bcm-failover execution show EXE-13 --wait",
+        "bcm-failover execution approve EXE-13 go_ahead",
+    ),
 )
 def execution() -> None:
     """Runs of runbooks, open and past.
@@ -59,7 +67,7 @@ def show(execution_id: str, wait: bool) -> int:
     body = daemon_or_store(
         settings,
         lambda: client.get("executions", execution_id),
-        lambda events: {"kind": "Execution", **show_execution(events, execution_id)},
+        lambda events: {"kind": "Execution", **execution_now(events, execution_id, host_now())},
     )
     emit(settings, body, lambda found: _print(settings, found))
     return ExitCode.OK
@@ -67,15 +75,17 @@ def show(execution_id: str, wait: bool) -> int:
 
 @command("resume", examples=("bcm-failover execution resume EXE-13",))
 @_EXECUTION
-def resume(execution_id: str) -> int:
-    """Go on with an execution that stopped in the state `unknown`.
+@click.option("--reason", default="", help="Why; lands in the evidence.")
+@WAIT
+def resume(execution_id: str, reason: str, wait: bool) -> int:
+    """Go on with an execution that is paused, or that stopped in the state `unknown`.
 
-    The effect of the open step is looked at first; nothing is done twice.
+    The effect of an open step is looked at first; nothing is done twice.
     """
     settings = current_settings()
     client = Client.of(settings)
-    started = client.post("executions", execution_id, "resume")
-    return follow_started(settings, client, {"execution": execution_id, **started}, wait=True)
+    started = client.post("executions", execution_id, "resume", body={"reason": reason})
+    return follow_started(settings, client, {"execution": execution_id, **started}, wait=wait)
 
 
 @command("abort", examples=('bcm-failover execution abort EXE-13 --reason "wrong member"',))
@@ -99,10 +109,15 @@ def abort(execution_id: str, reason: str, wait: bool) -> int:
     return ExitCode.OK if state == "undone" else code
 
 
-execution.add_command(list_)
-execution.add_command(show)
-execution.add_command(resume)
-execution.add_command(abort)
+for _one in (list_, show, resume, abort, *people.COMMANDS):
+    execution.add_command(_one)
+
+
+def clock_line(clock: Mapping[str, Any]) -> str:
+    """How much of the RTO is used, and what is left of it."""
+    used = f"{seconds(clock['elapsed_s'])} of the RTO of {seconds(clock['rto_s'])} since {clock['since']}"
+    left = clock["left_s"]
+    return f"{used}: {seconds(left)} left" if left >= 0 else f"{used}: {seconds(-left)} over"
 
 
 def _print_list(settings: Settings, body: Mapping[str, Any]) -> None:
@@ -140,15 +155,27 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
     head = f"{body['id']}: {body['runbook']}{mode} on {body['service']}"
     head += f", {body['opened_utc']}, by {body['actor']}"
     out.print(Text(clean(head), style="bold"), soft_wrap=True)
+    clock = body.get("clock")
+    if clock:
+        out.print(
+            Text(clean(clock_line(clock)), style="bold red" if clock["left_s"] < 0 else ""), soft_wrap=True
+        )
     for text in body.get("resumed", []):
         out.print(Text(clean(f"resumed: {text}")), soft_wrap=True)
     if body.get("abort_requested"):
         out.print(Text(clean(f"abort requested: {body['abort_requested']}")), soft_wrap=True)
+    if body.get("pause"):
+        out.print(Text(clean(f"pause requested: {body['pause']}")), soft_wrap=True)
     for step in body["steps"]:
         print_step(out, step)
         for attempt in step["attempts"][-1:]:
             for line in attempt["commands"]:
                 out.print(Text(clean(f"{'':<12}$ {line}"), style="dim"), soft_wrap=True)
+        for said in step.get("said", []):
+            why = f": {said['reason']}" if said["reason"] else ""
+            out.print(Text(clean(f"{'':<12}{said['person']} said {said['word']}{why}")), soft_wrap=True)
+    for asked in body.get("asks", []):
+        people.print_question(out, body["id"], asked)
     if body["closed_utc"] or exit_code_of_execution(body) is ExitCode.UNKNOWN:
         print_end(settings, body)
     else:

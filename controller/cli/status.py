@@ -164,6 +164,10 @@ def _member_cells(member: Mapping[str, Any], service: Mapping[str, Any]) -> list
     ]
 
 
+def _left(left_s: float) -> str:
+    return f"{seconds(left_s)} left" if left_s >= 0 else f"{seconds(-left_s)} beyond the end"
+
+
 def _role(member: Mapping[str, Any], primary: bool) -> Text:
     """What it is now. The estate's `primary` that has handed over is a standby like others; a member that
     takes writes although another is primary is told loudly."""
@@ -195,9 +199,10 @@ def _remarks(service: Mapping[str, Any]) -> Iterator[Text]:
         advice = f'bcm-failover acknowledge {name} --comment "…"'
         yield _text(f"{name}: blocked: {service['blocked']} (allow it again: {advice})", "yellow")
     if service.get("execution"):
-        yield _text(
-            f"{name}: {service['execution']} is running: bcm-failover execution show {service['execution']}"
-        )
+        left_ms = service.get("execution_left_ms")
+        left = "" if left_ms is None else f", {_left(left_ms / 1000)} of the RTO"
+        show = f"bcm-failover execution show {service['execution']}"
+        yield _text(f"{name}: {service['execution']} is running{left}: {show}")
 
 
 def _root(root: Mapping[str, Any]) -> Text:

@@ -24,8 +24,8 @@ from model.execution import ExecutionState
 # High water is journaled every HIGH_WATER_EVERY_S; three of them may be missed.
 HIGH_WATER_EVERY_S = 300.0
 SEEN_LATELY_NS = 3 * int(HIGH_WATER_EVERY_S * 1e9)
-# The kinds of execution by which a member is brought back and by which the role is taken away from one, and that
-# which leaves the roles alone; the trigger of one that a person approved.
+# The kinds of execution by which a member is brought back and by which the role is taken away from one; the
+# trigger of one that a person approved.
 REJOIN = "rejoin"
 FAILOVER = "failover"
 APPROVED = "approved"

@@ -191,6 +191,9 @@ class Supervisor:
             command=world.command(self.service.name),
         )
 
+    def now_s(self) -> float:
+        return self._world.clock.monotonic_s()
+
     def wall_ns(self) -> int:
         return int(self._world.clock.wall_s() * 1e9)
 

@@ -44,7 +44,10 @@ def offered(shell: Shell, line: str) -> list[str]:
         ("failover orders --to pg2", ["pg2"]),
         ("explain ", ["orders"]),
         ("execution show ", ["EXE-1", "EXE-2"]),
-        ("execution ", ["abort", "list", "resume", "show"]),
+        (
+            "execution ",
+            ["abort", "approve", "confirm", "deny", "list", "pause", "resume", "retry", "show", "skip"],
+        ),
         ("-o y", ["yaml"]),
     ],
 )

@@ -265,6 +265,7 @@ class Behave(_WorldAction):
 
     name = "test.behave"
     Options = BehaveOptions
+    tells_progress: ClassVar[bool] = True
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         options = cast("BehaveOptions", self.options)

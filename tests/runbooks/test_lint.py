@@ -64,6 +64,11 @@ def test_a_good_failover_has_no_findings(estate: Estate) -> None:
         pytest.param("{id: a, action: test.blind, timeout: 1s, with: {token: x}, point_of_no_return: true}", "test.blind changes something and has no check of its effect", id="no check"),
         pytest.param("{id: a, action: test.set, timeout: 1s, with: {cell: x, value: 1}}", "step 'a' changes something that nothing takes back", id="no undo"),
         pytest.param("{id: a, action: test.promote, timeout: 1s, with: {token: x}, undo: true, on_failure: undo}", "step 'a' promotes and is no point of no return", id="promotion undone"),
+        pytest.param("{id: a, action: test.read, timeout: 1s, with: {cell: x}, answer_within: 1h}", "`answer_within` of step 'a' has no effect; on_failure is stop", id="answer to nothing"),
+        pytest.param("{id: a, action: test.read, timeout: 1s, with: {cell: x}, budget: 1s}", "`budget` of step 'a' has no effect; all its attempts together end after 1s", id="budget beyond the time-out"),
+        pytest.param("{id: a, action: test.read, timeout: 9s, with: {cell: x}, stall: 1s}", "`stall` of step 'a' has no effect; test.read does not tell its progress", id="stall of what tells nothing"),
+        pytest.param("{id: a, action: test.behave-reading, timeout: 1s, stall: 2s}", "`stall` of step 'a' has no effect; its time-out comes first", id="stall beyond the time-out"),
+        pytest.param("{id: a, action: approval, timeout: 1h, with: {what: go}, retry: {attempts: 2}}", "step 'a' would ask again after a no", id="asked until yes"),
         pytest.param("{id: a, action: test.read, timeout: 1s, with: {cell: 'postgresql://u:hunter2@h/d'}}", "a secret stands here in plain text", id="secret in a URL"),
     ],
 )  # fmt: skip
@@ -88,6 +93,7 @@ def test_a_step_that_breaks_a_rule_is_found_at_its_line(steps: str, what: str) -
         pytest.param("{id: verify, action: test.read", "{id: verify, action: test.ask-primary", "step 'verify' needs the old primary", 12, id="needs the failed site"),
         pytest.param("timeout: 1s, mark: T8", "timeout: 1s, on_failure: undo, mark: T8", "`on_failure` of step 'verify' has no effect", 12, id="undo after the turn"),
         pytest.param("point_of_no_return: true, mark", "point_of_no_return: true, on_failure: undo, mark", "`on_failure` of step 'promote' has no effect", 11, id="undo at the turn"),
+        pytest.param("{id: prove, action: test.read, with: {cell: a}, timeout: 1s, on_failure: undo}", "{id: prove, action: manual, with: {do: look}, timeout: 1h, on_failure: undo}", "step 'prove' waits for people while something tentative stands", 10, id="asked while detached"),
         pytest.param("mark: T8", "mark: T6", "T6 is marked by step 'promote' already", 12, id="marked twice"),
     ],
 )  # fmt: skip
@@ -98,6 +104,16 @@ def test_a_failover_that_breaks_a_safety_rule_is_found_at_its_line(
     found = findings(GOOD.replace(old, new), FAILOVER_HEAD)
     assert (what, line) in [(what, f.line) for f in found if what in str(f)], texts(found)
     assert has_errors(found)
+
+
+def test_budgets_that_do_not_fit_the_rto_are_told(estate: Estate) -> None:
+    rto_s = estate.services["orders"].objectives.rto
+    steps = GOOD.replace(
+        "with: {cell: a}, timeout: 1s, mark: T8",
+        f"with: {{cell: a}}, timeout: 1d, budget: {rto_s + 1:g}s, mark: T8",
+    )
+    found = [f for f in lint(runbook_of(steps, FAILOVER_HEAD), estate, "orders") if "budgets" in f.what]
+    assert [f.severity for f in found] == [Severity.WARNING]
 
 
 def test_a_failover_without_marks_would_not_be_measured() -> None:
