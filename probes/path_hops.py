@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 from probes.addresses import Address
 from probes.os_errors import OwnError, own_error
-from probes.sockets import ready
+from probes.sockets import RST_ON_CLOSE, ready
 from probes.trace import note
 
 Method = Literal["udp", "tcp", "icmp"]
@@ -29,7 +29,6 @@ _IP_RECVERR, _IPV6_RECVERR = 11, 25  # <linux/in.h>, <linux/in6.h>; not in Pytho
 _MSG_ERRQUEUE: Final = socket.MSG_ERRQUEUE
 _ERROR = struct.Struct("=IBBBBII")  # sock_extended_err: errno, origin, type, code, pad, info, data
 _LOCAL = 1  # its origin: this host itself
-_RST_ON_CLOSE = struct.pack("ii", 1, 0)
 _ECHO_REQUEST = {socket.AF_INET: 8, socket.AF_INET6: 128}
 _PROTOCOL = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 
@@ -121,7 +120,7 @@ def _socket(address: Address, method: Method, ttl: int) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
     if method == "tcp":
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST_ON_CLOSE)
     return sock
 
 

@@ -37,6 +37,7 @@ from probes.pg_errors import (
     result_error,
     show_sqlstates,
 )
+from probes.sockets import RST_ON_CLOSE
 
 Row = tuple[Any, ...]
 
@@ -78,6 +79,7 @@ class PgSession:
         self._socket_error: OSError | None = None
         self._error: PgError | None = None  # of the statement under way, as soon as it is known
         self._watch: _Watch | None = None
+        self._asking = False  # a statement waits for its answer
 
     @property
     def closed(self) -> bool:
@@ -166,6 +168,10 @@ class PgSession:
         if conn is not None:
             conn.notice_handler = None
             with contextlib.suppress(psycopg.Error, OSError), lent_socket(conn) as sock:
+                if self._asking:
+                    # What has not got through is dropped, not sent again for seconds: a statement that was
+                    # given up must not arrive when the way is whole again, and others have acted meanwhile.
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST_ON_CLOSE)
                 sock.shutdown(socket.SHUT_RDWR)
             conn.finish()
         return waiter
@@ -197,6 +203,7 @@ class PgSession:
     async def _query(self, statement: str, params: Sequence[Any]) -> list[Row]:
         conn = self._connected()
         self.notices.clear()
+        self._asking = True
         conn.send_query_params(statement.encode(), [_encoded(p) for p in params])
         while conn.flush():
             await self._wait(read=True, write=True)
@@ -209,6 +216,7 @@ class PgSession:
                 self._consume()
             result = conn.get_result()
             if result is None:
+                self._asking = False
                 break
             match result.status:
                 case pq.ExecStatus.TUPLES_OK:

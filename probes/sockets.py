@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 from collections.abc import Sequence
 
 from model.observation import Failure
@@ -25,6 +26,8 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 5000),
 )
 _CHUNK_BYTES = 65536
+# SO_LINGER: a close drops what has not got through and sends a reset.
+RST_ON_CLOSE = struct.pack("ii", 1, 0)
 # How a peer ends an idle connection without a word.
 _ENDINGS = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
 

@@ -31,7 +31,7 @@ class StepStatus:
     """One step. attempts: number of the last one. acted: an intent is on disk, so it may have changed
     something. open: of those the last has no recorded result. inputs: the options of the last attempt.
     failures: attempts that did not succeed. runaway: it did not let go when it was told to. skip: who wants
-    it to be passed over, and why."""
+    it to be passed over, and why. doubtful: nobody knows what became of an attempt before the last one."""
 
     step: Step
     kind: type[Action]
@@ -46,6 +46,7 @@ class StepStatus:
     undone: StepState | None = None
     runaway: bool = False
     skip: tuple[str, str] | None = None
+    doubtful: bool = False
 
     @property
     def changing(self) -> bool:

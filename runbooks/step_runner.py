@@ -39,7 +39,7 @@ class StepRunner:
             again = await self._reconcile(status)
             if again is None:
                 return
-            why = again
+            why, status.doubtful = again, True
         elif status.state is StepState.FAILED:
             if not self._may_retry(status):
                 return
@@ -77,6 +77,7 @@ class StepRunner:
             if status.state in ENDED_WELL or not self._may_retry(status):
                 return
             why = f"attempt {status.attempts} {status.state.value}: {status.detail}"
+            status.doubtful = status.doubtful or status.state is StepState.UNKNOWN
             await self._pause(status.step.wait_s)
 
     def _may_retry(self, status: StepStatus) -> bool:
@@ -136,6 +137,10 @@ class StepRunner:
             result, reason = _passed_over(*status.skip), "skipped"  # while it waited for people
         if result.outcome is StepState.UNKNOWN and status.changing and not ended.runaway:
             result, reason = await self._look(status, bound.action, result)
+        if result.outcome is StepState.FAILED and status.doubtful and status.step.point_of_no_return:
+            # What was asked for before may still come (P12), whatever has failed now.
+            said = f"{result.detail}; what became of an attempt before is not known"
+            result = StepResult(StepState.UNKNOWN, said, result.output)
         self._end(status, result, took_ns=ended.took_ns, reason=reason)
 
     async def _change(self, status: StepStatus, bound: Bound, intent: Intent) -> Ended[StepResult]:

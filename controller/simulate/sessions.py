@@ -41,6 +41,7 @@ class SimulatedSession:
         self._closed = False
         self._why = ""
         self._waiting: asyncio.Future[Any] | None = None
+        self._dropped = False  # what had not got through when it was reset never will
 
     @property
     def closed(self) -> bool:
@@ -96,6 +97,8 @@ class SimulatedSession:
         waiting = sessions.loop.create_future()
 
         def arrived() -> None:
+            if self._dropped:
+                return
             if server.running:
                 server.do(run)
             else:  # its socket is gone: a reset
@@ -112,6 +115,8 @@ class SimulatedSession:
 
         def told(rows: list[Any], sqlstate: str | None) -> None:
             if waiting.done():
+                if self._closed:  # an answer to a socket that is shut meets a reset
+                    self._say_goodbye()
                 return
             if sqlstate is None:
                 waiting.set_result(rows)
@@ -125,7 +130,10 @@ class SimulatedSession:
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._say_goodbye()
+            if self._waiting is None:
+                self._say_goodbye()
+            else:
+                self._reset()
 
     async def _await(self, waiting: asyncio.Future[Any], timeout_s: float) -> Any:
         """The result; at the time-out, and when it is cancelled, the socket is shut."""
@@ -158,9 +166,17 @@ class SimulatedSession:
             return
         sent = self._backend is not None
         self._closed = True
-        self._say_goodbye()
+        self._reset()
         text = f"{self._server.name}: no answer within {timeout_s:g} s"
         waiting.set_exception(SqlError(text, outcome_unknown=sent))
+
+    def _reset(self) -> None:
+        """Shut while a statement waits for its answer: what is still to be sent is dropped, and the reset is
+        sent once (probes/pg_session.py)."""
+        network, way = self._sessions.world.network, (self._sessions.host, self._server.host.name)
+        self._dropped = way in network.cut or way in network.loss
+        if way not in network.cut:
+            self._say_goodbye()
 
     def _say_goodbye(self) -> None:
         """The server learns that its client is gone, if anything reaches it."""

@@ -152,9 +152,9 @@ class Knowledge:
         return list(self._kept)
 
     def answered_s(self, member: str) -> float | None:
-        """When the newest attempt began that its own probe answered."""
+        """When its newest answer to its own probe came in."""
         state = self.state(member, self.engine.probe)
-        return None if state is None or state.last_good is None else state.last_good.started_s
+        return None if state is None or state.last_good is None else state.last_good.ended_s
 
     def canary_age_s(self, canary_n: int | None, now_s: float) -> float | None:
         """How old at most the data of a member is that shows canary `canary_n`, or that marker of an engine

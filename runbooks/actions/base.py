@@ -58,8 +58,8 @@ class ActionOptions(BaseModel):
 class ActionPorts:
     """The world as actions see it. `node(name)` gives access to a node; raises NodeAccessError without.
 
-    answered_s(service, member): when the newest attempt began that the member answered to this controller's
-    probes, in monotonic seconds; None: not known.
+    answered_s(service, member): when the member's newest answer to this controller's probes came in, in
+    monotonic seconds; None: not known.
 
     What a world need not have, and answers with an error where it has none: `here` runs commands on this
     host; `http`; `haproxy`, the control sockets of load balancers; `name_servers`; `outputs` keeps what is

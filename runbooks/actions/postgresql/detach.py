@@ -6,13 +6,14 @@ all of it can be taken back, and must be if the proof fails: a healthy primary w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from config.schema import PostgresqlMember
 from model.errors import BcmError
 from model.execution import Precheck, Reconciled, StepResult
-from model.ports import SqlError
+from model.ports import Clock, SqlError
 from runbooks.actions.base import Action, StepContext
 from runbooks.actions.postgresql.attach import attach
 from runbooks.actions.postgresql.conninfo import conninfo_for, refuse_secret
@@ -25,11 +26,11 @@ from runbooks.actions.postgresql.inputs import (
     shortfall,
     variable,
 )
-from runbooks.actions.postgresql.locks import Locked, locks_of
-from runbooks.actions.postgresql.sessions import end_conflicting
+from runbooks.actions.postgresql.locks import Locked, Locks, locks_of
 from runbooks.actions.postgresql.settings import alter, alter_text
 from runbooks.actions.postgresql.state import StandbyState, read_state
-from runbooks.actions.postgresql.together import explain, on_each, reasons
+from runbooks.actions.postgresql.together import on_each, reasons
+from runbooks.actions.postgresql.unstick import unstick
 
 POLL_S: Final = 0.002
 # A startup process that was just about to start a receiver when it was told has done so by the second look.
@@ -38,6 +39,7 @@ _BEFORE: Final = (
     "SELECT pg_is_in_recovery(), current_setting('primary_conninfo'), "
     "current_setting('recovery_min_apply_delay')"
 )
+_AGAIN_S: Final = 0.05  # between two tries to lock a standby that does not answer
 _MEMORY: Final = "postgresql.detach.previous"
 
 
@@ -120,7 +122,8 @@ class Detach(Action):
         )
 
     async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
-        """Every locked standby streams from the old primary again. Never over a broken lock (P7)."""
+        """Every standby that may have dropped the old primary streams from it again. Never over a broken lock
+        (P7): one that is not held is taken anew, which a newer controller refuses."""
         try:
             locks = locks_of(ctx)
             upstream = member_named(ctx, variable(ctx, "primary"))
@@ -129,19 +132,22 @@ class Detach(Action):
         previous = {**ctx.output("detach").get("previous", {}), **ctx.resources.get(_MEMORY, {})}
         deadline_s = min(deadline_s, ctx.ports.clock.monotonic_s() + ctx.pg.postgresql.detach_ttl)
 
+        standbys = members_in(ctx, "standbys")
+        touched = _touched(ctx, standbys, previous)
+
         async def reattach(name: str) -> bool:
             member = member_named(ctx, name)
+            if name not in locks.members:
+                await _lock_again(locks, name, ctx.ports.clock, deadline_s)
             async with locks.session(name, deadline_s) as locked:
                 return await _reattach(locked, ctx, member, upstream, previous.get(name))
 
         streaming, failed = await on_each(
-            locks.members_of(members_in(ctx, "standbys")),
+            [m for m in standbys if m in touched or m in locks.members],
             reattach,
             clock=ctx.ports.clock,
             deadline_s=deadline_s + 0.1,
         )
-        # A lock that is gone was taken by a newer controller: what follows is its business, not a success.
-        failed |= {m: "its lock is not held" for m in previous if m not in streaming and m not in failed}
         if failed:
             return StepResult.failed(f"not all follow {upstream.name} again{reasons(failed)}")
         late = [m for m, connected in streaming.items() if not connected]
@@ -149,6 +155,24 @@ class Detach(Action):
         return StepResult.ok(
             f"follow {upstream.name} again: {', '.join(streaming) or 'nobody had left'}{note}"
         )
+
+
+def _touched(ctx: StepContext, standbys: list[str], previous: Mapping[str, str]) -> list[str]:
+    """Who may have been detached: after a result that was not recorded, whoever was ever locked."""
+    if ctx.output("detach"):
+        return list(previous)
+    return [m for m in standbys if m in previous or m in ctx.output("lock").get("ever", standbys)]
+
+
+async def _lock_again(locks: Locks, member: str, clock: Clock, deadline_s: float) -> None:
+    """Until it is locked. Raises LockError, SqlError with the last reason at the deadline."""
+    while True:
+        try:
+            return await locks.acquire(member, deadline_s)
+        except SqlError:
+            if clock.monotonic_s() + _AGAIN_S >= deadline_s:
+                raise
+        await clock.sleep(_AGAIN_S)
 
 
 async def _state(ctx: StepContext, member: str, deadline_s: float) -> StandbyState:
@@ -174,29 +198,13 @@ async def _detach(locked: Locked, work: _Work) -> None:
         state = await read_state(locked)
         clean = clean + 1 if state.detached else 0
         if state.stuck is not None:
-            await _unstick(locked, state, work)
+            note = await unstick(locked, state)
+            if note is not None and note not in work.notes:
+                work.notes.append(note)
         if clean < _CLEAN_LOOKS:
             if locked.clock.monotonic_s() + POLL_S >= work.deadline_s:
                 raise BcmError(f"it has not dropped the old primary in time ({_why(state)})")
             await locked.clock.sleep(POLL_S)
-
-
-async def _unstick(locked: Locked, state: StandbyState, work: _Work) -> None:
-    """What holds up replay keeps the receiver alive, whatever the setting says."""
-    if state.paused:
-        await locked.query("SELECT pg_wal_replay_resume()")
-        note = f"{locked.member}: replay was paused, resumed"
-    else:
-        try:
-            ended = await end_conflicting(locked)
-        except SqlError as error:
-            note = f"{locked.member}: sessions that hold up replay could not be ended ({explain(error)})"
-        else:
-            if not ended:
-                return
-            note = f"{locked.member}: ended sessions that held up replay"
-    if note not in work.notes:
-        work.notes.append(note)
 
 
 def _why(state: StandbyState) -> str:

@@ -63,14 +63,13 @@ class LastLook(Action):
             if attached:
                 return StepResult.failed(f"no longer detached: {attached}")
         # From the first look on, an answer to the probes is as good as one to this session.
-        since_s = ctx.resources.setdefault(_SINCE, ctx.ports.clock.monotonic_s())
+        ctx.resources.setdefault(_SINCE, ctx.ports.clock.monotonic_s())
         patience_s = min(ctx.ports.clock.monotonic_s() + self._options.patience_ms / 1000, deadline_s)
         try:
             answer, said = await _look(ctx, primary, patience_s)
         except BcmError as error:
             return StepResult.failed(f"{primary} can't be looked at: {error}")
-        answered_s = ctx.ports.answered_s(ctx.service.name, primary)
-        if answer != "alive" and answered_s is not None and answered_s > since_s:
+        if answer != "alive" and heard_again(ctx, primary):
             answer, said = "alive", "it answers the probes again"
         if answer == "starting" and self._options.starting == "alive":
             answer = "alive"
@@ -94,6 +93,15 @@ class LastLook(Action):
         seen, failed = await on_each(counted, detached, clock=ctx.ports.clock, deadline_s=deadline_s)
         lost = {m: "streams again" for m, is_detached in seen.items() if not is_detached} | failed
         return ", ".join(f"{m} ({why})" for m, why in lost.items())
+
+
+def heard_again(ctx: StepContext, member: str) -> bool:
+    """Has an answer to the probes come in since the first look of this run? One that was asked before counts:
+    over a way that was mended meanwhile the question arrives late. What had truly died by then has no answers
+    on their way any more."""
+    since_s: float | None = ctx.resources.get(_SINCE)
+    answered_s = ctx.ports.answered_s(ctx.service.name, member)
+    return since_s is not None and answered_s is not None and answered_s > since_s
 
 
 async def _look(ctx: StepContext, member: str, deadline_s: float) -> tuple[str, str]:

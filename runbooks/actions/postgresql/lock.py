@@ -30,7 +30,8 @@ class LockOptions(ActionOptions):
 
 
 class Lock(Action):
-    """Output: `locked`, `left_out` with the reasons, `enough` (true).
+    """Output: `locked`, `left_out` with the reasons, `enough` (true), `ever`: whom this execution has locked,
+    now or in a run before.
 
     Repeated after a restart it is content with whom it gets: taking back must not depend on everybody, least
     of all on a server that this very execution has stopped. A promotion looks at the quorum again.
@@ -41,7 +42,7 @@ class Lock(Action):
     # It changes nothing that a service feels: sessions of controllers that have lost their leadership end.
     changing: ClassVar[bool] = False
     per_process: ClassVar[bool] = True
-    outputs: ClassVar[tuple[str, ...] | None] = ("locked", "left_out", "enough")
+    outputs: ClassVar[tuple[str, ...] | None] = ("locked", "left_out", "enough", "ever")
 
     def __init__(self, options: LockOptions) -> None:
         super().__init__(options)
@@ -82,6 +83,7 @@ class Lock(Action):
         ctx.stack.push_async_callback(locks.close)
 
         repeated = ctx.output("lock").get("enough") is True
+        earlier = [str(m) for m in ctx.output("lock").get("ever", ())]
 
         def short(locked: list[str]) -> str | None:
             if repeated:
@@ -114,6 +116,7 @@ class Lock(Action):
             locked=list(locked),
             left_out=left_out,
             enough=True,
+            ever=[m for m in members if m in locked or m in earlier],
         )
 
     async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:

@@ -1,6 +1,7 @@
 """postgresql.promote: the candidate becomes the primary (POSTGRESQL P12).
 
-Once issued it can't be withdrawn: a time-out is UNKNOWN, never failed, and nobody else may be promoted.
+Once issued it can't be withdrawn: a time-out is UNKNOWN, never failed, and nobody else may be promoted. What
+holds up replay on the candidate is ended: the promotion would wait for it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,17 @@ from runbooks.actions.postgresql.inputs import (
     shown_candidate,
 )
 from runbooks.actions.postgresql.locks import Locked, locks_of
-from runbooks.actions.postgresql.state import read_state
+from runbooks.actions.postgresql.state import StandbyState, read_state
 from runbooks.actions.postgresql.together import explain
+from runbooks.actions.postgresql.unstick import unstick
 
 _POLL_S: Final = 0.002
 # A look with less time than this may end with the deadline, and its session and its lock with it (P7).
 _ANSWER_S: Final = 0.25
+# A promotion that takes longer is looked at: does something hold up replay?
+_LOOK_S: Final = 0.1
+# So long a candidate may take to go on with replay before anything is issued.
+_UNSTICK_S: Final = 2.0
 # Not pg_promote(true): that looks only every 100 ms whether it is done.
 _PROMOTE: Final = "SELECT pg_promote(false)"
 _ALREADY: Final = "55000"  # "recovery is not in progress"
@@ -58,7 +64,7 @@ class Promote(Action):
         try:
             candidate = candidate_of(ctx)
             async with locks_of(ctx).session(candidate, deadline_s) as locked:
-                state = await read_state(locked)
+                state = await _going_on(locked)
                 if state.in_recovery and state.stuck is not None:
                     return StepResult.failed(f"{candidate} would not get through: {state.stuck}")
                 if state.in_recovery:
@@ -101,6 +107,17 @@ def _too_few_locked(ctx: StepContext) -> str | None:
     return shortfall(settings_in_force(ctx), [member_named(ctx, m) for m in locked])
 
 
+async def _going_on(locked: Locked) -> StandbyState:
+    """The candidate's state, once nothing holds up its replay or it has been waited for. Raises SqlError."""
+    until_s = min(locked.clock.monotonic_s() + _UNSTICK_S, locked.deadline_s - _ANSWER_S)
+    while True:
+        state = await read_state(locked)
+        if not state.in_recovery or state.stuck is None or locked.clock.monotonic_s() >= until_s:
+            return state
+        await unstick(locked, state)
+        await locked.clock.sleep(_POLL_S)
+
+
 async def _issue(locked: Locked) -> None:
     try:
         await locked.query(_PROMOTE)
@@ -111,6 +128,7 @@ async def _issue(locked: Locked) -> None:
 
 async def _wait(locked: Locked, ctx: StepContext) -> StepResult:
     """Until it takes writes. Raises SqlError at the deadline."""
+    look_s = locked.clock.monotonic_s() + _LOOK_S
     while True:
         [(recovery,)] = await locked.query("SELECT pg_is_in_recovery()")
         if not recovery:
@@ -120,6 +138,11 @@ async def _wait(locked: Locked, ctx: StepContext) -> StepResult:
                 f"issued to {locked.member}, which is still in recovery: nobody else may be promoted",
                 member=locked.member,
             )
+        if locked.clock.monotonic_s() >= look_s:
+            state = await read_state(locked)
+            if state.in_recovery and state.stuck is not None:
+                await unstick(locked, state)
+            look_s = locked.clock.monotonic_s() + _LOOK_S
         await locked.clock.sleep(_POLL_S)
     [(lsn, timeline)] = await locked.query(
         "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint, "
