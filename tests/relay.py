@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 
 @asynccontextmanager
 async def relay(pid: int, address: str, port: int, outside: Executor) -> AsyncIterator[int]:
-    """Listens at `address` in the network namespace of process `pid`; gives the port. What comes there goes to
+    """Listens at `address` in the network namespace of process `pid`; gives the port. What comes goes to
     `port` on loopback, as the threads of `outside` see it, which were started in the server's network."""
     loop = asyncio.get_running_loop()
     listener = _listener(pid, address)

@@ -7,7 +7,7 @@ from typing import Final
 
 from config.postgresql import PostgresqlService, of_postgresql
 from controller.simulate import quiet
-from controller.simulate.audit import Violation, can_confirm
+from controller.simulate.audit import Violation, answers, can_confirm
 from controller.simulate.eyewitnesses import majority_can_see
 from controller.simulate.faults import KINDS
 from controller.simulate.postgres import NAMES, READ_ONLY, Postgres, Process
@@ -26,6 +26,8 @@ BY_ITSELF_S: Final = 25.0
 VISITS: Final = 4
 BETWEEN_VISITS_S: Final = 25.0
 _LOOK_S: Final = 0.5
+# Who has answered for so long is not lost.
+_ANSWERED_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -193,8 +195,9 @@ def excuse(scene: Scene, service: str) -> str | None:
         return "mode is observe"
     if not scene.world.traits.access:
         return "no node access: members are brought back by hand"
-    systems = {s.branch.system for s in scene.world.servers(service)}
-    return "a member holds another system's data" if len(systems) > 1 else None
+    system = scene.world.system_of(service)
+    strange = any(s.branch.system != system for s in scene.world.servers(service))
+    return "a member holds another system's data" if strange else None
 
 
 def _excused(scene: Scene) -> bool:
@@ -245,6 +248,8 @@ def _could_have(scene: Scene, service: PostgresqlService, supervisor: Supervisor
     if setting is None or not setting.synchronous:
         return False
     ops = scene.controller.host.name
+    if answers(old, ops, _ANSWERED_S):
+        return False  # it is there: its writes wait for a standby, and who is detached is attached again
     readable = [
         s
         for s in servers
@@ -272,7 +277,8 @@ def _could_have(scene: Scene, service: PostgresqlService, supervisor: Supervisor
         and s.free_bytes > FULL_BYTES
     ]
     provable = len(named) >= setting.readable_needed and bool(fit)
-    return provable and majority_can_see(scene, old)
+    comparable = len({s.branch for s in readable}) == 1
+    return provable and comparable and majority_can_see(scene, old)
 
 
 def _judge(scene: Scene, ending: Ending) -> None:

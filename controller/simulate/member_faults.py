@@ -33,10 +33,12 @@ def backend_killed(scene: Scene, target: str, _event: FaultEvent) -> Heal | None
 def freeze(scene: Scene, target: str, _event: FaultEvent) -> Heal | None:
     server = scene.member(target)
     server.stopped_by_signal = True
+    server.signals += 1
+    last = server.signals
     life = server.life
 
     def heal() -> None:
-        if server.life == life:
+        if server.life == life and server.signals == last:  # else somebody has stopped it again
             server.stopped_by_signal = False
             server.go_on()
 

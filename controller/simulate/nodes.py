@@ -23,6 +23,7 @@ UNREACHABLE_S: Final = 5.0
 _SHELL_S: Final = 0.02
 _LOOK_S: Final = 0.015
 _REWIND_S: Final = 0.5
+_MISSED: Final = 3  # keepalives, before a copying tool gives its source up
 _COPY_S: Final = 4.0
 
 # Called with the exit code, stdout and stderr.
@@ -249,9 +250,7 @@ class Command:
             self._done(1, "", "no new copy")
             return
         server.kept_copy = (server.branch, server.flush_lsn)
-        server.branch, server.flush_lsn, conf = copy
-        server.conf = conf
-        server.standby_signal = False
+        server.branch, server.flush_lsn, server.conf, server.standby_signal = copy
         server.clean = True
         server.standby.replay_lsn = server.flush_lsn
         self._done(0)
@@ -335,7 +334,7 @@ class Command:
             target.branch, target.flush_lsn = source.branch, max(common, 1)
             target.standby.replay_lsn = target.flush_lsn
             target.conf = dict(source.conf)
-            target.standby_signal = False
+            target.standby_signal = "--write-recovery-conf" in self._argv
             target.clean = True
             self._done(0, "", "Done!")
 
@@ -349,22 +348,44 @@ class Command:
         if source is None or source.process.value != "up":
             self._done(1, "", "could not connect to server")
             return
-        copy = (source.branch, source.flush_lsn, dict(source.conf))
+        standby = "--write-recovery-conf" in self._argv
+        copy = (source.branch, source.flush_lsn, dict(source.conf), standby)
         self._world.copies[self._node, target.name] = copy
         self._done(0)
 
     def _reach(self, source: Postgres | None, takes_s: float, then: Callable[[], None]) -> None:
-        """Over the network to the source, some time, and back."""
+        """Over the network to the source, some time, and back; or until its connection is given up."""
         if source is None:
             then()
             return
-        network = self._world.network
-        back = source.host.name
+        network, host = self._world.network, source.host
+        fate, connected, ended = host.fate, False, False
 
         def there() -> None:
-            network.send(back, self._node, lambda: self._after(takes_s, then))
+            nonlocal connected
+            connected = True
+            network.send(host.name, self._node, lambda: self._after(takes_s, end))
 
-        network.send(self._node, back, there)
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                then()
+
+        def keep_alive(missed: int) -> None:
+            nonlocal ended
+            if ended:
+                return
+            alive, missed = network.kept_alive(self._node, host.name, missed)
+            if missed > (_MISSED if connected else 0) or (alive and host.fate != fate):
+                ended = True
+                self._done(1, "", "server closed the connection unexpectedly")
+            else:
+                self._after(KEEPALIVE_S, lambda: keep_alive(missed))
+
+        network.send(self._node, host.name, there)
+        if any("keepalives_idle=" in argument for argument in self._argv):
+            self._after(KEEPALIVE_S, lambda: keep_alive(0))
 
 
 _PROGRAMS: Final[dict[str, Callable[[Command], None]]] = {

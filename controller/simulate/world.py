@@ -47,7 +47,7 @@ class World:
         self.store = SimulatedStore(self.timeline, sealed=self.traits.sealed)
         self.audit = Audit(self)
         self.store.listeners.append(JournalAudit(self).written)
-        self.copies: dict[tuple[str, str], tuple[Branch, int, dict[str, str]]] = {}
+        self.copies: dict[tuple[str, str], tuple[Branch, int, dict[str, str], bool]] = {}
         self.observers: set[str] = set()  # hosts that somebody looks from
         self.rewind_fails = False
         self.promote_late_s = 0.0

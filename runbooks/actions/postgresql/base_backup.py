@@ -11,7 +11,6 @@ from config.schema import PostgresqlMember
 from model.errors import BcmError, NodeAccessError
 from model.execution import Reconciled, StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
-from runbooks.actions.postgresql.conninfo import conninfo_for
 from runbooks.actions.postgresql.rejoining import (
     RejoinOptions,
     lineage_of,
@@ -19,6 +18,7 @@ from runbooks.actions.postgresql.rejoining import (
     present_primary,
     refuse_strange_files,
     rejoining_member,
+    source_conninfo,
 )
 from runbooks.actions.postgresql.server import Server
 
@@ -96,10 +96,12 @@ class BaseBackup(Action):
 
     def _command(self, ctx: StepContext, server: Server) -> list[str]:
         member = server.member
-        source = conninfo_for(member, present_primary(ctx, self._options), ctx.pg)
+        source = source_conninfo(ctx, member, present_primary(ctx, self._options))
         wal = [f"--waldir={_new_wal_dir(ctx, member)}"] if member.wal_dir is not None else []
+        # With the settings of a standby: whoever starts the new copy by hand must not get a second primary.
         return server.program(
-            "pg_basebackup", "--no-password", "--checkpoint=fast", "--wal-method=stream",
+            "pg_basebackup", "--no-password", "--write-recovery-conf",
+            "--checkpoint=fast", "--wal-method=stream",
             f"--pgdata={member.data_dir}{_NEW}", f"--dbname={source}", *wal,
         )  # fmt: skip
 

@@ -18,6 +18,9 @@ from runbooks.actions.postgresql.together import explain
 
 AUTO_CONF: Final = "postgresql.auto.conf"
 STANDBY_SIGNAL: Final = "standby.signal"
+_SOURCE_KEEPALIVE: Final = (
+    "connect_timeout=10 keepalives_idle=5 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=20000"
+)
 
 
 class RejoinOptions(ActionOptions):
@@ -97,9 +100,9 @@ async def refuse_strange_files(server: Server, lineage: Lineage) -> None:
 
 
 def source_conninfo(ctx: StepContext, member: PostgresqlMember, primary: PostgresqlMember) -> str:
-    """For pg_rewind: the replication role, in the database that holds its rights. No secret in it."""
-    text = conninfo_for(member, primary, ctx.pg)
-    return f"{text} dbname={ctx.pg.postgresql.database}"
+    """For the tools that copy from the primary: the replication role. No secret in it. A primary that loses
+    its power says nothing, and libpq by itself would wait for two hours."""
+    return f"{conninfo_for(member, primary, ctx.pg)} {_SOURCE_KEEPALIVE}"
 
 
 def passfile_env(member: PostgresqlMember) -> dict[str, str]:

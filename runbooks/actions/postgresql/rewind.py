@@ -83,12 +83,15 @@ class Rewind(Action):
     def _command(self, ctx: StepContext, server: Server) -> list[str]:
         member = server.member
         source = source_conninfo(ctx, member, present_primary(ctx, self._options))
+        database = ctx.pg.postgresql.database  # that holds the role's rights
         config = config_file(member)
         extra = [f"--config-file={config}"] if config else []
-        # Not -R: it leaves out application_name.
+        # -R: from the moment that it has the primary's data it must not start as a second one, whatever
+        # becomes of us. What it writes is no setting to live with: it leaves out application_name.
         return server.program(
-            "pg_rewind", f"--target-pgdata={member.data_dir}", f"--source-server={source}", *extra
-        )
+            "pg_rewind", "--write-recovery-conf", f"--target-pgdata={member.data_dir}",
+            f"--source-server={source} dbname={database}", *extra,
+        )  # fmt: skip
 
 
 async def _finish_recovery(server: Server, timeout_s: float) -> None:
