@@ -83,8 +83,10 @@ class Audit:
         service = self._world.estate.services[server.service]
         if service.objectives.rpo > 0 or server.service in self.overridden:
             return
-        others = self._world.servers(server.service)
-        if not any(o is not server and has(o.branch, o.flush_lsn, write) for o in others):
+        others = [o for o in self._world.servers(server.service) if o is not server]
+        # A copy that was destroyed while its confirmation was on its way was one.
+        copies = [(o.branch, o.flush_lsn) for o in others] + [o.destroyed for o in others if o.destroyed]
+        if not any(has(branch, lsn, write) for branch, lsn in copies):
             self.unguarded[server.service] += 1
             self.broken("S3", f"{server.name} acknowledged {write.kind} {write.number} on a single copy")
 

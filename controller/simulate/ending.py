@@ -320,7 +320,10 @@ def _count_failovers(scene: Scene, service: str, ending: Ending) -> None:
 
 def _grave(scene: Scene) -> bool:
     """Was there any fault that takes a primary away?"""
-    return any(KINDS[e.fault].grave or e.fault in _MAY_COST for e in scene.scenario.events)
+    faults = [e.fault for e in scene.scenario.events]
+    if "postmaster-stopped" in faults and len(set(faults)) > 1:
+        return True  # nobody new is let in: with the old sessions waiting for a standby, nothing shows life
+    return any(KINDS[fault].grave or fault in _MAY_COST for fault in faults)
 
 
 # Not grave in themselves, and enough to take a primary away if they last; or, as a cut between controllers

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from controller.simulate.scene import Scene
 
 _KEPT: Final = 400
+# Times are turned from one clock to another: the news that led to the judgement is as old as that.
+_ROUNDING_S: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Eyewitnesses:
         self, controller: Controller, observer: str, target: str, at_s: float, since_s: float, stale_s: float
     ) -> str:
         """`alive`: answered since the suspicion. `lost`: its last look failed."""
-        told = [t for t in self._told[id(controller), observer] if t.heard_s <= at_s]
+        told = [t for t in self._told[id(controller), observer] if t.heard_s <= at_s + _ROUNDING_S]
         seen = [s for t in told for s in t.seen if s[2].target == target]
         if not seen or told[-1].sane is False:
             return "none"

@@ -178,6 +178,7 @@ def comes_back_empty(scene: Scene, target: str, event: FaultEvent) -> Heal | Non
     heal_host = host_down(scene, server.host.name, event)
 
     def heal() -> None:
+        server.destroyed = (server.branch, server.flush_lsn)
         server.branch = Branch("7999999999999999999", 1)
         server.flush_lsn = 4096
         server.conf = {}

@@ -96,6 +96,7 @@ class Postgres:
         self.went_on_s = 0.0  # when it last woke from standing still
         self.stopped_by_signal = False
         self.signals = 0  # how often it was stopped by one
+        self.destroyed: tuple[Branch, int] | None = None  # what was on the disk that was replaced
         self.postmaster_stopped = False
         self.parked: list[Callable[[], None]] = []
         self.backends: dict[int, Backend] = {}
