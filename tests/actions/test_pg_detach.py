@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -63,6 +64,36 @@ async def test_a_new_process_takes_a_detaching_back_without_its_record(
     assert (await next_one.undo(DETACH)).outcome is StepState.SUCCEEDED
     cluster.wait_streaming("pg1", {"pg2", "pg3"})
     assert "application_name=pg2" in next_one.sql_of("pg2", "SHOW primary_conninfo")
+
+
+async def test_a_standby_whose_lock_was_lost_meanwhile_is_locked_again_and_re_attached(
+    calm: Cluster, bench: BenchFactory
+) -> None:
+    dead, next_one = bench(calm, epoch=1), bench(calm, epoch=2)
+    locked = await dead.lock()
+    assert locked.output["ever"] == ["pg2", "pg3"]
+    await dead.ok("detach", DETACH)
+    next_one.ctx.vars["steps"]["lock"] = dict(locked.output)
+    next_one.sql.unreachable.add("pg3")
+    assert (await next_one.lock()).output == {
+        "locked": ["pg2"], "left_out": {"pg3": "cut off by the test"}, "enough": True, "ever": ["pg2", "pg3"],
+    }  # fmt: skip
+    late = asyncio.get_running_loop().call_later(0.2, next_one.sql.unreachable.clear)
+    assert (await next_one.undo(DETACH)).outcome is StepState.SUCCEEDED
+    late.cancel()
+    calm.wait_streaming("pg1", {"pg2", "pg3"})
+
+
+async def test_a_standby_that_can_not_be_asked_is_not_said_to_be_re_attached(
+    calm: Cluster, bench: BenchFactory
+) -> None:
+    made = bench(calm)
+    await made.lock()
+    await made.ok("detach", DETACH)
+    await made.ctx.resources["locks"].close()
+    made.sql.unreachable.add("pg3")
+    undone = await made.undo(DETACH, timeout_s=1.0)
+    assert (undone.outcome, "pg3 (cut off" in undone.detail) == (StepState.FAILED, True)
 
 
 async def test_paused_replay_keeps_the_receiver_so_it_is_resumed(calm: Cluster, bench: BenchFactory) -> None:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from controller.demo import processes
@@ -22,6 +23,7 @@ from runbooks.actions.postgresql.prove import Prove, ProveOptions
 from runbooks.actions.postgresql.repoint import Repoint
 from runbooks.actions.postgresql.set_names import SetNames
 from runbooks.actions.postgresql.single_copy import SingleCopy
+from runbooks.actions.postgresql.still_silent import StillSilent
 from tests.action_bench import ActionBench
 from tests.actions.conftest import BenchFactory
 
@@ -238,15 +240,55 @@ async def test_a_promotion_that_does_not_end_in_time_is_unknown_and_never_failed
     assert "promoted" in undone.detail
 
 
-async def test_a_promotion_is_not_issued_to_a_standby_whose_replay_is_stuck(
+async def test_a_promotion_is_not_issued_to_a_standby_that_replays_late_on_purpose(
     calm: Cluster, bench: BenchFactory
 ) -> None:
     made = await detached(bench(calm))
     await made.ok("prove", PROVE)
-    calm.node("pg2").query("SELECT pg_wal_replay_pause()")
+    calm.node("pg2").query("ALTER SYSTEM SET recovery_min_apply_delay = '1h'")
+    calm.node("pg2").query("SELECT pg_reload_conf()")
     result = await made.run("promote", Promote(NONE))
-    assert (result.outcome, "paused" in result.detail) == (StepState.FAILED, True)
+    assert (result.outcome, "recovery_min_apply_delay" in result.detail) == (StepState.FAILED, True)
     assert calm.node("pg2").in_recovery() is True
+
+
+async def test_replay_that_was_paused_meanwhile_is_resumed_for_the_promotion(
+    small: Callable[[int], Cluster], bench: BenchFactory
+) -> None:
+    cluster = small(18)
+    made = await detached(bench(cluster))
+    await made.ok("prove", PROVE)
+    cluster.node("pg2").query("SELECT pg_wal_replay_pause()")
+    await made.ok("promote", Promote(NONE))
+    assert cluster.node("pg2").in_recovery() is False
+
+
+async def test_a_session_that_holds_up_replay_when_the_candidate_is_promoted_is_ended(
+    small: Callable[[int], Cluster], bench: BenchFactory
+) -> None:
+    """P12: else the candidate promotes itself when that session happens to end."""
+    cluster = small(18)
+    node = cluster.node("pg2")
+    node.query("ALTER SYSTEM SET max_standby_streaming_delay = -1")
+    node.query("ALTER SYSTEM SET max_standby_archive_delay = -1")
+    node.query("SELECT pg_reload_conf()")
+    made = bench(cluster)
+    with psycopg.connect(cluster.app_dsn("pg2").replace("read-write", "any")) as reader:
+        node.query("SELECT pg_wal_replay_pause()")
+        reader.execute("SELECT count(*) FROM ledger")  # and its transaction stays open
+        cluster.node("pg1").query("TRUNCATE ledger", database="app")
+        caught_up = "SELECT pg_last_wal_receive_lsn() >= $$" + str(
+            cluster.node("pg1").query("SELECT pg_current_wal_flush_lsn()")[0][0]
+        )
+        assert processes.wait_until(lambda: made.sql_of("pg2", caught_up + "$$::pg_lsn"), timeout_s=5)
+        cluster.node("pg1").kill_tree()
+        made.ctx.vars["steps"] |= {"prove": {"candidate": "pg2"}}
+        await made.lock()
+        node.query("SELECT pg_wal_replay_resume()")
+        await made.ok("promote", Promote(NONE), timeout_s=10)
+        with pytest.raises(psycopg.OperationalError):
+            reader.execute("SELECT 1")
+    assert node.in_recovery() is False
 
 
 async def test_nobody_is_promoted_under_fewer_locks_than_the_proof_needs(
@@ -296,5 +338,10 @@ async def test_an_answer_to_the_probes_since_the_first_look_ends_the_failover_to
         made.ctx.ports = replace(made.ctx.ports, answered_s=lambda _service, _member: clock.monotonic_s())
         again = await made.run("final_look", look)
         assert (again.outcome, again.output["answer"]) == (StepState.FAILED, "alive")
+        # And, without a session, as the last thing before the point of no return.
+        silent = StillSilent(NONE)
+        assert (await made.run("still_silent", silent)).outcome is StepState.FAILED
+        made.ctx.ports = replace(made.ctx.ports, answered_s=lambda _service, _member: before_s)
+        await made.ok("still_silent", silent)
     finally:
         calm.node("pg1").cont_tree()

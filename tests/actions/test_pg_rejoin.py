@@ -14,10 +14,13 @@ from controller.demo.client import ClientProcess
 from controller.demo.cluster import Cluster
 from controller.demo.guard import GuardWatch
 from controller.demo.verdict import judge, read_log
+from model.errors import NodeAccessError
 from model.execution import ExecutionState, StepState
 from runbooks.actions.postgresql.fence import Fence, FenceOptions
+from runbooks.actions.postgresql.lock import Lock, LockOptions
 from runbooks.actions.postgresql.rejoining import RejoinOptions
 from runbooks.actions.postgresql.rewind import Rewind
+from runbooks.actions.postgresql.server import Server
 from runbooks.actions.postgresql.start import Start
 from tests.action_bench import ActionBench
 from tests.actions.conftest import BenchFactory
@@ -155,6 +158,32 @@ async def test_who_starts_by_hand_what_could_not_be_brought_back_gets_no_second_
     assert (back.state, "still there from before" in back.reason) == (ExecutionState.FAILED, True)
     node.start()
     assert made.sql_of("pg1", "SELECT pg_is_in_recovery()") is True
+
+
+@pytest.mark.parametrize("version", [18, 15])
+async def test_whoever_starts_by_hand_what_was_just_rewound_gets_no_second_primary(
+    small: Callable[[int], Cluster], bench: BenchFactory, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    """Also where the node can't be reached any more after pg_rewind: with the new primary's data it would be
+    a second one, on the same timeline."""
+    cluster = small(version)
+    made = bench(cluster)
+    write_what_nobody_else_has(cluster)
+    assert (await made.runbook("postgresql-failover")).state is ExecutionState.SUCCEEDED
+    cluster.node("pg2").query("CHECKPOINT")
+    made.ctx.vars |= {"member": "pg1", "primary": "pg2"}
+    made.ctx.vars["steps"] = {}
+    await made.ok("lock", Lock(LockOptions(members=("pg2",), quorum=False)))
+
+    async def cut_off(_server: Server, path: str, _text: str) -> None:
+        raise NodeAccessError("cut off by the test", where=path)
+
+    monkeypatch.setattr(Server, "write_text", cut_off)
+    rewound = await made.run("rewind", Rewind(RejoinOptions()), timeout_s=60)
+    assert (rewound.outcome, "cut off" in rewound.detail) == (StepState.FAILED, True)
+    cluster.node("pg1").start()
+    assert made.sql_of("pg1", "SELECT pg_is_in_recovery()") is True
+    assert made.sql_of("pg1", DIVERGENT, database="app") == 0
 
 
 async def test_whoever_may_be_the_real_primary_is_held(

@@ -123,6 +123,19 @@ async def test_an_unseen_effect_that_the_runbook_puts_up_with_is_tried_again(sta
     assert stage.world.seen.count("ok") == 1
 
 
+async def test_what_was_asked_for_before_the_death_may_still_come_whatever_fails_afterwards(
+    stage: Stage,
+) -> None:
+    """P12: a step at the point of no return that fails when it is repeated has not failed."""
+    again = set_step("b", "point_of_no_return: true", value="1, fail_first: 1")
+    await die_when(stage, runbook_of(LOCK + again), is_record(ev.STEP_INTENT, "b"))
+    result = await stage.process().resume()
+    assert (result.state, result.step) == ("unknown", "b")
+    last = stage.store.of(ev.STEP_RESULT)[-1].data
+    assert last["outcome"] == "unknown"
+    assert "refused; what became of an attempt before is not known" in last["detail"]
+
+
 async def test_a_runbook_that_was_edited_meanwhile_changes_nothing(stage: Stage) -> None:
     await die_when(stage, runbook_of(LOCK + PONR + set_step("c")), is_record(ev.STEP_INTENT, "b"))
     assert recorded(stage).definition["steps"][2]["with"] == {"cell": "c", "value": 1}

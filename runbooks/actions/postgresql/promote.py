@@ -112,7 +112,8 @@ async def _going_on(locked: Locked) -> StandbyState:
     until_s = min(locked.clock.monotonic_s() + _UNSTICK_S, locked.deadline_s - _ANSWER_S)
     while True:
         state = await read_state(locked)
-        if not state.in_recovery or state.stuck is None or locked.clock.monotonic_s() >= until_s:
+        over = locked.clock.monotonic_s() >= until_s or state.apply_delay_ms > 0
+        if not state.in_recovery or state.stuck is None or over:
             return state
         await unstick(locked, state)
         await locked.clock.sleep(_POLL_S)
