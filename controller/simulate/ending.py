@@ -141,7 +141,7 @@ def person_helps(scene: Scene) -> None:
             server.start_fails = False
             server.kept_copy = None
             if _is_old_side(server):
-                server.stop()
+                server.stop()  # and stays so, until the product brings it back
                 continue
             supervisor = scene.controller.supervisors[service]
             if not server.running and not (supervisor.busy and server.name in supervisor.ledger.retired):
@@ -154,16 +154,13 @@ def person_helps(scene: Scene) -> None:
 
 
 def _is_old_side(server: Postgres) -> bool:
-    """Of two primaries that which somebody else's history has left behind."""
+    """Of two primaries that which the other's history has left behind; it may be stopped already."""
     others = [s for s in server.world.servers(server.service) if s is not server]
     rivals = [
         s for s in others if s.running and not s.in_recovery and s.branch.system == server.branch.system
     ]
-    return (
-        server.running
-        and not server.in_recovery
-        and any(s.branch.number > server.branch.number for s in rivals)
-    )
+    primary = not (server.in_recovery if server.running else server.standby_signal)
+    return primary and any(s.branch.number > server.branch.number for s in rivals)
 
 
 def _unfence(scene: Scene, supervisor: Supervisor) -> None:
