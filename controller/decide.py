@@ -67,11 +67,15 @@ def decision_key(decision: Decision) -> tuple[object, ...]:
     return (decision.verb, decision.runbook, decision.candidate, decision.would, gates)
 
 
-def granted_overrides(diagnosis: Diagnosis) -> tuple[str, ...]:
+def granted_overrides(diagnosis: Diagnosis, *, answers: bool) -> tuple[str, ...]:
     """Rules that the diagnosis itself overrides in the run that it asks for. A primary whose disk stays full
     answers and is out all the same (P16): the run's last look must not stop for its answer (S6). Its shutdown
-    would not help: the checkpoint in it needs room, and the server panics."""
-    return ("S6",) if diagnosis.code == "PrimaryDiskFull" else ()
+    would not help: the checkpoint in it needs room, and the server panics. answers: it does so now. One that
+    panics says that it is starting up for ever, which is no answer then (P13); if it takes a session after
+    all, it may have found room."""
+    if diagnosis.code != "PrimaryDiskFull":
+        return ()
+    return ("S6",) if answers else ("P13",)
 
 
 def would_text(decision: Decision) -> str:

@@ -15,6 +15,8 @@ from model.observation import Failure, Outcome
 
 # For so many times the grace of a restart a volume must stay full before that alone is believed.
 _FULL_GRACES: Final = 2
+# How a write fails that finds no room.
+_NO_ROOM: Final = frozenset({Failure.DISK_FULL, Failure.IO_BLOCKED})
 # Slow answers in a row before they are called a state and not a moment.
 SLOW_ANSWERS: Final = 5
 # Canaries that are missing before open sessions count as silent too.
@@ -68,6 +70,8 @@ def _full_and_alive(
     find none: then `df` has to say so for longer, since a runaway query's files may be gone in a moment, and
     must have shown room before, since some file systems never show any."""
     full_s = member.pg.full_from_s if member.pg.room_s is not None else None
+    # What was told before it found room, or before its writes began to wait, is of the past.
+    told = [s for s in told if _failure(s) in _NO_ROOM]
     if not told and not (full and full_s is not None):
         return None
     fails = max((bad_for_s(s, now_s) for s in told), default=0.0) >= view.profile.silence_s

@@ -213,7 +213,7 @@ def answers(server: Postgres, host: str, for_s: float) -> bool:
         server.process.value == "up"
         and not (server.frozen or server.postmaster_stopped)
         and server.free_bytes > FULL_BYTES
-        and now_s - max(server.started_s, server.went_on_s) > for_s
+        and now_s - max(server.started_s, server.went_on_s, server.roomy_s) > for_s
         and all(network.open(*way) and way not in network.slow_s for way in ways)
         and all(way not in network.loss and now_s - network.mended_s.get(way, -for_s) > for_s for way in ways)
     )

@@ -87,7 +87,8 @@ class Postgres:
         self.clean = True
         self.checkpointed: Branch = branch
         self.kept_copy: tuple[Branch, int] | None = None
-        self.free_bytes = ROOMY_BYTES
+        self._free_bytes = ROOMY_BYTES
+        self.roomy_s = 0.0  # when there was room again
         self.stopped_s = -1.0  # when an administrator last asked it to stop
         # --- processes
         self.process = Process.DOWN
@@ -118,6 +119,17 @@ class Postgres:
         self.start_fails = False
 
     # --- running
+
+    @property
+    def free_bytes(self) -> int:
+        """On its volume."""
+        return self._free_bytes
+
+    @free_bytes.setter
+    def free_bytes(self, left: int) -> None:
+        if self._free_bytes <= FULL_BYTES < left:
+            self.roomy_s = self.world.timeline.now_s
+        self._free_bytes = left
 
     @property
     def running(self) -> bool:

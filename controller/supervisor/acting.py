@@ -131,13 +131,14 @@ class Acting:
         approval = judged.approval
         if approval is not None and approval.standing is not Standing.GRANTED:
             approval = None
+        primary = judged.view.member(judged.view.primary)
         order = supervisor.order(
             runbook,
             # People have approved this member and no other; by itself the proof chooses.
             candidate=None if approval is None else judged.decision.candidate,
             trigger="automatic" if approval is None else APPROVED,
             actor="daemon" if approval is None else approval.given[-1],
-            overrides=granted_overrides(judged.diagnosis),
+            overrides=granted_overrides(judged.diagnosis, answers=primary is not None and primary.fresh),
         )
         if approval is not None:
             await supervisor.desk.mark(incident, "T3", self._world.clock.monotonic_s())

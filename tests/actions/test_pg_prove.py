@@ -338,7 +338,7 @@ async def test_an_answer_to_the_probes_since_the_first_look_ends_the_failover_to
         made.ctx.ports = replace(made.ctx.ports, answered_s=lambda _service, _member: clock.monotonic_s())
         again = await made.run("final_look", look)
         assert (again.outcome, again.output["answer"]) == (StepState.FAILED, "alive")
-        # And, without a session, as the last thing before the point of no return.
+        # And as the last thing before the point of no return.
         silent = StillSilent(NONE)
         assert (await made.run("still_silent", silent)).outcome is StepState.FAILED
         made.ctx.ports = replace(made.ctx.ports, answered_s=lambda _service, _member: before_s)

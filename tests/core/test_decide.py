@@ -216,8 +216,13 @@ def test_ages_and_counts_make_no_new_decision() -> None:
 
 
 def test_a_full_disk_answers_and_is_out_all_the_same() -> None:
-    assert granted_overrides(diagnosis("PrimaryDiskFull")) == ("S6",)
-    assert {granted_overrides(diagnosis(code)) for code in CODES if code != "PrimaryDiskFull"} == {()}
+    assert granted_overrides(diagnosis("PrimaryDiskFull"), answers=True) == ("S6",)
+    others = {granted_overrides(diagnosis(c), answers=True) for c in CODES if c != "PrimaryDiskFull"}
+    assert others == {()}
+
+
+def test_a_full_disk_that_panics_may_say_that_it_starts_and_no_more() -> None:
+    assert granted_overrides(diagnosis("PrimaryDiskFull"), answers=False) == ("P13",)
 
 
 def test_a_panic_loop_of_a_full_disk_is_no_reason_to_wait() -> None:

@@ -76,6 +76,13 @@ LOOSENED = scenario(
     fault(5.1, "crash", PG1),
     shape=Shape(sync=2),
 )
+# The primary restarts in place while the controller stands still between its final look and the promotion.
+BACK_WHILE_WE_STOOD_STILL = scenario(
+    fault(2.9, "slow-link", "db2", 12.0, 0.008),
+    fault(3.0, "crash", PG1),
+    fault(3.5, "controller-frozen", "", 2.0),
+    in_place=True,
+)
 PREFERRED_IS_BEHIND = scenario(fault(3.0, "replication-cut", "db2", 1.02), fault(4.0, "crash", PG1))
 HANG_WITH_REPLAY_PAUSED = scenario(fault(2.5, "replay-paused", PG2, 10.0), fault(3.0, "freeze", PG1, 9.0))
 # A slow journal makes the steps last; the primary wakes between the detaching and the promotion, or before.
@@ -138,8 +145,14 @@ POSTGRESQL_BROKEN = (
     ),
     Mutation(
         "P6", "the primary that answers again is not looked at",
-        [Swap(f"{ACTIONS}.last_look:LastLook.run", says_done)],
+        [Swap(f"{ACTIONS}.last_look:LastLook.run", says_done),
+         Swap(f"{ACTIONS}.still_silent:StillSilent.run", says_done)],
         noticed=Played(("S6",), WAKES_EARLY),
+    ),
+    Mutation(
+        "P6", "nobody asks once more before the point of no return",
+        [Swap(f"{ACTIONS}.still_silent:StillSilent.run", says_done)],
+        noticed=Played(("S6",), BACK_WHILE_WE_STOOD_STILL),
     ),
     Mutation(
         "P7", "a member is changed over a session without its lock",

@@ -14,6 +14,8 @@ from runbooks.actions.base import StepContext
 OVERRIDE_FENCE: Final = "S2"
 OVERRIDE_PROOF: Final = "S3"
 OVERRIDE_ANSWERS: Final = "S6"
+# What a diagnosis grants: a primary that says for ever that it is starting up is out (P13, P16).
+STARTING_IS_OUT: Final = "P13"
 
 
 def member_named(ctx: StepContext, name: str) -> PostgresqlMember:

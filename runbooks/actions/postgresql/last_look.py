@@ -13,6 +13,7 @@ from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.postgresql.glance import looking
 from runbooks.actions.postgresql.inputs import (
     OVERRIDE_ANSWERS,
+    STARTING_IS_OUT,
     overridden,
     role_user,
     variable,
@@ -23,6 +24,7 @@ from runbooks.actions.postgresql.together import explain, on_each
 
 _STARTING: Final = "57P03"
 _SINCE: Final = "postgresql.last_look.since_s"
+_LOOKED: Final = "postgresql.last_look.looked_s"
 
 
 class LastLookOptions(ActionOptions):
@@ -66,12 +68,16 @@ class LastLook(Action):
         ctx.resources.setdefault(_SINCE, ctx.ports.clock.monotonic_s())
         patience_s = min(ctx.ports.clock.monotonic_s() + self._options.patience_ms / 1000, deadline_s)
         try:
-            answer, said = await _look(ctx, primary, patience_s)
+            answer, said = await look(ctx, primary, patience_s)
         except BcmError as error:
             return StepResult.failed(f"{primary} can't be looked at: {error}")
         if answer != "alive" and heard_again(ctx, primary):
             answer, said = "alive", "it answers the probes again"
-        if answer == "starting" and self._options.starting == "alive":
+        if (
+            answer == "starting"
+            and self._options.starting == "alive"
+            and not overridden(ctx, STARTING_IS_OUT)
+        ):
             answer = "alive"
         if answer != "alive":
             return StepResult.ok(f"{primary} does not answer: {said}", answer=answer, said=said)
@@ -104,8 +110,15 @@ def heard_again(ctx: StepContext, member: str) -> bool:
     return since_s is not None and answered_s is not None and answered_s > since_s
 
 
-async def _look(ctx: StepContext, member: str, deadline_s: float) -> tuple[str, str]:
+def looked_s(ctx: StepContext) -> float | None:
+    """When the newest look began."""
+    newest_s: float | None = ctx.resources.get(_LOOKED)
+    return newest_s
+
+
+async def look(ctx: StepContext, member: str, deadline_s: float) -> tuple[str, str]:
     """(`refused`, `silent`, `starting` or `alive`, what was said). Raises BcmError if this side can't try."""
+    ctx.resources[_LOOKED] = ctx.ports.clock.monotonic_s()
     try:
         async with looking(ctx, member, deadline_s, role="monitor") as session:
             [(recovery,)] = await session.query("SELECT pg_is_in_recovery()")
