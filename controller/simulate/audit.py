@@ -219,8 +219,9 @@ def answers(server: Postgres, host: str, for_s: float) -> bool:
     )
 
 
-def can_confirm(server: Postgres) -> bool:
-    """Has it enough living streams to acknowledge a commit, now or when it wakes?"""
+def can_confirm(server: Postgres, for_s: float | None = None) -> bool:
+    """Has it enough living streams to acknowledge a commit, now or when it wakes? for_s: and has everybody
+    at their ends answered it for so long already?"""
     names = server.live.get("synchronous_standby_names", "")
     if not names:
         return server.live.get("default_transaction_read_only") != "on"
@@ -235,6 +236,7 @@ def can_confirm(server: Postgres) -> bool:
         and s.downstream.standby.stream is s
         and s.downstream.running
         and s.downstream.host.up
+        and (for_s is None or answers(s.downstream, server.host.name, for_s))
     ]
     return len(alive) >= setting.k
 

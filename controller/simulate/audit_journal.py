@@ -158,6 +158,8 @@ class JournalAudit:
             )
 
     def _fenced(self, old: Postgres) -> None:
+        if old.branch.system != self._world.system_of(old.service):
+            return  # its disk was replaced meanwhile: no old primary of this service any more
         if old.running and old.host.up and not old.in_recovery and old.live.get(READ_ONLY) != "on":
             self._broken("P8", f"{old.name} is said to be fenced, and takes writes")
 
@@ -175,7 +177,7 @@ class JournalAudit:
             server.writable
             and not rivals
             and server.branch.system == self._world.system_of(service)
-            and can_confirm(server)
+            and can_confirm(server, _VERIFY_S)
             and now_s - promoted_s > _VERIFY_S
             and all(answers(server, host, _VERIFY_S) for host in hosts)
         ):

@@ -58,9 +58,9 @@ def confirmed_lsn(names: str, senders: list[Stream]) -> int:
 
 
 class Stream:
-    """From `upstream` to `downstream`, while both sides believe in it."""
+    """From `upstream` to `downstream`, while both sides believe in it. taken: the receiver knows of it."""
 
-    __slots__ = ("acked_lsn", "application_name", "downstream", "ended", "shipped_lsn", "upstream")
+    __slots__ = ("acked_lsn", "application_name", "downstream", "shipped_lsn", "taken", "upstream")
 
     def __init__(self, upstream: Postgres, downstream: Postgres) -> None:
         self.upstream = upstream
@@ -68,7 +68,7 @@ class Stream:
         self.application_name = downstream.application_name
         self.acked_lsn = 0
         self.shipped_lsn = 0
-        self.ended = False
+        self.taken = False
 
     def ship(self) -> None:
         """What the upstream has on disk, as it becomes known."""
@@ -80,7 +80,7 @@ class Stream:
         def arrive() -> None:
             if down.standby.stream is self:
                 down.do(lambda: down.standby.received(self, branch, lsn))
-            else:  # that receiver is long gone: a reset
+            elif self.taken:  # that receiver is long gone: a reset
                 self.downstream_ended(silent=False)
 
         if backlog_s > 0.001:
@@ -384,6 +384,7 @@ class Standby:
             self._failed(attempt)
             return
         self.stream = stream
+        stream.taken = True
         if stream not in stream.upstream.senders:
             self._server.later(STATUS_S, lambda: self.report(stream))
         up = stream.upstream
