@@ -56,6 +56,12 @@ def probes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     return _matching((p.get("name") for p in _items(ctx, "probes", "status")), incomplete)
 
 
+def actions(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from runbooks.registry import action_names
+
+    return _matching(action_names(), incomplete)
+
+
 def approvals(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     found = _items(ctx, "approvals", "status")
     return _matching((a.get("id") for a in found), incomplete)

@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "incident": (f"{_HERE}.incident:incident", "Incidents and their reports."),
     "execution": (f"{_HERE}.execution:execution", "Runs of runbooks, open and past."),
     "runbook": (f"{_HERE}.runbook:runbook", "Runbooks: list, show, lint, plan."),
+    "action": (f"{_HERE}.action:action", "Actions: what the steps of a runbook can do."),
     "journal": (f"{_HERE}.journal:journal", "The journal: verify, export, repair."),
     "probe": (f"{_HERE}.probe:probe", "Probes: their types, and one attempt with all that it saw."),
     "simulate": (

@@ -65,7 +65,7 @@ def _entry_options() -> list[Mapping[str, Any]]:
 
 def _type(described: Mapping[str, Any]) -> str:
     parts = [f"### `{described['type']}`", described["about"], *_of_class(described["facts"])]
-    return "\n\n".join(parts) + "\n\n" + _rows(described["options"])
+    return "\n\n".join(parts) + "\n\n" + rows(described["options"])
 
 
 def _of_class(text: str) -> list[str]:
@@ -76,13 +76,13 @@ def _of_class(text: str) -> list[str]:
 
 def _facts(paragraph: str) -> str:
     facts = " ".join(paragraph.partition(_FACTS)[2].split())
-    items = _parted(facts)
+    items = parted(facts)
     if len(items) < 2:
         return _FACTS + facts
     return _FACTS.strip() + "\n\n" + "\n".join(f"- {item.rstrip('.')}" for item in items)
 
 
-def _parted(text: str) -> list[str]:
+def parted(text: str) -> list[str]:
     """At the semicolons that stand in no brackets."""
     items, depth, begin = [], 0, 0
     for found in re.finditer(r"[(\[{]|[)\]}]|; ", text):
@@ -95,10 +95,11 @@ def _parted(text: str) -> list[str]:
 
 
 def _table(title: str, options: list[Mapping[str, Any]]) -> str:
-    return f"## {title}\n\n" + _rows(options)
+    return f"## {title}\n\n" + rows(options)
 
 
-def _rows(options: list[Mapping[str, Any]]) -> str:
+def rows(options: list[Mapping[str, Any]]) -> str:
+    """A table of options, as `controller.probe_types.option` describes them."""
     lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for item in options:
         default = "required" if item["required"] else item["default"]

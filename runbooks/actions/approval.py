@@ -14,7 +14,7 @@ from runbooks.actions.base import Action, ActionOptions, StepContext
 class ApprovalOptions(ActionOptions):
     """persons: at least so many; the level of the incident and the service may ask for more."""
 
-    what: str = Field(min_length=1, max_length=500)
+    what: str = Field(min_length=1, max_length=500, description="What they agree to, in a sentence.")
     persons: int = Field(1, ge=1, le=5)
 
 

@@ -15,7 +15,7 @@ from runbooks.actions.base import Action, ActionOptions, StepContext
 
 
 class ManualOptions(ActionOptions):
-    do: str = Field(min_length=1, max_length=2000)
+    do: str = Field(min_length=1, max_length=2000, description="What is to be done, for whoever does it.")
 
 
 class Manual(Action):

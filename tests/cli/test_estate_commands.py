@@ -83,6 +83,21 @@ def test_probe_types_are_listed(alone: Shell) -> None:
     assert "postgresql" in alone("probe", "list").out
 
 
+def test_actions_are_listed_and_shown(alone: Shell) -> None:
+    body = json.loads(alone("action", "list", "-o", "json").out)
+    by_name = {item["action"]: item for item in body["items"]}
+    assert by_name["systemd.stop"]["changes"] == "yes"
+    assert "A command on this host." in alone("action", "list").out
+    shown = alone("action", "show", "exec.run")
+    assert shown.code == 0
+    assert "absolute path" in shown.out or "as a list" in shown.out
+    options = json.loads(alone("action", "show", "exec.run", "-o", "json").out)["options"]
+    assert next(option for option in options if option["name"] == "command")["required"] is True
+    missing = alone("action", "show", "exec.rum")
+    assert missing.code != 0
+    assert "did you mean 'exec.run'?" in missing.err
+
+
 def test_runbooks_are_listed_and_shown(alone: Shell) -> None:
     body = json.loads(alone("runbook", "list", "-o", "json").out)
     names = {item["name"] for item in body["items"]}

@@ -28,7 +28,7 @@ class Traffic(ToState):
     configuration starts it `disabled`: else a restart of HAProxy would end the fence. One that does not
     answer, or is gone, may lead clients there still.
 
-    Undo: the state before. Output: see `ToState`.
+    Undo: the state before.
     """
 
     name: ClassVar[str] = "fence.traffic"

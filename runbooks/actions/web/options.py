@@ -99,11 +99,11 @@ class Expected(ActionOptions):
     )
 
 
-class EffectRequest(Target, Expected):
+class EffectRequest(Expected, Target):
     """A GET whose answer says whether the effect is there."""
 
 
-class UndoRequest(Target, Body):
+class UndoRequest(Body, Target):
     """A request that takes it back, and may be sent twice."""
 
     method: Method = Field("DELETE", description="What to do there.")
@@ -112,7 +112,7 @@ class UndoRequest(Target, Body):
     )
 
 
-class RequestOptions(Target, Body, Expected):
+class RequestOptions(Expected, Body, Target):
     """A request, and what is known of it."""
 
     method: Method = Field("GET", description="GET and HEAD only look; any other is a change.")
