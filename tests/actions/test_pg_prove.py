@@ -14,9 +14,9 @@ from controller.demo import processes
 from controller.demo.cluster import Cluster
 from model.execution import Effect, StepState
 from runbooks.actions.base import ActionOptions
+from runbooks.actions.inputs import preference
 from runbooks.actions.postgresql.catch_up import CatchUp
 from runbooks.actions.postgresql.detach import Detach
-from runbooks.actions.postgresql.inputs import preference
 from runbooks.actions.postgresql.last_look import LastLook, LastLookOptions
 from runbooks.actions.postgresql.promote import Promote
 from runbooks.actions.postgresql.prove import Prove, ProveOptions

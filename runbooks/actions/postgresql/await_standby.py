@@ -18,7 +18,7 @@ from runbooks.actions.base import Action, StepContext
 from runbooks.actions.postgresql.glance import glance
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.rejoining import RejoinOptions, present_primary, rejoining_member
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 _POLL_S: Final = 0.01
 _ASK_S: Final = 0.5

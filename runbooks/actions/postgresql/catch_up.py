@@ -12,13 +12,14 @@ from model.execution import Reconciled, StepResult
 from model.lsn import format_lsn
 from model.ports import SqlError
 from runbooks.actions.base import Action, StepContext
+from runbooks.actions.inputs import as_int
 from runbooks.actions.postgresql.conninfo import conninfo_for
 from runbooks.actions.postgresql.detach import previous_of
-from runbooks.actions.postgresql.inputs import as_int, candidate_of, member_named, shown_candidate
+from runbooks.actions.postgresql.inputs import candidate_of, member_named, shown_candidate
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.settings import alter
 from runbooks.actions.postgresql.state import read_state
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 _POLL_S: Final = 0.003
 _NUDGE_S: Final = 0.1

@@ -13,7 +13,7 @@ from model.execution import StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.postgresql.inputs import candidate_of, role_user, shown_candidate
 from runbooks.actions.postgresql.locks import locks_of
-from runbooks.actions.postgresql.together import on_each, reasons
+from runbooks.actions.together import on_each, reasons
 
 
 class CheckpointOptions(ActionOptions):

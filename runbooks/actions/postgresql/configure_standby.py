@@ -23,7 +23,7 @@ from runbooks.actions.postgresql.rejoining import (
 from runbooks.actions.postgresql.server import Server
 from runbooks.actions.postgresql.settings import OWNED
 from runbooks.actions.postgresql.slots import ensure_slot
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 # Of the source, if it came with a rewind: two standbys can't stream with one slot.
 _SLOT: Final = "primary_slot_name"

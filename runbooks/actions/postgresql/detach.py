@@ -15,22 +15,16 @@ from model.errors import BcmError
 from model.execution import Precheck, Reconciled, StepResult
 from model.ports import Clock, SqlError
 from runbooks.actions.base import Action, StepContext
+from runbooks.actions.inputs import members_in, variable
 from runbooks.actions.postgresql.attach import attach
 from runbooks.actions.postgresql.conninfo import conninfo_for, refuse_secret
 from runbooks.actions.postgresql.glance import precheck_standby
-from runbooks.actions.postgresql.inputs import (
-    member_named,
-    members_in,
-    role_user,
-    settings_in_force,
-    shortfall,
-    variable,
-)
+from runbooks.actions.postgresql.inputs import member_named, role_user, settings_in_force, shortfall
 from runbooks.actions.postgresql.locks import Locked, Locks, locks_of
 from runbooks.actions.postgresql.settings import alter, alter_text
 from runbooks.actions.postgresql.state import StandbyState, read_state
-from runbooks.actions.postgresql.together import on_each, reasons
 from runbooks.actions.postgresql.unstick import unstick
+from runbooks.actions.together import on_each, reasons
 
 POLL_S: Final = 0.002
 # A startup process that was just about to start a receiver when it was told has done so by the second look.

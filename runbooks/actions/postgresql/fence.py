@@ -18,12 +18,13 @@ from model.errors import BcmError
 from model.execution import Precheck, Reconciled, StepResult
 from model.ports import SqlError
 from runbooks.actions.base import Action, ActionOptions, StepContext
-from runbooks.actions.postgresql.inputs import member_named, variable
+from runbooks.actions.inputs import variable
+from runbooks.actions.postgresql.inputs import member_named
 from runbooks.actions.postgresql.locks import Locked, LockError, Locks, locks_of
 from runbooks.actions.postgresql.server import Server
 from runbooks.actions.postgresql.sessions import end_clients
 from runbooks.actions.postgresql.settings import alter_and_see, alter_text
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 _READ_ONLY: Final = "default_transaction_read_only"
 _AGAIN_S: Final = 0.02  # between two attempts to reach it: a restarted server takes clients at once

@@ -23,7 +23,7 @@ from runbooks.actions.postgresql.rejoining import (
 )
 from runbooks.actions.postgresql.slots import ensure_slot
 from runbooks.actions.postgresql.state import read_state
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 _TRY_S: Final = 1.0  # a standby that can stream does so in a tenth of this
 

@@ -11,7 +11,7 @@ from model.ports import SqlError
 from runbooks.actions.base import StepContext
 from runbooks.actions.postgresql.locks import Locked
 from runbooks.actions.postgresql.state import StandbyState, read_state
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 APPLICATION_NAME = "bcm-failover:look"
 PRECHECK_S = 2.0  # a person waits for the plan; a member that takes longer will not be quick in need either

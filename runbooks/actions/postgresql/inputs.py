@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
 
-from config.schema import MemberRole, PostgresqlMember, PostgresqlService
+from config.schema import PostgresqlMember, PostgresqlService
 from model.errors import RunbookError
-from model.quorum import SyncSetting, parse_synchronous_standby_names, preference_of, without
+from model.quorum import SyncSetting, parse_synchronous_standby_names, without
 from runbooks.actions.base import StepContext
-
-# A person who overrides by name: an unfenced old primary, an incomplete proof, a primary that still answers.
-OVERRIDE_FENCE: Final = "S2"
-OVERRIDE_PROOF: Final = "S3"
-OVERRIDE_ANSWERS: Final = "S6"
-# What a diagnosis grants: a primary that says for ever that it is starting up is out (P13, P16).
-STARTING_IS_OUT: Final = "P13"
+from runbooks.actions.inputs import members_in, preference, variable
 
 
 def member_named(ctx: StepContext, name: str) -> PostgresqlMember:
@@ -27,26 +20,6 @@ def member_named(ctx: StepContext, name: str) -> PostgresqlMember:
             hint=f"its members are {', '.join(ctx.pg.members)}",
         )
     return member
-
-
-def variable(ctx: StepContext, name: str) -> str:
-    """A text variable. Raises RunbookError without it."""
-    value = ctx.vars.get(name)
-    if not isinstance(value, str) or not value:
-        raise RunbookError(
-            f"the variable {name!r} is not set", hint="declare it in the runbook and give its value"
-        )
-    return value
-
-
-def members_in(ctx: StepContext, name: str) -> list[str]:
-    """A variable that lists members; [] without it."""
-    value = ctx.vars.get(name)
-    return [str(m) for m in value] if isinstance(value, list | tuple) else []
-
-
-def overridden(ctx: StepContext, rule: str) -> bool:
-    return rule in members_in(ctx, "overrides")
 
 
 def settings_in_force(ctx: StepContext) -> tuple[SyncSetting, ...]:
@@ -83,16 +56,6 @@ def shortfall(settings: Sequence[SyncSetting], members: Iterable[PostgresqlMembe
     return None
 
 
-def preference(ctx: StepContext, member: PostgresqlMember) -> tuple[int, ...]:
-    """Lower is preferred: as the gate `candidate` ranks them, see `model.quorum.preference_of`."""
-    return preference_of(
-        ctx.estate.site_of(member).role.value,
-        member.preference,
-        remote=member.role is MemberRole.DR,
-        returning=member.name in members_in(ctx, "returning"),
-    )
-
-
 def candidate_of(ctx: StepContext) -> str:
     """Whom the proof (or, in a planned switch, the readiness check) chose. Raises RunbookError."""
     for found in (ctx.output("prove").get("candidate"), ctx.output("ready").get("candidate")):
@@ -111,16 +74,5 @@ def shown_candidate(ctx: StepContext) -> str:
         return best.name if best else "CANDIDATE"
 
 
-def people_named_candidate(ctx: StepContext) -> bool:
-    """Must it be `vars.candidate` and nobody else? True if a person named it: falling back to another would
-    not be what was asked for. An automatic run only prefers it."""
-    named = ctx.vars.get("candidate_named")
-    return bool(named) if isinstance(named, bool) else ctx.actor != "daemon"
-
-
 def role_user(service: PostgresqlService, role: str) -> str:
     return str(getattr(service.postgresql.roles, role).user)
-
-
-def as_int(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

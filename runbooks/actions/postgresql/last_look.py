@@ -10,17 +10,12 @@ from model.errors import BcmError
 from model.execution import StepResult
 from model.ports import SqlError
 from runbooks.actions.base import Action, ActionOptions, StepContext
+from runbooks.actions.inputs import OVERRIDE_ANSWERS, STARTING_IS_OUT, overridden, variable
 from runbooks.actions.postgresql.glance import looking
-from runbooks.actions.postgresql.inputs import (
-    OVERRIDE_ANSWERS,
-    STARTING_IS_OUT,
-    overridden,
-    role_user,
-    variable,
-)
+from runbooks.actions.postgresql.inputs import role_user
 from runbooks.actions.postgresql.locks import locks_of
 from runbooks.actions.postgresql.state import read_state
-from runbooks.actions.postgresql.together import explain, on_each
+from runbooks.actions.together import explain, on_each
 
 _STARTING: Final = "57P03"
 _SINCE: Final = "postgresql.last_look.since_s"

@@ -7,17 +7,12 @@ from typing import ClassVar
 from model.errors import BcmError
 from model.execution import Precheck, Reconciled, StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
+from runbooks.actions.inputs import members_in
 from runbooks.actions.postgresql.glance import precheck_reachable
-from runbooks.actions.postgresql.inputs import (
-    member_named,
-    members_in,
-    role_user,
-    settings_in_force,
-    shortfall,
-)
+from runbooks.actions.postgresql.inputs import member_named, role_user, settings_in_force, shortfall
 from runbooks.actions.postgresql.locks import APPLICATION_PREFIX, RESOURCE, Locks
 from runbooks.actions.postgresql.rights import precheck_rights
-from runbooks.actions.postgresql.together import on_each, reasons
+from runbooks.actions.together import on_each, reasons
 
 
 class LockOptions(ActionOptions):

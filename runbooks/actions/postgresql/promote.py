@@ -13,13 +13,11 @@ from model.execution import Precheck, Reconciled, StepResult
 from model.lsn import format_lsn
 from model.ports import SqlError
 from runbooks.actions.base import Action, StepContext
+from runbooks.actions.inputs import OVERRIDE_PROOF, members_in, overridden
 from runbooks.actions.postgresql.glance import precheck_standby
 from runbooks.actions.postgresql.inputs import (
-    OVERRIDE_PROOF,
     candidate_of,
     member_named,
-    members_in,
-    overridden,
     role_user,
     settings_in_force,
     shortfall,
@@ -27,8 +25,8 @@ from runbooks.actions.postgresql.inputs import (
 )
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.state import StandbyState, read_state
-from runbooks.actions.postgresql.together import explain
 from runbooks.actions.postgresql.unstick import unstick
+from runbooks.actions.together import explain
 
 _POLL_S: Final = 0.002
 # A look with less time than this may end with the deadline, and its session and its lock with it (P7).

@@ -15,20 +15,18 @@ from model.execution import StepResult
 from model.lsn import Position, format_lsn
 from model.quorum import Choice, MemberPosition, Proof, SyncSetting, choose, prove
 from runbooks.actions.base import Action, ActionOptions, StepContext
-from runbooks.actions.postgresql.inputs import (
+from runbooks.actions.inputs import (
     OVERRIDE_PROOF,
     as_int,
-    member_named,
     members_in,
     overridden,
     people_named_candidate,
     preference,
-    role_user,
-    settings_in_force,
 )
+from runbooks.actions.postgresql.inputs import member_named, role_user, settings_in_force
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.state import StandbyState, read_state, timeline_of_wal
-from runbooks.actions.postgresql.together import on_each
+from runbooks.actions.together import on_each
 
 _BETWEEN_READS_S: Final = 0.002
 # Without knowledge of restarts: a server that has run for longer than any outage that is being handled now

@@ -14,11 +14,12 @@ from model.execution import Precheck, Reconciled, StepResult
 from model.lsn import format_lsn
 from model.ports import SqlError
 from runbooks.actions.base import Action, StepContext
+from runbooks.actions.inputs import variable
 from runbooks.actions.postgresql.glance import looking
-from runbooks.actions.postgresql.inputs import member_named, variable
+from runbooks.actions.postgresql.inputs import member_named
 from runbooks.actions.postgresql.locks import locks_of
 from runbooks.actions.postgresql.server import Server
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 _READY_POLL_S: Final = 0.02
 

@@ -9,20 +9,13 @@ from model.errors import BcmError
 from model.execution import Precheck, StepResult
 from model.ports import SqlError
 from runbooks.actions.base import Action, StepContext
+from runbooks.actions.inputs import members_in, people_named_candidate, preference, variable
 from runbooks.actions.postgresql.glance import glance, precheck_standby
-from runbooks.actions.postgresql.inputs import (
-    member_named,
-    members_in,
-    people_named_candidate,
-    preference,
-    settings_in_force,
-    shortfall,
-    variable,
-)
+from runbooks.actions.postgresql.inputs import member_named, settings_in_force, shortfall
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.server import Server
 from runbooks.actions.postgresql.state import StandbyState, read_state
-from runbooks.actions.postgresql.together import explain, on_each, reasons
+from runbooks.actions.together import explain, on_each, reasons
 
 # What a standby may lack when the primary closes: one segment is streamed in a fraction of a second.
 _LAG_BYTES: Final = 16 << 20

@@ -9,12 +9,13 @@ from config.schema import Control, PostgresqlMember
 from model.errors import BcmError
 from model.ports import SqlError
 from runbooks.actions.base import ActionOptions, StepContext
+from runbooks.actions.inputs import variable
 from runbooks.actions.postgresql.conninfo import conninfo_for
-from runbooks.actions.postgresql.inputs import member_named, shown_candidate, variable
+from runbooks.actions.postgresql.inputs import member_named, shown_candidate
 from runbooks.actions.postgresql.locks import locks_of
 from runbooks.actions.postgresql.server import Server
 from runbooks.actions.postgresql.state import read_state
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 AUTO_CONF: Final = "postgresql.auto.conf"
 STANDBY_SIGNAL: Final = "standby.signal"

@@ -14,21 +14,16 @@ from model.errors import BcmError
 from model.execution import Reconciled, StepResult
 from model.ports import SqlError
 from runbooks.actions.base import Action, StepContext
+from runbooks.actions.inputs import members_in
 from runbooks.actions.postgresql.conninfo import conninfo_for
 from runbooks.actions.postgresql.detach import previous_of
 from runbooks.actions.postgresql.glance import looking
-from runbooks.actions.postgresql.inputs import (
-    candidate_of,
-    member_named,
-    members_in,
-    role_user,
-    shown_candidate,
-)
+from runbooks.actions.postgresql.inputs import candidate_of, member_named, role_user, shown_candidate
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.settings import alter
 from runbooks.actions.postgresql.slots import ensure_slot
 from runbooks.actions.postgresql.state import read_state
-from runbooks.actions.postgresql.together import on_each, reasons
+from runbooks.actions.together import on_each, reasons
 
 _POLL_S: Final = 0.003
 _NUDGE_S: Final = 0.1

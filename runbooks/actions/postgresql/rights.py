@@ -10,7 +10,7 @@ from model.ports import SqlError
 from runbooks.actions.base import StepContext
 from runbooks.actions.postgresql.glance import PRECHECK_S, looking
 from runbooks.actions.postgresql.settings import OWNED
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 _FUNCTIONS: Final = ("pg_reload_conf()", "pg_promote(boolean, integer)", "pg_wal_replay_resume()")
 _GRANTABLE: Final = 150000  # before 15 ALTER SYSTEM is a superuser's alone

@@ -12,16 +12,11 @@ from model.execution import Reconciled, StepResult
 from model.ports import SqlError
 from model.quorum import names_after_failover
 from runbooks.actions.base import Action, StepContext
-from runbooks.actions.postgresql.inputs import (
-    candidate_of,
-    member_named,
-    members_in,
-    settings_in_force,
-    shown_candidate,
-)
+from runbooks.actions.inputs import members_in
+from runbooks.actions.postgresql.inputs import candidate_of, member_named, settings_in_force, shown_candidate
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.settings import alter, alter_and_see, alter_text, current
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 NAME: Final = "synchronous_standby_names"
 _MEMORY: Final = "postgresql.set_names.previous"

@@ -16,7 +16,7 @@ from runbooks.actions.postgresql.inputs import candidate_of, shown_candidate
 from runbooks.actions.postgresql.locks import Locked, locks_of
 from runbooks.actions.postgresql.set_names import NAME
 from runbooks.actions.postgresql.settings import alter_and_see, alter_text, current
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 _POLL_S: Final = 0.01
 _GUARDED: Final = """

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from model.errors import BcmError
 from model.execution import StepResult
 from runbooks.actions.base import Action, StepContext
-from runbooks.actions.postgresql.inputs import OVERRIDE_ANSWERS, overridden, variable
+from runbooks.actions.inputs import OVERRIDE_ANSWERS, overridden, variable
 from runbooks.actions.postgresql.last_look import heard_again, look, looked_s
 
 # A final look is worth so much time; the steps beside it take a few milliseconds and some round trips.

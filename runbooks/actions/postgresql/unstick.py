@@ -7,7 +7,7 @@ from model.ports import SqlError
 from runbooks.actions.postgresql.locks import Locked
 from runbooks.actions.postgresql.sessions import end_conflicting
 from runbooks.actions.postgresql.state import StandbyState
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 
 async def unstick(locked: Locked, state: StandbyState) -> str | None:

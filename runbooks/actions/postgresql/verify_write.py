@@ -11,8 +11,9 @@ from typing import ClassVar, Final
 from model.execution import Reconciled, StepResult
 from model.ports import SqlError, SqlSession
 from runbooks.actions.base import Action, StepContext
-from runbooks.actions.postgresql.inputs import as_int, role_user
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.inputs import as_int
+from runbooks.actions.postgresql.inputs import role_user
+from runbooks.actions.together import explain
 
 _PAUSE_S: Final = 0.01
 _ATTEMPT_S: Final = 2.0  # then a fresh connection: the first may have led to a server that hangs

@@ -18,7 +18,7 @@ from runbooks.actions.postgresql.rejoining import RejoinOptions, present_primary
 from runbooks.actions.postgresql.set_names import NAME
 from runbooks.actions.postgresql.settings import alter_and_see, current
 from runbooks.actions.postgresql.slots import drop_stale_slots
-from runbooks.actions.postgresql.together import explain
+from runbooks.actions.together import explain
 
 
 class Widen(Action):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from model.errors import BcmError
-from model.ports import Clock, SqlError
+from model.ports import Clock, NoAnswerError, SqlError
 
 T = TypeVar("T")
 
@@ -65,8 +65,12 @@ async def _run(work: Callable[[str], Awaitable[T]], member: str) -> T:
 def _collect(task: asyncio.Task[T], member: str, done: dict[str, T], failed: dict[str, str]) -> None:
     try:
         done[member] = task.result()
-    except (SqlError, BcmError) as error:
-        failed[member] = error.what if isinstance(error, BcmError) else explain(error)
+    except BcmError as error:
+        failed[member] = error.what
+    except SqlError as error:
+        failed[member] = explain(error)
+    except NoAnswerError as error:
+        failed[member] = str(error)
 
 
 def explain(error: SqlError) -> str:
