@@ -185,11 +185,13 @@ MARIADB: Final = Engine(
 )  # fmt: skip
 REDIS: Final = Engine(
     "redis", "redis", _silent_end, primaries=True,
+    runbooks=shipped("redis", "failover", "switchover", "rejoin", "failback"),
+    through_node=False,
     claimed_role=_redis_role,
     receives=lambda facts: _boolean(facts, "link_up"),
     position=lambda facts: _integer(facts, "replication_offset"),
+    marker=lambda facts: _integer(facts, "replication_offset"),
     own_warnings=_IN_SECONDS,
-    proof=_UNCOMPARED,
 )  # fmt: skip
 HTTP: Final = Engine("http", "http", _counted, primaries=False, proof=_NO_DATA)
 GENERIC: Final = Engine("generic", "", fold, primaries=False, proof=_NOT_KNOWN)

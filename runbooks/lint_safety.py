@@ -12,10 +12,15 @@ from runbooks.schema import Kind, OnFailure, Step
 
 def promotion_without_fence(subject: Subject) -> Iterator[Finding]:
     """S2. A fence that runs beside, or whose failure is put up with, proves nothing when the promotion
-    begins."""
+    begins. Whoever is delegated to sees to both."""
     report = subject.error if subject.runbook.kind is Kind.FAILOVER else subject.warning
     for index, step, kind in subject.known():
-        if kind.promotes and not any(_fences(subject, number, step) for number in range(index)):
+        delegated = kind.promotes and kind.delegates
+        if (
+            kind.promotes
+            and not delegated
+            and not any(_fences(subject, number, step) for number in range(index))
+        ):
             yield report(
                 at(index, "action"), f"step {step.id!r} promotes without a fence before it",
                 "the old primary could go on acknowledging writes",

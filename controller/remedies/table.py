@@ -7,8 +7,9 @@ from typing import Final
 
 from controller.engines import ENGINES
 from controller.remedies.postgresql import POSTGRESQL
+from controller.remedies.redis import REDIS
 from controller.remedies.remedy import Remedy
 from controller.remedies.unmoved import UNMOVED
 
-_OWN: Final[Mapping[str, Remedy]] = {"postgresql": POSTGRESQL}
+_OWN: Final[Mapping[str, Remedy]] = {"postgresql": POSTGRESQL, "redis": REDIS}
 REMEDIES: Final[Mapping[str, Remedy]] = {name: _OWN.get(name, UNMOVED) for name in ENGINES}

@@ -147,9 +147,10 @@ class Action(abc.ABC):
     resumed execution runs it again before anything else.
 
     For the linter: fences: its success proves that the old primary can acknowledge nothing any more (S2).
-    promotes: it makes a member the primary. needs_primary: it can't succeed while the old primary or its site
-    is gone (S10). tells_progress: it calls `ctx.moved` while it works. asks: it waits for people. outputs:
-    keys that `StepResult.output` may hold; None: not declared, so not checked.
+    promotes: it makes a member the primary. delegates: it asks another manager of the service, which fences
+    and promotes by itself (S14). needs_primary: it can't succeed while the old primary or its site is gone
+    (S10). tells_progress: it calls `ctx.moved` while it works. asks: it waits for people. outputs: keys that
+    `StepResult.output` may hold; None: not declared, so not checked.
     """
 
     API_VERSION: ClassVar[int] = API_VERSION
@@ -160,6 +161,7 @@ class Action(abc.ABC):
     per_process: ClassVar[bool] = False
     fences: ClassVar[bool] = False
     promotes: ClassVar[bool] = False
+    delegates: ClassVar[bool] = False
     needs_primary: ClassVar[bool] = False
     tells_progress: ClassVar[bool] = False
     asks: ClassVar[bool] = False
