@@ -15,12 +15,8 @@ def promotion_without_fence(subject: Subject) -> Iterator[Finding]:
     begins. Whoever is delegated to sees to both."""
     report = subject.error if subject.runbook.kind is Kind.FAILOVER else subject.warning
     for index, step, kind in subject.known():
-        delegated = kind.promotes and kind.delegates
-        if (
-            kind.promotes
-            and not delegated
-            and not any(_fences(subject, number, step) for number in range(index))
-        ):
+        promotes = kind.promotes and not kind.delegates
+        if promotes and not any(_fences(subject, number, step) for number in range(index)):
             yield report(
                 at(index, "action"), f"step {step.id!r} promotes without a fence before it",
                 "the old primary could go on acknowledging writes",

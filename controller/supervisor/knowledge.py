@@ -289,6 +289,9 @@ class Knowledge:
         marker = self.engine.marker(seen.facts)
         if marker is not None:
             self._acked.append((marker, seen.started_s))
+        number = seen.facts.get("canary_n")
+        if isinstance(number, int):
+            self.last_acked_canary = number
 
     def _pg_member_read(self, member: str, seen: Observation, primary: str | None) -> None:
         if member == primary:
