@@ -45,7 +45,8 @@ def second_primary(view: ServiceView, now_s: float) -> Finding | None:
     seen = supports(f"{other.name} answers as primary", other.own, now_s)
     if other.name in view.retired and mine.leads:
         also = supports(f"{mine.name} took its place before", mine.own, now_s)
-        return Finding("OldPrimaryReturned", other.name, True, (seen, also), stance=Stance.REFUSE)
+        stance = None if "rejoin" in view.engine.runbooks else Stance.REFUSE
+        return Finding("OldPrimaryReturned", other.name, True, (seen, also), stance=stance)
     gone = supports(f"{mine.name}, the primary so far: {mine.own.why}", mine.own, now_s)
     if mine.follows or mine.own.health is Health.DOWN:
         return Finding("SwitchedOutside", other.name, True, (seen, gone), (mine.own,))

@@ -23,18 +23,27 @@ START_TIMEOUT_S = 20.0
 _LOG_LINES = 15
 
 
-class DaemonProcess:
-    """`start` returns when the service is seen healthy and the canary is acknowledged."""
+class Daemon:
+    """One that watches the demo's service. `start` returns when that is seen to be ready for a fault."""
 
-    def __init__(self, cluster: Cluster, *, profile: str = "balanced", mode: str = "act") -> None:
-        base = cluster.base / "daemon"
+    def __init__(
+        self,
+        base: Path,
+        service: str,
+        estate: Callable[[Path, Path], str],
+        ready: Callable[[dict[str, Any]], bool],
+    ) -> None:
+        """base: below it a directory is made for all that it keeps. estate: YAML, by the directory of its
+        state and its socket. ready: by the status of the service."""
+        base = base / "daemon"
         base.mkdir(mode=0o700, exist_ok=True)
         self.state_dir = base / "state"
         self.socket = base / "admin.sock"
         self.config = base / "estate.yaml"
         self.log = base / "daemon.log"
-        text = demo_estate(cluster, state_dir=self.state_dir, socket=self.socket, profile=profile, mode=mode)
-        self.config.write_text(text, encoding="utf-8")
+        self._service = service
+        self._ready = ready
+        self.config.write_text(estate(self.state_dir, self.socket), encoding="utf-8")
         self.program = [sys.executable, "-m", "controller.cli.main"]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -56,7 +65,7 @@ class DaemonProcess:
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PYTHONSAFEPATH": ""},
             )
         if wait:
-            self.wait(_healthy, START_TIMEOUT_S, "see the service healthy")
+            self.wait(self._ready, START_TIMEOUT_S, "see the service healthy")
 
     def wait(
         self, condition: Callable[[dict[str, Any]], bool], timeout_s: float, what: str
@@ -82,7 +91,7 @@ class DaemonProcess:
             answer = self.ask("GET", "/v1/status")
         except (OSError, http.client.HTTPException, ValueError):
             return None
-        found = [s for s in answer.get("services", []) if s.get("name") == SERVICE]
+        found = [s for s in answer.get("services", []) if s.get("name") == self._service]
         return found[0] if found else None
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -136,6 +145,16 @@ class DaemonProcess:
             )
         except OSError:
             return "(no log)"
+
+
+class DaemonProcess(Daemon):
+    """Of the cluster of PostgreSQL: ready when its failover can be proven and the canary is acknowledged."""
+
+    def __init__(self, cluster: Cluster, *, profile: str = "balanced", mode: str = "act") -> None:
+        def estate(state_dir: Path, socket: Path) -> str:
+            return demo_estate(cluster, state_dir=state_dir, socket=socket, profile=profile, mode=mode)
+
+        super().__init__(cluster.base, SERVICE, estate, _healthy)
 
 
 class _UnixConnection(http.client.HTTPConnection):

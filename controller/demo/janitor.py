@@ -21,7 +21,14 @@ from pathlib import Path
 from controller.demo import processes
 
 CLEAN_TIMEOUT_S = 15.0
-_OURS = ("postgres", "pg_", "python", "bcm-failover", "cp")  # what may be killed for naming the directory
+_OURS = (
+    "postgres",
+    "pg_",
+    "redis-server",
+    "python",
+    "bcm-failover",
+    "cp",
+)  # what may be killed for naming the directory
 
 
 def clean(base: Path, uid: int, segments: Iterable[int] = ()) -> bool:

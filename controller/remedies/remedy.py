@@ -70,6 +70,10 @@ def through_node(_service: Service, _view: ServiceView, node_access: bool) -> bo
     return node_access
 
 
+def until_now(_view: ServiceView, now_s: float) -> float:
+    return now_s
+
+
 @dataclass(frozen=True, slots=True)
 class Remedy:
     """What can be done for services of one engine.
@@ -86,6 +90,8 @@ class Remedy:
     reason wherever nothing proves that it was nothing.
     fenceable: can the old primary be stopped from acknowledging what its successor lacks? The last argument:
     there is access to its node.
+    acknowledged_until: the moment after which the primary has surely acknowledged nothing, for the age of
+    what the candidate has; now, unless it is known to have ended before.
     refusals: why mode `act` is refused for the service as it is configured and seen. lacking: what is missing
     to the redundancy that it should have, beside members that do not follow.
     wayward: who has to be brought back, in the order of urgency; the third argument are the retired members,
@@ -98,6 +104,7 @@ class Remedy:
     verdict: Callable[[Sequence[Event], str | None, str], RpoVerdict]
     choose: Chooser = choose
     fenceable: Callable[[Service, ServiceView, bool], bool] = through_node
+    acknowledged_until: Callable[[ServiceView, float], float] = until_now
     refusals: Callable[[Service, ServiceView, Collection[str]], list[str]] = nothing_refused
     lacking: Callable[[Service, ServiceView], list[str]] = nothing_lacking
     wayward: Callable[[ServiceView, Diagnosis, Collection[str]], Sequence[Wayward]] = nobody_wayward

@@ -157,7 +157,8 @@ def decision_input(case: Case, around: Surroundings, outlook: Outlook, now_s: fl
     estate, service, knowledge, ledger = case.estate, case.service, case.knowledge, case.ledger
     view, choice = outlook.view, outlook.choice
     candidate = view.member(choice.candidate)
-    age_s = knowledge.canary_age_s(view.engine.marker(candidate.facts), now_s) if candidate else None
+    until_s = REMEDIES[view.engine.name].acknowledged_until(view, now_s)
+    age_s = knowledge.canary_age_s(view.engine.marker(candidate.facts), until_s) if candidate else None
     primary = service.members.get(ledger.primary or "")
     rule = case.rule
     approval = approval_of(ledger, rule, outlook, around.wall_ns)

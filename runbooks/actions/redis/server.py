@@ -51,13 +51,15 @@ class Server:
         return f"process {pid} was killed"
 
     async def process(self) -> int | None:
-        """Its process, None if none is there: by the file, and by what really runs under that number."""
+        """Its process, None if none is there: by the file, and by what really runs under that number. One that
+        nobody has taken note of yet (a zombie) runs no more."""
         found = await self._run(["cat", self._target])
         text = found.stdout.strip()
         if not (text.isascii() and text.isdigit()):
             return None
-        name = await self._run(["cat", f"/proc/{text}/comm"])
-        return int(text) if name.stdout.strip() in _NAMES else None
+        stat = (await self._run(["cat", f"/proc/{text}/stat"])).stdout
+        name, state = stat[stat.find("(") + 1 : stat.rfind(")")], stat[stat.rfind(")") + 2 :][:1]
+        return int(text) if name in _NAMES and state not in ("Z", "X", "") else None
 
     async def is_stopped(self) -> bool:
         """Raises NodeAccessError."""
