@@ -27,8 +27,8 @@ _POLL_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """name: as in the table. begin: makes it happen, and says when (ns of CLOCK_MONOTONIC). help: what a person
-    does once the service works again; None: nothing is needed."""
+    """name: as in the table. begin: makes it happen, and says when (ns of CLOCK_MONOTONIC). help: what a
+    person does once the service works again; None: nothing is needed."""
 
     name: str
     begin: Callable[[], int]
@@ -60,9 +60,8 @@ class HappeningResult:
 
 
 def follow(state_dir: Path, happening: Happening, tell: Tell) -> tuple[int, list[Event]]:
-    """Let it happen and tell what the journal says, until its incident is closed: (when it began, its events).
-
-    Raises BcmError if it is not over in time."""
+    """Let it happen and tell what the journal says, until its incident is closed: (when it began, its
+    events). Raises BcmError if it is not over in time."""
     before = read_events(state_dir)
     at_ns = happening.begin()
     seen: list[Event] = []

@@ -6,6 +6,7 @@ from typing import Any
 
 SYSTEM = "7000000000000000001"
 AT = 16 << 20  # where everybody is
+HISTORY = "a" * 40  # of Redis
 
 # A generic service has no members that are looked at: its declared probes are its `seen`.
 MEMBERS: dict[str, list[str]] = {
@@ -67,6 +68,7 @@ def _redis(primary: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "role": "master" if primary else "replica",
         "replication_offset": AT,
+        "replid": HISTORY,
         "used_memory_bytes": 1 << 20,
         "max_memory_bytes": 1 << 30,
         "connected_clients": 10,

@@ -237,7 +237,8 @@ async def test_an_incidents_pages_are_for_those_who_hold_the_offices_of_its_leve
 
 
 async def test_a_site_plan_names_what_can_only_be_moved_by_hand(tmp_path: Path) -> None:
-    cache = {"engine": "redis", "mode": "ask", "members": {"r1": {"node": "db1", "role": "primary"}}}
+    members = {"r1": {"node": "db1", "role": "pool"}}
+    cache = {"engine": "http", "mode": "ask", "http": {"minimum": 1}, "members": members}
     orders = service("db1", "db2", mode="ask", depends_on=["cache"])
     loaded = write(tmp_path / "estate.yaml", orders=orders, cache=cache)
     async with station(loaded, start=False) as made:

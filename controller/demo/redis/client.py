@@ -1,8 +1,8 @@
-"""The demo's client of Redis: it writes all the time, in a process of its own, and logs what was acknowledged.
+"""The demo's client of Redis: it writes all the time, in a process of its own, and logs what is acknowledged.
 
 It behaves as an application that knows all servers and keeps to the one that takes writes: after any error,
-READONLY and NOREPLICAS among them, it closes the session and tries the servers in order, at once. Each write is
-a key of its own. The log is that of `controller.demo.client`.
+READONLY and NOREPLICAS among them, it closes the session and tries the servers in order, at once. Each write
+is a key of its own. The log is that of `controller.demo.client`.
 """
 
 from __future__ import annotations

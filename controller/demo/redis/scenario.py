@@ -89,7 +89,7 @@ class RedisTour:
         self.tell(f"an operator starts {gone.name} again, which takes itself for the primary")
 
     def _switch(self, cluster: RedisCluster, daemon: Daemon, *, home: bool) -> int:
-        """To the first server, where the service is at home, or to one that is neither that nor the primary."""
+        """To the first server, where the service is at home, or to one that is neither that nor primary."""
         first, *others = (node.name for node in cluster.nodes)
         primary = cluster.primary()
         to = first if home else next(n for n in others if primary is None or n != primary.name)

@@ -51,8 +51,8 @@ class Server:
         return f"process {pid} was killed"
 
     async def process(self) -> int | None:
-        """Its process, None if none is there: by the file, and by what really runs under that number. One that
-        nobody has taken note of yet (a zombie) runs no more."""
+        """Its process, None if none is there: by the file, and by what really runs under that number. One
+        whose end nobody has taken note of yet (a zombie) runs no more."""
         found = await self._run(["cat", self._target])
         text = found.stdout.strip()
         if not (text.isascii() and text.isdigit()):
