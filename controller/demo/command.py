@@ -12,11 +12,13 @@ from types import FrameType
 from typing import TextIO
 
 import click
+from click.core import ParameterSource
 
 from controller.cli.base import command
 from controller.demo.faults import FAULTS
 from controller.demo.scenario import SWITCHOVER, RunOptions, RunResult, Scenario, Tell
 from controller.demo.servers import best_server
+from controller.demo.tours import TOURS, run_tours
 from model.errors import BcmError, UsageError
 
 _FAULTS = (*FAULTS, SWITCHOVER)
@@ -30,16 +32,22 @@ _REPORTS = Path("bcm-demo-reports")
         "bcm-failover demo --fault hang --profile fast",
         "bcm-failover demo --fault crash --runs 10 --json",
         "bcm-failover demo --fault switchover --keep",
+        "bcm-failover demo --engine redis --runs 5",
     ),
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["postgresql", *TOURS]),
+    default="postgresql",
+    show_default=True,
+    help="What the service is made of; others than postgresql have a crash, a switchover and a failback.",
 )
 @click.option("--fault", type=click.Choice(_FAULTS), default="crash", show_default=True, help="What happens.")
 @click.option("--runs", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often.")
 @click.option(
     "--profile",
     type=click.Choice(["fast", "balanced", "careful"]),
-    default="balanced",
-    show_default=True,
-    help="How patient the detection is.",
+    help="How patient the detection is; balanced for postgresql, else fast, if not given.",
 )
 @click.option("--asynchronous", is_flag=True, help="No synchronous standby: nothing can be proven.")
 @click.option(
@@ -54,9 +62,10 @@ _REPORTS = Path("bcm-demo-reports")
 @click.option("--keep", is_flag=True, help="Leave it running and print how to look at it.")
 @click.option("--json", "as_json", is_flag=True, help="Progress to stderr; the result is stdout's last line.")
 def demo(
+    engine: str,
     fault: str,
     runs: int,
-    profile: str,
+    profile: str | None,
     asynchronous: bool,
     mode: str,
     version: int,
@@ -64,18 +73,23 @@ def demo(
     keep: bool,
     as_json: bool,
 ) -> int:
-    """A PostgreSQL service of three nodes on loopback loses its primary and is failed over, with proof.
+    """A service of three nodes on loopback loses its primary and is failed over, with proof.
 
-    Real servers (from the wheel of the extra `demo`, or installed ones), the real daemon, and a client that
-    commits all the time and counts what it was told is safe. Everything is removed at the end.
+    Real servers (PostgreSQL from the wheel of the extra `demo`, or installed ones), the real daemon, and a
+    client that writes all the time and counts what it was told is safe. Everything is removed at the end.
     """
     if keep and runs > 1:
         raise UsageError("--keep goes with one run", hint="leave out --runs")
+    if engine in TOURS:
+        _refuse_given(engine)
+        _end_on_sigterm()
+        tell = _tell_to(sys.stderr if as_json else sys.stdout)
+        return run_tours(engine, profile or "fast", runs, tell, keep=keep, as_json=as_json)
     unsupported = FAULTS[fault].unsupported() if fault in FAULTS else None
     if unsupported:
         raise BcmError(unsupported, hint="other faults need no rights: --fault crash")
     _end_on_sigterm()
-    options = RunOptions(fault=fault, profile=profile, mode=mode, asynchronous=asynchronous)
+    options = RunOptions(fault=fault, profile=profile or "balanced", mode=mode, asynchronous=asynchronous)
     server = best_server(version)
     tell = _tell_to(sys.stderr if as_json else sys.stdout)
     results = []
@@ -91,6 +105,15 @@ def demo(
     elif runs > 1:
         _print_medians(results)
     return 0 if all(_good(r, options) for r in results) else 1
+
+
+def _refuse_given(engine: str) -> None:
+    """What has no effect is no option."""
+    context = click.get_current_context()
+    for name in ("fault", "asynchronous", "mode", "version", "reports"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = "--postgresql" if name == "version" else f"--{name}"
+            raise UsageError(f"{option} is of the engine postgresql", hint=f"leave it out for {engine}")
 
 
 def summary(results: Sequence[RunResult]) -> dict[str, object]:

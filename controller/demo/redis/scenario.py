@@ -29,6 +29,11 @@ class RedisTour:
     profile: str
     tell: Tell
 
+    @property
+    def allows_loss(self) -> frozenset[str]:
+        """Redis acknowledges before any replica has a write."""
+        return frozenset({CRASH})
+
     def run(self, *, keep: bool = False) -> list[HappeningResult]:
         """Raises BcmError if the product did not do what it must."""
         with ExitStack() as stack:
