@@ -4,8 +4,8 @@ they need."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,13 +17,17 @@ from controller.adapters.clock import SystemClock
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.redis import RedisCommands
 from controller.adapters.secrets import SecretStore
+from controller.demo.redis.resp import RedisWireError, Session
 from controller.store.sqlite import SqliteStore
-from model.execution import ExecutionResult, Reconciled, StepResult, StepState
+from model import events as ev
+from model.execution import ExecutionResult, ExecutionState, Reconciled, StepResult, StepState
 from model.ports import NoAnswerError
 from runbooks.actions.base import Action, ActionPorts, StepContext
 from runbooks.engine import Engine
 from runbooks.library import load_runbook
 from runbooks.planner import make_plan
+from runbooks.recorded import recorded_from_events
+from tests.memory_journal import MemoryJournal, MemoryStore, ProcessDiedError
 from tests.pg_pair import wait_for
 from tests.redis_servers import LOOPBACK, RedisServer
 
@@ -40,7 +44,7 @@ class Servers:
         for name in MEMBERS:
             more = () if name == "r1" else (f"replicaof {LOOPBACK} {self.by_name['r1'].port}",)
             pidfile = f"pidfile {root / name}.pid"
-            self.by_name[name] = RedisServer(root, name, pidfile, "repl-ping-replica-period 1", *more)
+            self.by_name[name] = RedisServer(root, name, pidfile, *more)
         for server in self.by_name.values():
             server.start()
         self.wait_attached("r1", 2)
@@ -54,14 +58,55 @@ class Servers:
             f"{count} replicas of {primary}",
         )
 
+    def ask(self, name: str, *words: str) -> Any:
+        """None while it does not answer."""
+        with suppress(RedisWireError):
+            session = Session(self[name].port, 1.0)
+            try:
+                return session.ask(*words)
+            finally:
+                session.close()
+        return None
+
+    def refusal(self, name: str, *words: str) -> str:
+        """The first word of what it answers instead of doing it; '' if it does it."""
+        session = Session(self[name].port, 1.0)
+        try:
+            session.ask(*words)
+        except RedisWireError as error:
+            return error.kind
+        finally:
+            session.close()
+        return ""
+
     def role(self, name: str) -> str:
-        return self[name].cli("ROLE").splitlines()[0]
+        return str(self.ask(name, "ROLE")[0])
 
     def follows(self, name: str) -> str:
         """The name of the member that it follows; '' if none."""
-        lines = self[name].cli("ROLE").splitlines()
-        ports = {str(s.port): n for n, s in self.by_name.items()}
-        return ports.get(lines[2], "") if lines[0] == "slave" else ""
+        role = self.ask(name, "ROLE")
+        ports = {s.port: n for n, s in self.by_name.items()}
+        return ports.get(role[2], "") if role[0] == "slave" else ""
+
+    def shape(self, *names: str) -> dict[str, tuple[str, str, str]]:
+        """Of each member: its role, whom it follows, its min-replicas-to-write."""
+        return {
+            n: (self.role(n), self.follows(n), self.ask(n, "CONFIG", "GET", "min-replicas-to-write")[1])
+            for n in names or MEMBERS
+        }
+
+    def reset(self) -> None:
+        """As at first, whatever was done to them."""
+        for name, server in self.by_name.items():
+            if not server.running:
+                server.start()
+            self.ask(name, "CLIENT", "UNPAUSE")
+            self.ask(name, "CONFIG", "SET", "min-replicas-to-write", "0")
+        self.ask("r1", "REPLICAOF", "NO", "ONE")
+        self.ask("r1", "SET", "kept", "1")
+        for name in ("r2", "r3"):
+            self.ask(name, "REPLICAOF", LOOPBACK, str(self["r1"].port))
+        wait_for(lambda: all(self.ask(n, "ROLE")[3] == "connected" for n in ("r2", "r3")), "replicas in step")
 
     def kill(self) -> None:
         for server in self.by_name.values():
@@ -187,6 +232,32 @@ class RedisBench:
         plan = make_plan(runbook, estate=self.estate, service=self.service, vars=given)
         engine = Engine(ports, self.estate)
         return await engine.run(plan, incident=None, actor=self.ctx.actor, trigger="automatic")
+
+    async def resumed(
+        self, name: str, arrange: Callable[[MemoryJournal], None], **variables: Any
+    ) -> tuple[ExecutionResult, MemoryStore] | None:
+        """Runs it in a process that dies as arranged, and resumes it in the next; None: it did not die."""
+        store, runbook = MemoryStore(), load_runbook(name)
+        given = {n: v for n, v in {**self.vars, **variables}.items() if n in runbook.vars}
+        plan = make_plan(runbook, estate=self.estate, service=self.service, vars=given)
+        dying = store.open()
+        arrange(dying)
+        ports = replace(self.ctx.ports, journal=dying, lease=dying)
+        engine = Engine(ports, self.estate)
+        try:
+            await engine.run(plan, incident=None, actor="daemon", trigger="automatic")
+        except ProcessDiedError:
+            opened = store.of(ev.EXECUTION_OPENED)
+            if not opened:
+                return ExecutionResult("", ExecutionState.UNDONE, "never opened"), store
+        else:
+            return None
+        following = store.open()
+        ports = replace(self.ctx.ports, journal=following, lease=following)
+        recorded = recorded_from_events(store.events, opened[0].execution or "")
+        if store.of(ev.EXECUTION_CLOSED):
+            return ExecutionResult("", ExecutionState(store.events[-1].data["state"]), "closed"), store
+        return await Engine(ports, self.estate).resume(recorded), store
 
     async def __aenter__(self) -> Self:
         return self

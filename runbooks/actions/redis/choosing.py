@@ -49,10 +49,14 @@ def why_not(ctx: StepContext, state: RedisState, replid: str) -> str | None:
 
 def best_of(ctx: StepContext, states: Sequence[RedisState]) -> str | None:
     """The furthest comes first, since nothing proves how far the old primary was; but the DR site comes last,
-    and before it whoever lost the role a short while ago. A candidate that people named, or nobody."""
+    and before it whoever lost the role a short while ago. A given candidate is taken where it is fit; one
+    that people named, or nobody."""
     wanted = ctx.vars.get("candidate")
-    if isinstance(wanted, str) and wanted and people_named_candidate(ctx):
-        return wanted if any(s.member == wanted for s in states) else None
+    if isinstance(wanted, str) and wanted:
+        if any(s.member == wanted for s in states):
+            return wanted
+        if people_named_candidate(ctx):
+            return None
 
     def rank(state: RedisState) -> tuple[tuple[int, ...], int, tuple[int, ...], str]:
         prefers = preference(ctx, member_of(ctx, state.member))
