@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config.loader import FurtherCheck, examine
 from config.positions import load_yaml
-from config.schema import PostgresqlService, Service
+from config.schema import PostgresqlService, RedisService, Service
 from config.tolerance import tolerance_line
 from model.decision import NO_RUNBOOKS
 
@@ -33,7 +33,23 @@ def check_report(path: Path | str, *further: FurtherCheck) -> tuple[int, list[st
 def _service_line(service: Service) -> str:
     if isinstance(service, PostgresqlService):
         return tolerance_line(service)
+    if isinstance(service, RedisService):
+        return _redis_line(service)
     return f"{service.name}: engine {service.engine}: {NO_RUNBOOKS}"
+
+
+def _redis_line(service: RedisService) -> str:
+    if service.manager == "sentinel":
+        return f"{service.name}: Sentinel fails it over; it can be asked for a switchover"
+    if service.objectives.rpo == 0:
+        return (
+            f"{service.name}: asynchronous, with an RPO of 0: a failover always holds and asks, since "
+            "nothing can be proven; a planned switchover loses nothing"
+        )
+    return (
+        f"{service.name}: asynchronous: survives the primary unproven, with at most "
+        f"{service.objectives.rpo:g} s lost; a planned switchover loses nothing"
+    )
 
 
 def _count(number: int, what: str) -> str:

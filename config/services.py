@@ -77,6 +77,11 @@ class Service(EstateModel):
     def detection(self) -> Profile:
         return PROFILES[self.profile]
 
+    @property
+    def managed_by(self) -> str:
+        """Another manager that runs it, to which this product only delegates (S14); `none` otherwise."""
+        return str(getattr(self, "manager", "none"))
+
 
 class WatchedService(Service):
     """Of an engine without runbooks: it is watched and judged, and a person acts."""

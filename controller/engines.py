@@ -193,7 +193,16 @@ REDIS: Final = Engine(
     marker=lambda facts: _integer(facts, "replication_offset"),
     own_warnings=_IN_SECONDS,
 )  # fmt: skip
+# Sentinel fails over and brings back by itself; it can be asked to move the primary (S14).
+REDIS_BY_SENTINEL: Final = replace(REDIS, runbooks={"switchover": "sentinel-switchover"})
 HTTP: Final = Engine("http", "http", _counted, primaries=False, proof=_NO_DATA)
 GENERIC: Final = Engine("generic", "", fold, primaries=False, proof=_NOT_KNOWN)
 
 ENGINES: Final[Mapping[str, Engine]] = {e.name: e for e in (POSTGRESQL, MARIADB, REDIS, HTTP, GENERIC)}
+_MANAGED: Final[Mapping[tuple[str, str], Engine]] = {("redis", "sentinel"): REDIS_BY_SENTINEL}
+
+
+def engine_of(name: str, manager: str = "none") -> Engine:
+    """The row of an engine, or of one that another manager runs, to which is only delegated. Raises KeyError
+    for an engine that there is none of."""
+    return _MANAGED.get((name, manager), ENGINES[name])

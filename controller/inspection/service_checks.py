@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from config.findings import Severity
 from config.schema import Estate, PostgresqlService, Service
-from controller.engines import ENGINES
+from controller.engines import engine_of
 from controller.executions import expected_durations
 from controller.inspection.ground import Ground
 from controller.inspection.words import Line, Result
@@ -148,7 +148,7 @@ async def rewind(ground: Ground) -> AsyncIterator[Line]:
 
 async def runbook_lints(ground: Ground) -> AsyncIterator[Line]:
     for service in ground.services():
-        for name in ENGINES[service.engine].runbooks.values():
+        for name in engine_of(service.engine, service.managed_by).runbooks.values():
             for line in await asyncio.to_thread(_lint, ground.estate, service, name):
                 yield line
 

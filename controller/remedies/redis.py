@@ -139,7 +139,9 @@ def _refusals(service: Service, _view: ServiceView, _impostors: Collection[str])
 
 
 def _mends_by_itself(service: Service) -> bool:
-    return isinstance(service, RedisService) and service.redis.rejoin == "auto"
+    return (
+        service.managed_by == "none" and isinstance(service, RedisService) and service.redis.rejoin == "auto"
+    )
 
 
 REDIS: Final = Remedy(

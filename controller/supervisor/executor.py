@@ -9,7 +9,7 @@ from typing import Any
 
 from config.schema import Estate, Service
 from controller import fields
-from controller.engines import ENGINES
+from controller.engines import engine_of
 from controller.executions import Execution, expected_durations, fold_executions
 from controller.remedies.remedy import MENDS
 from controller.remedies.table import REMEDIES
@@ -85,7 +85,7 @@ class Executor:
         """Load runbooks, actions and templates before they are needed: the first use costs half a second, and
         the first use is in an outage."""
         for service in self._estate.services.values():
-            for name in ENGINES[service.engine].runbooks.values():
+            for name in engine_of(service.engine, service.managed_by).runbooks.values():
                 with contextlib.suppress(
                     RunbookError
                 ):  # the variables are missing, and that is not asked here
@@ -100,6 +100,10 @@ class Executor:
     @property
     def _journal(self) -> Journal:
         return self._ports.journal
+
+    def takes(self, runbook: str, variable: str) -> bool:
+        """It declares the variable: to give one that it does not know would have no effect."""
+        return variable in self._runbook(runbook).vars
 
     def plan(self, order: Order, mode: Mode = Mode.REAL) -> Plan:
         """Raises RunbookError for variables that do not fit."""

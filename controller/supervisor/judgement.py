@@ -221,7 +221,10 @@ def candidates(
     returning: see `Remedy.positions`. command: of a declared disaster."""
     remedy = REMEDIES[view.engine.name]
     members = staying_behind(remedy.positions(view, returning), command)
-    return members, remedy.choose(members), remedy.prove(view, members)
+    choice = remedy.choose(members)
+    if view.engine.moves and "failover" not in view.engine.runbooks:
+        choice = Choice(None, None, f"{view.manager} fails it over by itself: nothing is done beside it")
+    return members, choice, remedy.prove(view, members)
 
 
 def approval_of(ledger: Ledger, rule: Rule, outlook: Outlook, wall_ns: int) -> ApprovalState | None:

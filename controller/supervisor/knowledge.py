@@ -18,10 +18,11 @@ from config.schema import (
     Member,
     PostgresqlMember,
     PostgresqlService,
+    RedisService,
     Service,
 )
 from controller.candidates import unsettled
-from controller.engines import ENGINES, POSTGRESQL, Engine
+from controller.engines import POSTGRESQL, Engine, engine_of
 from controller.hearing import Hearing, answered
 from controller.news import is_news
 from controller.supervisor.elsewhere import Elsewhere
@@ -142,7 +143,7 @@ class Knowledge:
 
     @property
     def engine(self) -> Engine:
-        return ENGINES[self.service.engine]
+        return engine_of(self.service.engine, self.service.managed_by)
 
     def member_of(self, target: str) -> Member | None:
         return self._targets.get(target)
@@ -332,6 +333,8 @@ def _of_engine(service: Service) -> dict[str, Any]:
             "on_admin_stop": service.postgresql.on_admin_stop,
             "manager": service.manager,
         }
+    if isinstance(service, RedisService):
+        return {"manager": service.manager}
     if isinstance(service, HttpService):
         return {"minimum": service.http.minimum}
     if isinstance(service, GenericService):

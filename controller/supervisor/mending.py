@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.schema import Estate, Service
-from controller.engines import ENGINES
+from controller.engines import engine_of
 from controller.remedies.remedy import Wayward
 from controller.remedies.replicated import streams
 from controller.remedies.table import REMEDIES
@@ -59,7 +59,9 @@ class Mending:
                 return None
         for found in ripe:
             member = view.member(found.member)
-            if member is None or member.name == ledger.primary or _foreign(view, member):
+            if found.kind not in view.engine.runbooks or member is None or member.name == ledger.primary:
+                continue
+            if _foreign(view, member):
                 continue
             if judged.at_s >= self._next_s.get(member.name, 0.0) and member.mendable:
                 return found
@@ -80,7 +82,7 @@ class Mending:
     def unreachable(self) -> list[str]:
         """Members that can only be brought back by hand."""
         nodes = self._estate.nodes
-        if not ENGINES[self._service.engine].through_node:
+        if not engine_of(self._service.engine).through_node:
             return []
         return [m.name for m in self._service.members.values() if nodes[m.node].access == "none"]
 

@@ -211,6 +211,11 @@ class Requests:
             raise UsageError(
                 f"{service.name} is made of {service.engine}: it has no {kind}", hint=f"it has: {known}"
             )
+        runbook = engine.runbooks[kind]
+        if wish.to is not None and not self._supervisor.executor.takes(runbook, "candidate"):
+            raise UsageError(
+                f"{runbook} takes no target: {service.managed_by} chooses", hint="leave out the target"
+            )
 
     def _order(self, kind: str, wish: Wish) -> Order:
         runbook = self._supervisor.knowledge.engine.runbooks[kind]
