@@ -13,12 +13,8 @@ from tests.redis_bench import MEMBERS, RedisBench, Servers, three
 
 PAGE = Path(__file__).parents[2] / "docs" / "redis.md"
 PASSWORD = "correct horse battery"
-CONTROL_RIGHTS = " ".join(
-    (
-        "+replicaof +config|set +config|get +client|pause +client|unpause +client|kill",
-        "+info +ping +set +get +wait",
-    )
-)
+ROLES = "+replicaof +config|set +config|get +client|pause +client|unpause +client|kill"
+CONTROL_RIGHTS = f"{ROLES} +info +ping +set +get +wait"
 MONITOR_RIGHTS = "+ping +info +pubsub|channels +set +get"
 
 

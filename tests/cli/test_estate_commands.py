@@ -139,7 +139,9 @@ def test_shipped_runbooks_have_no_findings(alone: Shell, tmp_path: Path) -> None
     for item in json.loads(alone("runbook", "list", "-o", "json").out)["items"]:
         said = alone("runbook", "lint", item["name"], "--strict")
         assert (said.code, said.out) == (0, f"{item['name']}: 0 findings\n")
-        assert alone("runbook", "lint", item["name"], "-c", str(estate), "--service", "orders").code == 0
+        if item["engine"] in ("postgresql", "generic"):
+            bound = alone("runbook", "lint", item["name"], "-c", str(estate), "--service", "orders")
+            assert bound.code == 0, bound.out
     assert alone("runbook", "lint", "x", "-c", str(estate), "--service", "nope").code == 2
 
 
