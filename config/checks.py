@@ -115,8 +115,7 @@ def _members(service: PostgresqlService, document: Document) -> Iterator[Finding
             "there is no candidate",
             key=True,
         )
-    order = service.endpoint.order
-    missing = [name for name in service.members if order and name not in order]
+    missing = [name for name in service.members if name not in service.tried_in_order]
     if missing:
         yield document.warning(
             ("services", service.name, "endpoint", "order"),

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from ipaddress import ip_interface
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, SerializeAsAny, WrapValidator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SerializeAsAny,
+    WrapValidator,
+    field_validator,
+)
 
 from config.base import Address, EstateModel, Name, Port
 from config.durations import Seconds
@@ -66,7 +73,6 @@ class HaproxyEndpoint(Endpoint):
     host: Address = Field(description="Where clients connect: the address of HAProxy, or of the pair.")
     port: Port = Field(description="The port there.")
     sockets: tuple[ControlSocket, ...] = Field(
-        min_length=1,
         description="Control sockets (level admin) of every HAProxy that clients may come through: the "
         "absolute path of a file on this host, or HOST:PORT.",
     )
@@ -74,6 +80,13 @@ class HaproxyEndpoint(Endpoint):
     servers: Mapping[Name, HaproxyName] = Field(
         {}, description="Member: its server in that backend, where the name is not the member's."
     )
+
+    @field_validator("sockets")
+    @classmethod
+    def _somebody_to_tell(cls, sockets: tuple[str, ...]) -> tuple[str, ...]:
+        if not sockets:
+            raise ValueError("needs at least one: nobody could be told where clients are to be led")
+        return sockets
 
     def server_of(self, member: str) -> str:
         return self.servers.get(member, member)
@@ -124,9 +137,21 @@ class DnsEndpoint(Endpoint):
     port: Port | None = Field(None, description="Port that clients connect to; the primary's, if none.")
 
 
+def endpoint_of(service: object) -> Endpoint | None:
+    """Of a service, if its engine has one and it is declared."""
+    found = getattr(service, "endpoint", None)
+    return found if isinstance(found, Endpoint) else None
+
+
 KINDS: Final[Mapping[str, type[Endpoint]]] = {
     "dsn": DsnEndpoint, "haproxy": HaproxyEndpoint, "vip": VipEndpoint, "dns": DnsEndpoint,
 }  # fmt: skip
+
+
+def kind_of(written: object) -> type[Endpoint]:
+    """The class of an endpoint as it stands in the file; `Endpoint` where its type is not known."""
+    kind = written.get("type", "dsn") if isinstance(written, dict) else None
+    return KINDS.get(kind, Endpoint) if isinstance(kind, str) else Endpoint
 
 
 def _one_of(*allowed: str) -> WrapValidator:

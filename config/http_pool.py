@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from config.base import EstateModel, Flag, Name, Port
+from config.endpoints import PoolEndpoint
 from config.members import Member, MemberRole
-from config.services import WatchedService
+from config.services import Service, ServiceMode
 from model.health import Profile
 
 Count = Annotated[int, Field(ge=1, le=100, strict=True)]
@@ -49,12 +50,23 @@ class HttpMember(Member):
         return role
 
 
-class HttpService(WatchedService):
+class HttpService(Service):
     """One pool of web servers."""
 
     engine: Literal["http"] = Field(description="What the service is made of.")
+    endpoint: PoolEndpoint | None = Field(
+        None, description="How clients reach the pool: type haproxy. Needed for mode act."
+    )
     http: HttpSettings = Field(description="Settings of the engine.")
     members: Mapping[Name, HttpMember] = Field(min_length=1, description="The servers of the pool.")
+
+    @model_validator(mode="after")
+    def _somebody_to_tell(self) -> Self:
+        if self.mode is ServiceMode.ACT and self.endpoint is None:
+            raise ValueError(
+                "mode act needs an `endpoint`: a member is taken out of use by its load balancer"
+            )
+        return self
 
     @property
     def detection(self) -> Profile:

@@ -11,17 +11,9 @@ from pydantic import Field
 from config.base import AbsolutePath, EstateModel, Name, Port
 from config.credentials import Credential, SqlName
 from config.durations import PositiveSeconds
+from config.endpoints import DatabaseEndpoint, DsnEndpoint
 from config.members import ReplicatedMember
 from config.services import Service
-
-
-class DsnEndpoint(EstateModel):
-    """Clients reach the service through a multi-host DSN with target_session_attrs=read-write."""
-
-    type: Literal["dsn"] = Field("dsn", description="The kind of endpoint.")
-    order: tuple[Name, ...] = Field(
-        (), description="Members in the order in which clients try them; all of them, if empty."
-    )
 
 
 class PostgresqlRoles(EstateModel):
@@ -117,7 +109,9 @@ class PostgresqlService(Service):
     """One service of PostgreSQL."""
 
     engine: Literal["postgresql"] = Field(description="What the service is made of.")
-    endpoint: DsnEndpoint = Field(DsnEndpoint(), description="How clients reach the service.")
+    endpoint: DatabaseEndpoint = Field(
+        DsnEndpoint(), description="How clients reach the service: type dsn, haproxy, vip or dns."
+    )
     manager: Literal["none"] = Field(
         "none", description="Another manager that runs the service; with one found, `act` is refused (P10)."
     )
@@ -125,6 +119,12 @@ class PostgresqlService(Service):
     members: Mapping[Name, PostgresqlMember] = Field(
         min_length=2, description="The servers: one primary and at least one more."
     )
+
+    @property
+    def tried_in_order(self) -> tuple[str, ...]:
+        """Members in the order in which clients with a DSN try them."""
+        order = self.endpoint.order if isinstance(self.endpoint, DsnEndpoint) else ()
+        return order or tuple(self.members)
 
     def member_by_application_name(self, application_name: str) -> PostgresqlMember | None:
         """Compared without case, as the server does."""

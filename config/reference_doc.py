@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from config.checks import EXPECTED_RUNBOOK_S
 from config.durations import format_duration, parse_duration_s
+from config.endpoints import KINDS, Endpoint
 from config.engines import SERVICES
 from config.schema import Estate
 from config.secrets import SecretRef
@@ -136,6 +137,9 @@ def _models_of(annotation: Any, place: str) -> Iterator[tuple[type[BaseModel], s
     if annotation is Service:
         for engine in SERVICES.values():
             yield engine, place
+    elif annotation is Endpoint:
+        for kind in KINDS.values():
+            yield kind, place
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, place
     origin = get_origin(annotation)

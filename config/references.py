@@ -35,6 +35,9 @@ def reference_findings(document: Document) -> Iterator[Finding]:
             yield from _exists(document, ("services", service, "members", member, "node"), "node", nodes)
         yield from _list_of(document, ("services", service, "depends_on"), "service", services)
         yield from _list_of(document, ("services", service, "endpoint", "order"), "member", members)
+        endpoint: Path = ("services", service, "endpoint")
+        yield from _keys_of(document, (*endpoint, "servers"), "member", members)
+        yield from _keys_of(document, (*endpoint, "interfaces"), "node", nodes)
         yield from _objectives(document, service)
     yield from _observers(document)
     yield from _probes(document)
@@ -104,6 +107,16 @@ def _exists(document: Document, path: Path, kind: str, known: Mapping[str, Any] 
         yield document.error(
             path, f"{kind} {name!r} is not declared", did_you_mean(name, names), one_of(names)
         )
+
+
+def _keys_of(document: Document, path: Path, kind: str, known: Mapping[str, Any] | None) -> Iterator[Finding]:
+    for name in document.mapping(*path):
+        if known is not None and name not in known:
+            names = list(known)
+            yield document.error(
+                (*path, name), f"{kind} {name!r} is not declared", did_you_mean(name, names), one_of(names),
+                key=True,
+            )  # fmt: skip
 
 
 def _list_of(document: Document, path: Path, kind: str, known: Mapping[str, Any] | None) -> Iterator[Finding]:

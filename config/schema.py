@@ -16,6 +16,7 @@ from config.approvals import ApprovalRule, ServiceApproval
 from config.base import Address, EstateModel, Name, Port
 from config.credentials import Credential
 from config.daemon import DaemonSettings, FailoverBudget
+from config.endpoints import DsnEndpoint
 from config.engines import AnyService, class_of, member_class
 from config.generic import GenericService
 from config.http_pool import HttpMember, HttpService
@@ -29,7 +30,6 @@ from config.people import AlertmanagerPager, ExecPager, Pager, Person
 from config.places import Node, Site, SiteRole, SshAccess
 from config.postgresql import (
     Control,
-    DsnEndpoint,
     PostgresqlMember,
     PostgresqlRoles,
     PostgresqlService,

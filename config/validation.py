@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from config.document import Document, Path
+from config.endpoints import Endpoint, kind_of
 from config.engines import class_of
 from config.findings import Finding, did_you_mean, one_of
 from config.secrets import WHY_NOT_INLINE, is_secret_key
@@ -187,13 +188,20 @@ def _is_model(annotation: Any) -> bool:
 
 def _follow(annotation: Any, path: Path, written: Any) -> list[Any]:
     """Every type that the value at `path` below `annotation` may have. written: what stands there in the
-    file; a service's class is chosen by what it says that it is made of."""
+    file; the classes of services and endpoints are chosen by what they say that they are."""
     present = list(_alternatives(annotation))
     for element in path:
         written = written.get(element) if isinstance(written, dict) else None
         found = [a for p in present for child in _children(p, element) for a in _alternatives(child)]
-        present = [class_of(written) if a is Service else a for a in found]
+        present = [_chosen(a, written) for a in found]
     return present
+
+
+def _chosen(annotation: Any, written: Any) -> Any:
+    """The class of what says itself what it is."""
+    if annotation is Endpoint:
+        return kind_of(written)
+    return class_of(written) if annotation is Service else annotation
 
 
 def _alternatives(annotation: Any) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from model.diagnosis import Cause, CodeInfo, Stance
 
 _FAILOVER: Final = "failover"
 _REJOIN: Final = "rejoin"
+_DRAIN: Final = "drain"
 A, N, S, O, X = Cause.APPLICATION, Cause.NETWORK, Cause.SERVER, Cause.OBSERVER, Cause.NONE  # noqa: E741
 _SITE: Final = Cause.SITE
 
@@ -154,11 +155,11 @@ CODES: Final[dict[str, CodeInfo]] = {
         _row("SemiSyncOff", A, _REFUSE, None,
              "Commits no longer wait for a replica: semi-synchronous replication has given up.",
              "提交不再等待副本：半同步复制已退化为异步。"),
-        _row("PoolDegraded", A, _REFUSE, None,
+        _row("PoolDegraded", A, _MEND, None,
              "The pool has just as many members as the business needs: none may be lost.",
-             "服务池成员数恰为业务最低要求，不能再失去任何成员。"),
-        _row("PoolMemberDown", A, _REFUSE, None,
-             "A member of the pool is out; enough are left.", "服务池一个成员不可用，余量仍足。"),
+             "服务池成员数恰为业务最低要求，不能再失去任何成员。", _DRAIN),
+        _row("PoolMemberDown", A, _MEND, None,
+             "A member of the pool is out; enough are left.", "服务池一个成员不可用，余量仍足。", _DRAIN),
         _row("ServiceDegraded", A, _REFUSE, None,
              "One of several ways to the service is out.", "服务的多条通路之一不可用。"),
         _row("ForeignSystem", A, _REFUSE, None,

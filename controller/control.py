@@ -91,6 +91,10 @@ class DaemonControl:
         supervisor = self._supervisor(service)
         return await Requests(supervisor).switchover(Wish(to, caller.person), dry_run=dry_run)
 
+    async def mend(self, service: str, *, kind: str, member: str, dry_run: bool, caller: Caller) -> Json:
+        wish = Wish(None, caller.person)
+        return await Requests(self._supervisor(service)).mend(kind, member, wish, dry_run=dry_run)
+
     async def failover(
         self,
         service: str,

@@ -193,9 +193,12 @@ REDIS: Final = Engine(
     marker=lambda facts: _integer(facts, "replication_offset"),
     own_warnings=_IN_SECONDS,
 )  # fmt: skip
+HTTP: Final = Engine(
+    "http", "http", _counted, primaries=False, proof=_NO_DATA, through_node=False,
+    runbooks={"drain": "http-pool-drain", "restore": "http-pool-restore"},
+)  # fmt: skip
 # Sentinel fails over and brings back by itself; it can be asked to move the primary (S14).
 REDIS_BY_SENTINEL: Final = replace(REDIS, runbooks={"switchover": "sentinel-switchover"})
-HTTP: Final = Engine("http", "http", _counted, primaries=False, proof=_NO_DATA)
 GENERIC: Final = Engine("generic", "", fold, primaries=False, proof=_NOT_KNOWN)
 
 ENGINES: Final[Mapping[str, Engine]] = {e.name: e for e in (POSTGRESQL, MARIADB, REDIS, HTTP, GENERIC)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -24,6 +24,7 @@ from controller.adapters.redis import RedisCommands
 from controller.adapters.secrets import SecretStore
 from controller.adapters.sql import SqlSessions
 from controller.arrivals import Batch
+from controller.balancers import BalancerProbes
 from controller.declared import DeclaredProbes
 from controller.disaster.desk import DisasterDesk, DisasterPorts
 from controller.disaster.requests import DisasterRequests
@@ -41,6 +42,7 @@ from controller.observer import PREFIX, ObserverHealth
 from controller.observers_inbox import ObserversInbox
 from controller.order import FailoverOrder
 from controller.probe_runs import ProbeRuns
+from controller.remedies.endpoint import misled
 from controller.root_desk import RootDesk, RootPorts
 from controller.roots.picture import Picture
 from controller.roots.signs import signs_of
@@ -283,6 +285,7 @@ class Station:
         self.declared = DeclaredProbes(
             estate, self.clock, self._secrets, self._nodes.all(), self.inbox.heartbeats
         )
+        self.balancers = BalancerProbes(estate, self.clock, self._secrets)
 
     def _watch_all(self) -> None:
         for service in self.estate.services.values():
@@ -296,7 +299,8 @@ class Station:
                 supervisor.run(), name=f"supervisor-{service.name}"
             )
         self._watching.watch_hosts(self._closest)
-        self._watching.watch_declared(self.declared)
+        self._watching.watch_declared(self.declared.watches())
+        self._watching.watch_declared(self.balancers.watches())
 
     async def _unsupervise(self, name: str) -> None:
         supervisor, loop = self.supervisors.pop(name), self._loops.pop(name, None)
@@ -330,7 +334,8 @@ class Station:
             alerts=self.inbox.alerts.firing,
             launching=self._launching,
             root_of=self.picture.root_of,
-            endpoint=self.declared.endpoint,
+            endpoint=self._endpoint_of,
+            balancers=self.balancers.of,
             judged=self._judged,
             claims=self._claims,
             command=self.disaster.command_of,
@@ -435,6 +440,7 @@ class Station:
             return
         if kind == "probe":
             self.declared.observe(seen)
+            self._wake(self.balancers.observe(seen))
             self._tell_who_is_known_by(rest, seen)
             return
         sane, why = self.observer.judge(seen.ended_s)
@@ -454,6 +460,16 @@ class Station:
         if supervisor is not None and not supervisor.knowledge.engine.probe:
             supervisor.observer(*self.observer.judge(seen.ended_s))
             supervisor.observe_declared(seen)
+
+    def _wake(self, service: str | None) -> None:
+        supervisor = self.supervisors.get(service or "")
+        if supervisor is not None:
+            told = self.balancers.of(supervisor.service.name)
+            if misled(supervisor.service, supervisor.ledger.primary, told):
+                supervisor.wake()
+
+    def _endpoint_of(self, service: str) -> Mapping[str, ProbeState]:
+        return {**self.declared.endpoint(service), **self.balancers.all_down(service)}
 
     def _declared_of(self, service: str) -> Sequence[DeclaredView]:
         """What a generic service is known by; the others have probes of their own."""

@@ -147,7 +147,8 @@ class ServiceView:
     news. system_identifier: of the service's data, None while not known. recorded_timeline: of the primary,
     as it was journaled, for as long as it has not been read. high_water: member → furthest (timeline,
     position in bytes) that it ever showed (P3). disk_free_percent: less free space than this is a warning.
-    endpoint: declared probes that look at the service as its clients do, by name.
+    endpoint: declared probes that look at the service as its clients do, by name. balancers: control socket
+    of a load balancer of its endpoint → what that tells.
     standbys: every member but the primary. identity: the system identifier, the recorded one, else the
     primary's last. timeline: the primary's, as it was last seen. observer, observer_site: who looks, and from
     where; None while nobody has said. elsewhere: the other observers that are declared, whether they say
@@ -176,6 +177,7 @@ class ServiceView:
     high_water: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     disk_free_percent: int = 10
     endpoint: Mapping[str, ProbeState] = field(default_factory=dict)
+    balancers: Mapping[str, ProbeState] = field(default_factory=dict)
     engine: Engine = POSTGRESQL
     retired: tuple[str, ...] = ()
     minimum: int = 1

@@ -3,8 +3,10 @@ primary."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from config.probes import ProbeEntry
 from config.schema import Service
-from controller.declared import DeclaredProbes
 from controller.engines import ENGINES
 from controller.supervisor.member_probes import writes_on_primary
 from controller.supervisor.probing import ProbeFactory, Watch
@@ -35,9 +37,9 @@ class Watching:
         while self._hosts:
             await self._scheduler.remove(*self._hosts.pop())
 
-    def watch_declared(self, declared: DeclaredProbes) -> None:
+    def watch_declared(self, declared: Iterable[tuple[Watch, ProbeEntry]]) -> None:
         """Raises UsageError for one that can't be made here."""
-        for watch, entry in declared.watches():
+        for watch, entry in declared:
             self._add(watch, entry.profile)
             self._declared.append((watch.target, watch.type))
 

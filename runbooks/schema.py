@@ -38,12 +38,14 @@ class _Model(BaseModel):
 
 
 class Kind(StrEnum):
-    """drain, restore: a member is taken out of use and put back; nobody's role changes."""
+    """drain, restore: a member is taken out of use and put back; endpoint: clients are led to whoever is
+    primary already. Nobody's role changes by these."""
 
     FAILOVER = "failover"
     SWITCHOVER = "switchover"
     REJOIN = "rejoin"
     FAILBACK = "failback"
+    ENDPOINT = "endpoint"
     DRAIN = "drain"
     RESTORE = "restore"
     OTHER = "other"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+from config.endpoints import DnsEndpoint, HaproxyEndpoint, VipEndpoint
 from config.engines import postgresql_of
 from config.schema import Credential, Estate, PostgresqlMember, PostgresqlService
 from controller.adapters.clock import SystemClock
@@ -19,6 +20,32 @@ from probes.pg_errors import PgError
 from probes.pg_session import PgSession
 
 ENDPOINT_APPLICATION = "bcm-failover:endpoint"
+
+
+# Behind a translation of addresses it is nobody's: then the server's history tells which one it is.
+_WHERE_IT_IS = "SELECT host(inet_server_addr()), inet_server_port()"
+
+
+class Way(NamedTuple):
+    """Where clients connect, whoever is primary."""
+
+    host: str
+    port: int
+
+
+def way_of(service: PostgresqlService) -> Way | None:
+    """None: clients know the members."""
+    endpoint = service.endpoint
+    any_port = next(iter(service.members.values())).port
+    match endpoint:
+        case HaproxyEndpoint():
+            return Way(endpoint.host, endpoint.port)
+        case VipEndpoint():
+            return Way(endpoint.host, endpoint.port or any_port)
+        case DnsEndpoint():
+            return Way(endpoint.name, endpoint.port or any_port)
+        case _:
+            return None
 
 
 class MemberSession:
@@ -91,13 +118,18 @@ class SqlSessions:
         timeout_s: float,
         application_name: str = ENDPOINT_APPLICATION,
     ) -> tuple[str, SqlSession]:
-        """As a client with a multi-host DSN and target_session_attrs=read-write: the member that takes
-        writes, of those in the endpoint's order (all of them, if it names none), and a session there.
+        """As a client: with a multi-host DSN and target_session_attrs=read-write the member that takes
+        writes, of those in the endpoint's order; else whoever the endpoint leads to, by its own address where
+        that is a member's. With a session there.
 
         Raises SqlError if none was found by `timeout_s`; its text says what each one answered last.
         """
         declared = postgresql_of(self._estate.service(service))
-        members = declared.endpoint.order or tuple(declared.members)
+        way = way_of(declared)
+        if way is not None:
+            credential: Credential = getattr(declared.postgresql.roles, role)
+            target = _led_to(declared, way, credential.user, database, application_name)
+            return await self._led(declared, target, self._password(credential), timeout_s)
 
         async def connect(member: str, limit_s: float) -> MemberSession:
             return await self.connect(
@@ -109,13 +141,42 @@ class SqlSessions:
                 application_name=application_name,
             )
 
-        return await first_writable(members, connect, timeout_s, where=f"endpoint of {service}")
+        return await first_writable(
+            declared.tried_in_order, connect, timeout_s, where=f"endpoint of {service}"
+        )
+
+    async def _led(
+        self, service: PostgresqlService, target: PgTarget, password: str | None, timeout_s: float
+    ) -> tuple[str, SqlSession]:
+        """Through what leads clients to the primary: one address for all."""
+        where = f"endpoint of {service.name}"
+
+        async def connect(_name: str, limit_s: float) -> MemberSession:
+            session = PgSession(target)
+            with _sql_errors(where):
+                try:
+                    async with asyncio.timeout(limit_s):
+                        await session.open(password, await self._resolved(target.host, target.port))
+                except TimeoutError:
+                    raise PgError(f"no session within {limit_s:g} s") from None
+            return MemberSession(session, where)
+
+        way = f"{target.host}:{target.port}"
+        name, session = await first_writable([way], connect, timeout_s, where=where)
+        [(host, port)] = await session.query(_WHERE_IT_IS, timeout_s=timeout_s)
+        for member in service.members.values():
+            if member.port == port and host in await self._resolve(member):
+                return member.name, session
+        return name, session
 
     def _password(self, credential: Credential) -> str | None:
         return None if credential.password is None else self._secrets.get(credential.password)
 
     async def _resolve(self, member: PostgresqlMember) -> list[str]:
-        key = (member.host, member.port)
+        return await self._resolved(member.host, member.port)
+
+    async def _resolved(self, host: str, port: int) -> list[str]:
+        key = (host, port)
         addresses = self._addresses.setdefault(key, Addresses(*key, self._clock))
         try:
             return [address.host for address in await addresses.get()]
@@ -129,6 +190,14 @@ def _target(
     settings = service.postgresql
     root = str(settings.sslrootcert) if settings.sslrootcert else None
     return PgTarget(member.host, member.port, user, database, application_name, settings.sslmode, root)
+
+
+def _led_to(
+    service: PostgresqlService, way: Way, user: str, database: str, application_name: str
+) -> PgTarget:
+    settings = service.postgresql
+    root = str(settings.sslrootcert) if settings.sslrootcert else None
+    return PgTarget(way.host, way.port, user, database, application_name, settings.sslmode, root)
 
 
 @contextmanager

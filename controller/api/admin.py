@@ -7,6 +7,7 @@ peer's uid), not the request. A client that goes away does not take its request 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,8 @@ class AdminApi:
             web.get("/v1/status", self.status),
             web.get("/v1/explain/{service}", self.explain),
             web.post(f"{service}/switchover", self.switchover),
+            web.post(f"{service}/drain", partial(self.mend, "drain")),
+            web.post(f"{service}/restore", partial(self.mend, "restore")),
             web.post(f"{service}/failover", self.failover),
             web.post(f"{service}/pause", self.pause),
             web.post(f"{service}/resume", self.resume),
@@ -73,6 +76,15 @@ class AdminApi:
         body = await read_body(request, bodies.SwitchoverBody)
         self._check_member(service, body.to)
         result = await self._control.switchover(service.name, to=body.to, dry_run=body.dry_run, caller=caller)
+        return answer("Plan" if body.dry_run else "Started", result)
+
+    async def mend(self, kind: str, request: web.Request) -> web.Response:
+        service, caller = self._service(request), self._caller(request)
+        body = await read_body(request, bodies.MemberBody)
+        self._check_member(service, body.member)
+        result = await self._control.mend(
+            service.name, kind=kind, member=body.member, dry_run=body.dry_run, caller=caller
+        )
         return answer("Plan" if body.dry_run else "Started", result)
 
     async def failover(self, request: web.Request) -> web.Response:

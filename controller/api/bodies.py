@@ -26,6 +26,11 @@ class SwitchoverBody(Body):
     dry_run: bool = False
 
 
+class MemberBody(Body):
+    member: NameText
+    dry_run: bool = False
+
+
 class FailoverBody(Body):
     to: NameText | None = None
     override: list[NameText] = Field(default=[], max_length=20)

@@ -56,6 +56,10 @@ class Control(Protocol):
         the plan instead. Raises HeldError with the gate that holds it."""
         ...
 
+    async def mend(self, service: str, *, kind: str, member: str, dry_run: bool, caller: Caller) -> Json:
+        """kind: of runbook: `drain` takes a member out of use, `restore` puts it back. As `switchover`."""
+        ...
+
     async def failover(
         self,
         service: str,

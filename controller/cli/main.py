@@ -24,6 +24,8 @@ _COMMANDS: Final = {
     "explain": (f"{_HERE}.explain:explain", "Say what would happen now, and which gate would stop it."),
     "inspect": (f"{_HERE}.inspect:inspect", "Make every check once, now, and say what to do."),
     "switchover": (f"{_HERE}.switch:switchover", "Move the primary, with both sides alive."),
+    "drain": (f"{_HERE}.pool:drain", "Take a member of a pool out of use."),
+    "restore": (f"{_HERE}.pool:restore", "Put a member of a pool back."),
     "failover": (f"{_HERE}.switch:failover", "Replace a lost primary."),
     "pause": (f"{_HERE}.hands:pause", "Keep hands off a service for a while."),
     "resume": (f"{_HERE}.hands:resume", "End a pause."),

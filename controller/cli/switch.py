@@ -51,7 +51,9 @@ def switchover(service: str, to: str | None, dry_run: bool, wait: bool) -> int:
     settings = current_settings()
     client = Client.of(settings)
     body = {"to": to, "dry_run": dry_run}
-    return _answer(settings, client, client.post("services", service, "switchover", body=body), dry_run, wait)
+    return answer_started(
+        settings, client, client.post("services", service, "switchover", body=body), dry_run, wait
+    )
 
 
 @command(
@@ -117,10 +119,14 @@ def failover(
         raise UsageError("--take-over is for --no-daemon", hint="leave it out, or add --no-daemon -c FILE")
     client = Client.of(settings)
     body = {"to": to, "override": list(override), "reason": reason, "dry_run": dry_run}
-    return _answer(settings, client, client.post("services", service, "failover", body=body), dry_run, wait)
+    return answer_started(
+        settings, client, client.post("services", service, "failover", body=body), dry_run, wait
+    )
 
 
-def _answer(settings: Settings, client: Client, result: Mapping[str, Any], dry_run: bool, wait: bool) -> int:
+def answer_started(
+    settings: Settings, client: Client, result: Mapping[str, Any], dry_run: bool, wait: bool
+) -> int:
     if not dry_run:
         return follow_started(settings, client, result, wait)
     return _show_plan(settings, result)

@@ -35,11 +35,13 @@ _INSERT = f"INSERT INTO {APP_TABLE} (writer, n, written) VALUES ($1, $2, clock_t
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """pace_s: pause between two commits; deadline_s: of a connect and of a statement."""
+    """pace_s: pause between two commits; deadline_s: of a connect and of a statement. through: port of a load
+    balancer, which is the only host that it knows then."""
 
     writers: int = 1
     pace_s: float = PACE_S
     deadline_s: float = DEADLINE_S
+    through: int | None = None
 
 
 class ClientProcess:
@@ -53,7 +55,8 @@ class ClientProcess:
             [
                 *(sys.executable, "-m", "controller.demo.client"),
                 *("--log", str(log), "--passfile", str(cluster.app_passfile)),
-                *("--ports", ",".join(str(node.port) for node in cluster.nodes)),
+                *("--ports", ",".join(str(p) for p in _ports(cluster, options))),
+                *(("--balanced",) if options.through is not None else ()),
                 *("--writers", str(options.writers), "--pace-s", str(options.pace_s)),
                 *("--deadline-s", str(options.deadline_s)),
             ],
@@ -88,6 +91,10 @@ class ClientProcess:
         return self.log
 
 
+def _ports(cluster: Cluster, options: ClientOptions) -> list[int]:
+    return [node.port for node in cluster.nodes] if options.through is None else [options.through]
+
+
 class _Writer(threading.Thread):
     """One session at a time, one row a transaction."""
 
@@ -98,6 +105,8 @@ class _Writer(threading.Thread):
         options: ClientOptions,
         log: Callable[[str], None],
         end: threading.Event,
+        *,
+        balanced: bool,
     ) -> None:
         super().__init__(name=f"writer-{number}", daemon=True)
         self._number = number
@@ -105,6 +114,7 @@ class _Writer(threading.Thread):
         self._options = options
         self._log = log
         self._end = end
+        self._balanced = balanced
         self._n = 0
 
     def run(self) -> None:
@@ -119,13 +129,14 @@ class _Writer(threading.Thread):
         worked = False
         try:
             wire = Wire.connect(host, time.monotonic() + self._options.deadline_s)
-            self._log(f"C {time.monotonic_ns()} {self._number} {host.port}")
+            port = host.port if not self._balanced else _server_port(wire, self._options)
+            self._log(f"C {time.monotonic_ns()} {self._number} {port}")
             while not self._end.is_set():
                 self._n += 1
                 params = (b"%d" % self._number, b"%d" % self._n)
                 wire.execute(_INSERT, params, time.monotonic() + self._options.deadline_s)
                 worked = True
-                self._log(f"A {time.monotonic_ns()} {self._number} {self._n} {host.port}")
+                self._log(f"A {time.monotonic_ns()} {self._number} {self._n} {port}")
                 self._end.wait(self._options.pace_s)
         except WireError as error:
             self._log(f"E {time.monotonic_ns()} {self._number} {error.kind} {host.port}")
@@ -135,12 +146,19 @@ class _Writer(threading.Thread):
         return worked
 
 
+def _server_port(wire: Wire, options: ClientOptions) -> int:
+    """Of the server behind the load balancer. Raises WireError."""
+    result = wire.execute(b"SELECT inet_server_port()", (), time.monotonic() + options.deadline_s)
+    return int(result.get_value(0, 0) or b"0")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs until standard input is closed."""
     parser = argparse.ArgumentParser(prog="controller.demo.client")
     parser.add_argument("--log", required=True)
     parser.add_argument("--passfile", required=True)
     parser.add_argument("--ports", required=True)
+    parser.add_argument("--balanced", action="store_true")
     parser.add_argument("--writers", type=int, default=1)
     parser.add_argument("--pace-s", type=float, default=PACE_S)
     parser.add_argument("--deadline-s", type=float, default=DEADLINE_S)
@@ -157,7 +175,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     hosts = [Host(int(port), f"{common} port={port}") for port in arguments.ports.split(",")]
     options = ClientOptions(arguments.writers, arguments.pace_s, arguments.deadline_s)
     end = threading.Event()
-    writers = [_Writer(number, hosts, options, log, end) for number in range(options.writers)]
+    writers = [
+        _Writer(number, hosts, options, log, end, balanced=arguments.balanced)
+        for number in range(options.writers)
+    ]
     for writer in writers:
         writer.start()
     sys.stdin.read()

@@ -33,6 +33,7 @@ _REPORTS = Path("bcm-demo-reports")
         "bcm-failover demo --fault crash --runs 10 --json",
         "bcm-failover demo --fault switchover --keep",
         "bcm-failover demo --engine redis --runs 5",
+        "bcm-failover demo --endpoint haproxy --runs 5",
     ),
 )
 @click.option(
@@ -57,6 +58,13 @@ _REPORTS = Path("bcm-demo-reports")
     show_default=True,
     help="What the daemon may do by itself.",
 )
+@click.option(
+    "--endpoint",
+    type=click.Choice(["dsn", "haproxy"]),
+    default="dsn",
+    show_default=True,
+    help="How the client reaches the service: it knows all hosts, or a load balancer alone.",
+)
 @click.option("--postgresql", "version", type=click.IntRange(14, 18), default=18, show_default=True)
 @click.option("--reports", type=click.Path(path_type=Path), default=_REPORTS, show_default=True)
 @click.option("--keep", is_flag=True, help="Leave it running and print how to look at it.")
@@ -68,6 +76,7 @@ def demo(
     profile: str | None,
     asynchronous: bool,
     mode: str,
+    endpoint: str,
     version: int,
     reports: Path,
     keep: bool,
@@ -89,7 +98,13 @@ def demo(
     if unsupported:
         raise BcmError(unsupported, hint="other faults need no rights: --fault crash")
     _end_on_sigterm()
-    options = RunOptions(fault=fault, profile=profile or "balanced", mode=mode, asynchronous=asynchronous)
+    options = RunOptions(
+        fault=fault,
+        profile=profile or "balanced",
+        mode=mode,
+        asynchronous=asynchronous,
+        endpoint=endpoint,
+    )
     server = best_server(version)
     tell = _tell_to(sys.stderr if as_json else sys.stdout)
     results = []
@@ -110,7 +125,7 @@ def demo(
 def _refuse_given(engine: str) -> None:
     """What has no effect is no option."""
     context = click.get_current_context()
-    for name in ("fault", "asynchronous", "mode", "version", "reports"):
+    for name in ("fault", "asynchronous", "mode", "endpoint", "version", "reports"):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = "--postgresql" if name == "version" else f"--{name}"
             raise UsageError(f"{option} is of the engine postgresql", hint=f"leave it out for {engine}")

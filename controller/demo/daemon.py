@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +150,23 @@ class Daemon:
 class DaemonProcess(Daemon):
     """Of the cluster of PostgreSQL: ready when its failover can be proven and the canary is acknowledged."""
 
-    def __init__(self, cluster: Cluster, *, profile: str = "balanced", mode: str = "act") -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        profile: str = "balanced",
+        mode: str = "act",
+        endpoint: Mapping[str, Any] | None = None,
+    ) -> None:
         def estate(state_dir: Path, socket: Path) -> str:
-            return demo_estate(cluster, state_dir=state_dir, socket=socket, profile=profile, mode=mode)
+            return demo_estate(
+                cluster,
+                state_dir=state_dir,
+                socket=socket,
+                profile=profile,
+                mode=mode,
+                endpoint=endpoint,
+            )
 
         super().__init__(cluster.base, SERVICE, estate, _healthy)
 

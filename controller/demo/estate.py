@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import pwd
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ def demo_estate(
     http: str = f"{LOOPBACK}:0",
     profile: str = "balanced",
     mode: str = "act",
+    endpoint: Mapping[str, Any] | None = None,
 ) -> str:
-    """YAML. http: address of the daemon's own HTTP port; 0 lets it choose one."""
+    """YAML. http: address of the daemon's own HTTP port; 0 lets it choose one. endpoint: how clients reach
+    the service; by a DSN of all hosts, if not given."""
     person = invoking_user()
     names = cluster.options.synchronous_standby_names
     estate: dict[str, Any] = {
@@ -51,7 +54,7 @@ def demo_estate(
                 "importance": "critical",
                 "objectives": {"rto": "30s", "rpo": "0s", "mtpd": "4h"},
                 "profile": profile,
-                "endpoint": {"type": "dsn"},
+                "endpoint": dict(endpoint or {"type": "dsn"}),
                 "postgresql": {
                     # Rights on functions are of one database: that in which roles_sql grants them.
                     "database": "postgres",

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controller.demo.client import ClientProcess
-from controller.demo.cluster import Cluster, ClusterOptions
+from controller.demo.client import ClientOptions, ClientProcess
+from controller.demo.cluster import Cluster, ClusterOptions, free_ports
 from controller.demo.daemon import DaemonProcess
 from controller.demo.estate import SERVICE
 from controller.demo.faults import FAULTS, SMALL_DISK_MB, Injected
 from controller.demo.guard import GuardWatch
+from controller.demo.haproxy import DemoHaproxy
 from controller.demo.servers import Server
-from controller.demo.settings import Sizing
+from controller.demo.settings import LOOPBACK, Sizing
 from controller.demo.verdict import ClientVerdict, judge, read_log
 from controller.report import report_json, report_markdown
 from controller.store.reader import read_events
@@ -41,12 +42,14 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """fault: of FAULTS or `switchover`. asynchronous: no synchronous standby is named."""
+    """fault: of FAULTS or `switchover`. asynchronous: no synchronous standby is named. endpoint: `dsn`, or
+    `haproxy`: the client knows nothing but a load balancer."""
 
     fault: str = "crash"
     profile: str = "balanced"
     mode: str = "act"
     asynchronous: bool = False
+    endpoint: str = "dsn"
     sizing: Sizing = field(default_factory=Sizing)
 
 
@@ -103,12 +106,19 @@ class Scenario:
         with ExitStack() as stack:
             cluster = stack.enter_context(Cluster(self._server, self._cluster_options()))
             self._tell(f"PostgreSQL {self._server.version} runs on {_ports(cluster)}")
-            daemon = DaemonProcess(cluster, profile=self._options.profile, mode=self._options.mode)
+            balancer = self._balancer(cluster, stack)
+            daemon = DaemonProcess(
+                cluster,
+                profile=self._options.profile,
+                mode=self._options.mode,
+                endpoint=balancer.endpoint() if balancer else None,
+            )
             stack.callback(lambda: None if cluster.kept else daemon.stop())
             daemon.start()
             provable = "" if self._options.asynchronous else " and its failover provable"
             self._tell(f"bcm-failover watches; the service is healthy{provable}")
-            client = ClientProcess(cluster, cluster.base / "client.log")
+            through = ClientOptions(through=balancer.port if balancer else None)
+            client = ClientProcess(cluster, cluster.base / "client.log", through)
             stack.callback(client.stop)
             guard = GuardWatch(cluster)
             guard.start()
@@ -118,6 +128,16 @@ class Scenario:
                 cluster.keep()
                 self._tell(_how_to_look(cluster, daemon))
             return result
+
+    def _balancer(self, cluster: Cluster, stack: ExitStack) -> DemoHaproxy | None:
+        if self._options.endpoint != "haproxy":
+            return None
+        [port] = free_ports(1)
+        balancer = DemoHaproxy(cluster.base, port, {node.name: node.port for node in cluster.nodes})
+        stack.callback(lambda: None if cluster.kept else balancer.stop())
+        balancer.start()
+        self._tell(f"HAProxy stands before it on {LOOPBACK}:{port}; its servers start disabled")
+        return balancer
 
     def _cluster_options(self) -> ClusterOptions:
         disk = {"pg1": SMALL_DISK_MB} if self._options.fault == "disk-full" else {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from controller.supervisor.knowledge import Knowledge
 
 # Kinds of runbook that bring a member back, or take it out of use, and leave the primary where it is.
-MENDS: Final = frozenset({Kind.REJOIN.value, Kind.DRAIN.value, Kind.RESTORE.value})
+MENDS: Final = frozenset(k.value for k in (Kind.REJOIN, Kind.DRAIN, Kind.RESTORE, Kind.ENDPOINT))
 # Those that leave it to whoever has it who is primary: a failover does not wait for them.
 KEEPS_ROLES: Final = MENDS | {Kind.OTHER.value}
 

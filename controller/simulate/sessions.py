@@ -230,7 +230,7 @@ class SimulatedSql:
         self, service: str, *, role: str, database: str, timeout_s: float
     ) -> tuple[str, SqlSession]:
         declared = of_postgresql(self._estate.service(service))
-        members = declared.endpoint.order or tuple(declared.members)
+        members = declared.tried_in_order
 
         async def connect(member: str, limit_s: float) -> SqlSession:
             return await self.connect(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from config.schema import ServiceMode
 from controller.approval_rules import Standing
 from controller.decide import decision_key, granted_overrides
+from controller.remedies import endpoint
 from controller.remedies.remedy import Wayward
 from controller.remedies.table import REMEDIES
 from controller.supervisor.consent import Question, consent
@@ -117,7 +118,7 @@ class Acting:
         if supervisor.service.mode is ServiceMode.OBSERVE:
             told = Told("warning", f"{due.member} is to be {_done(due)}; in mode act it would be done")
             supervisor.telling.seldom(("would", due.kind, due.member), judged.at_s, told)
-        elif by_itself:
+        elif by_itself or (due.kind == endpoint.KIND and service.mode is ServiceMode.ACT and command is None):
             await self._bring_back(due, judged.at_s, "automatic", "daemon")
         else:
             await self._bring_back_if_approved(due, judged.at_s)
@@ -170,11 +171,16 @@ class Acting:
         await self._supervisor.launch(replace(order, member=due.member))
 
     def _runbook(self, due: Wayward) -> str:
+        """Raises KeyError for what is shipped for no service of this kind."""
+        if due.kind == endpoint.KIND:
+            return endpoint.runbook_of(self._supervisor.service) or ""
         return self._supervisor.knowledge.engine.runbooks[due.kind]
 
 
 def _to_do(due: Wayward, primary: str | None) -> str:
     match due.kind:
+        case endpoint.KIND:
+            return f"lead clients to {due.member}"
         case "rejoin":
             return f"bring {due.member} back as a standby of {primary}"
         case _:
@@ -182,7 +188,8 @@ def _to_do(due: Wayward, primary: str | None) -> str:
 
 
 def _done(due: Wayward) -> str:
-    return {"rejoin": "brought back", "drain": "drained", "restore": "restored"}.get(due.kind, due.kind)
+    words = {"rejoin": "brought back", "drain": "drained", "restore": "restored"}
+    return words.get(due.kind, "what clients are led to")
 
 
 def _question(incident: str | None, judged: Judged) -> Question:

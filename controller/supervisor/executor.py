@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from config.endpoints import endpoint_of
 from config.schema import Estate, Service
 from controller import fields
 from controller.engines import engine_of
 from controller.executions import Execution, expected_durations, fold_executions
+from controller.remedies import endpoint
 from controller.remedies.remedy import MENDS
 from controller.remedies.table import REMEDIES
 from controller.supervisor.ledger import FAILOVER, REJOIN, Ledger
@@ -29,6 +31,8 @@ from runbooks.schema import Runbook
 
 SWITCHOVER = "switchover"
 FAILBACK = "failback"
+DRAIN = "drain"
+RESTORE = "restore"
 MOVES = frozenset({FAILOVER, SWITCHOVER, FAILBACK})
 _EXECUTION_TYPES = (ev.EXECUTION_OPENED, ev.STEP_INTENT, ev.STEP_RESULT, ev.EXECUTION_CLOSED)
 
@@ -55,6 +59,7 @@ class Order:
     def vars(self, epoch: int) -> dict[str, Any]:
         """The variables that the shipped runbooks know; each takes those that it declares."""
         gone = {self.primary, self.member}
+        way = endpoint_of(self.service)
         return {
             "service": self.service.name,
             "primary": self.primary,
@@ -64,6 +69,7 @@ class Order:
             "others": [m for m in self.service.members if m not in gone],
             "not_asked": list(self.not_asked),
             "returning": list(self.returning),
+            "endpoint": way.type if way is not None else "none",
             "epoch": epoch,
             "overrides": list(self.overrides),
             **self.own,
@@ -85,7 +91,8 @@ class Executor:
         """Load runbooks, actions and templates before they are needed: the first use costs half a second, and
         the first use is in an outage."""
         for service in self._estate.services.values():
-            for name in engine_of(service.engine, service.managed_by).runbooks.values():
+            engine, own = engine_of(service.engine, service.managed_by), endpoint.runbook_of(service)
+            for name in (*engine.runbooks.values(), *([own] if own else ())):
                 with contextlib.suppress(
                     RunbookError
                 ):  # the variables are missing, and that is not asked here
@@ -161,9 +168,12 @@ class Executor:
             if not _primary_told(events, run):
                 outcome = replace(outcome, primary=promoted, timeline=_promoted_timeline(run))
         if kind in MENDS and run.state == ExecutionState.SUCCEEDED.value and outcome.tried is not None:
-            if kind == REJOIN:
+            if kind in (REJOIN, RESTORE):
                 await self._append(run, ev.MEMBER_REJOINED, {"member": outcome.tried})
-            outcome = replace(outcome, rejoined=outcome.tried)
+            if kind == DRAIN and run.trigger != "manual" and _was_in_use(run):
+                lost = {"member": outcome.tried, "why": "it was down", "kind": kind}
+                await self._append(run, ev.MEMBER_RETIRED, lost)
+            outcome = replace(outcome, rejoined=outcome.tried, another=kind == REJOIN)
         return outcome
 
     async def judge(self, service: Service, execution_id: str) -> None:
@@ -225,6 +235,13 @@ def promoted_by(run: Execution) -> str | None:
         or (fields.optional_text(prove.output, "candidate") if prove is not None else None)
         or fields.optional_text(run.vars, "candidate")
     )
+
+
+def _was_in_use(run: Execution) -> bool:
+    """Before it was drained: who was taken out of use by a person is put back by a person."""
+    drain = run.step("drain")
+    before = drain.output.get("before") if drain is not None else None
+    return isinstance(before, Mapping) and any(state == "ready" for state in before.values())
 
 
 def _judged(events: Sequence[Event], run: Execution) -> bool:

@@ -43,6 +43,8 @@ class Surroundings:
     boot_id: str = ""
     # Declared probes that look at the service as its clients do, by name.
     endpoint: Mapping[str, ProbeState] = field(default_factory=dict)
+    # Control socket of a load balancer of its endpoint → what that tells.
+    balancers: Mapping[str, ProbeState] = field(default_factory=dict)
     # What lies below the service's trouble: named beside the diagnosis, and nothing is decided on it.
     root: Root | None = None
     turn: Turn = FIRST
@@ -126,6 +128,7 @@ def judge(case: Case, around: Surroundings, now_s: float) -> Judged:
         system_identifier=ledger.system_identifier,
         recorded_timeline=ledger.timeline,
         endpoint=around.endpoint,
+        balancers=around.balancers,
         retired=ledger.retired,
         declared=around.declared,
     )

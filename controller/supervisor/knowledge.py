@@ -185,6 +185,7 @@ class Knowledge:
         system_identifier: str | None = None,
         recorded_timeline: int | None = None,
         endpoint: Mapping[str, ProbeState] | None = None,
+        balancers: Mapping[str, ProbeState] | None = None,
         retired: Iterable[str] = (),
         declared: Iterable[DeclaredView] = (),
     ) -> ServiceView:
@@ -207,6 +208,7 @@ class Knowledge:
             high_water=dict(self.high_water),
             disk_free_percent=self.estate.warnings.disk_free_percent,
             endpoint=endpoint or {},
+            balancers=balancers or {},
             observer=self.estate.daemon.name,
             observer_site=self.elsewhere.own_site,
             elsewhere=self.elsewhere.views(now_s),

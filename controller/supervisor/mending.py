@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from config.schema import Estate, Service
 from controller.engines import engine_of
+from controller.remedies import endpoint
 from controller.remedies.remedy import Wayward
 from controller.remedies.replicated import streams
 from controller.remedies.table import REMEDIES
@@ -16,6 +17,8 @@ from controller.views import MemberView, ServiceView
 
 # A standby that lost its upstream looks for it by itself first (wal_retrieve_retry_interval: 5 s by default).
 DETACHED_S = 15.0
+# Twice as long as a load balancer's answer may be old.
+MISLED_S = 1.0
 # Between two tries of one member: doubled from the first to the last.
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 300.0
@@ -26,13 +29,15 @@ class Outcome:
     """What an execution came to, as far as the supervisor has to know.
 
     primary: the member that was promoted and is not journaled as primary yet, and its timeline. rejoined: the
-    member that streams again. tried: the member that the execution was to bring back.
+    member that is where it was to be brought. another: it is another thing now than what was read of it.
+    tried: the member that the execution was to bring back.
     """
 
     state: str
     primary: str | None = None
     timeline: int | None = None
     rejoined: str | None = None
+    another: bool = False
     tried: str | None = None
     page: str | None = None
     severity: str = "info"
@@ -45,6 +50,7 @@ class Mending:
         self._estate = estate
         self._service = service
         self._astray_s: dict[str, float] = {}
+        self._misled_s: float | None = None
         self._next_s: dict[str, float] = {}
         self._wait_s: dict[str, float] = {}
 
@@ -57,11 +63,16 @@ class Mending:
             primary = view.member(ledger.primary)
             if primary is None or not primary.leads:
                 return None
+        misled = self._misled(judged)
+        if misled is not None:
+            return misled
         for found in ripe:
             member = view.member(found.member)
             if found.kind not in view.engine.runbooks or member is None or member.name == ledger.primary:
                 continue
             if _foreign(view, member):
+                continue
+            if endpoint.done_already(self._service, found, view.balancers):
                 continue
             if judged.at_s >= self._next_s.get(member.name, 0.0) and member.mendable:
                 return found
@@ -108,6 +119,21 @@ class Mending:
         self._next_s[member] = now_s + wait_s
         self._wait_s[member] = min(2 * wait_s, LONGEST_WAIT_S)
         return first
+
+    def _misled(self, judged: Judged) -> Wayward | None:
+        """Clients are led elsewhere than to the primary, and that has been told for long enough to be no look
+        at a moment in the middle of a switch."""
+        view = judged.view
+        if not view.engine.primaries or not endpoint.misled(self._service, view.primary, view.balancers):
+            self._misled_s = None
+            return None
+        if self._misled_s is None:
+            self._misled_s = judged.at_s
+        long = judged.at_s - self._misled_s >= MISLED_S
+        primary = view.primary
+        if not long or primary is None or judged.at_s < self._next_s.get(primary, 0.0):
+            return None
+        return Wayward(primary, endpoint.KIND)
 
     def _ripe(self, wayward: Sequence[Wayward], judged: Judged) -> list[Wayward]:
         """Those that wait for nothing first, then those that have not found their way for long enough."""

@@ -23,6 +23,7 @@ _MENDABLE: Final = frozenset(
         "DiskFilling",
         "LatencyDegraded",
         "EndpointDown",
+        "PoolBelowMinimum",
     }
 )
 

@@ -70,6 +70,26 @@ class Requests:
         order = self._order(SWITCHOVER, wish)
         return replace(order, candidate=wish.to or judged.outlook.choice.candidate), gates
 
+    async def mend(self, kind: str, member: str, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
+        """A runbook that is about one member and moves nobody's role, such as `drain`. A person who asks for
+        it has decided: no gate but leadership and an open execution holds it.
+
+        Raises UsageError, HeldError, RunbookError, JournalError and LeadershipLostError.
+        """
+        supervisor = self._supervisor
+        self._check_wish(kind, wish)
+        if member not in supervisor.service.members:
+            known = ", ".join(supervisor.service.members)
+            raise UsageError(f"{supervisor.service.name} has no member {member!r}", hint=f"members: {known}")
+        order = replace(self._order(kind, wish), member=member)
+        if dry_run:
+            return await self.plan(order, ())
+        async with supervisor.turn:
+            if not supervisor.surroundings().leader:
+                raise HeldError("this controller does not lead", gate="leadership")
+            self._check(order)
+            return await self._launch(order, wish)
+
     async def failover(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
         """Raises UsageError, HeldError, RunbookError, JournalError and LeadershipLostError."""
         supervisor = self._supervisor

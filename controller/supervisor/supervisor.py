@@ -187,6 +187,7 @@ class Supervisor:
             declared=world.declared(self.service.name),
             alerts=world.alerts(self.service.name),
             endpoint=world.endpoint(self.service.name),
+            balancers=world.balancers(self.service.name),
             root=world.root_of(self.service.name),
             command=world.command(self.service.name),
         )
@@ -362,7 +363,7 @@ class Supervisor:
     # --- what has ended, and incidents
 
     async def _settled(self, execution: str, outcome: Outcome) -> None:
-        for member in (outcome.primary, outcome.rejoined):
+        for member in (outcome.primary, outcome.rejoined if outcome.another else None):
             if member is not None:
                 # It is another thing than what was read: judged by that, the new primary would be a standby.
                 self.knowledge.forget(member, self.knowledge.engine.probe, self._world.clock.monotonic_s())

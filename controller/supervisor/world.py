@@ -92,6 +92,8 @@ class World:
     root_of: Callable[[str], Root | None] = no_root
     # What declared probes see of a service as its clients do, by their names.
     endpoint: Callable[[str], Mapping[str, ProbeState]] = no_endpoint
+    # What the load balancers of a service's endpoint tell, by their control sockets.
+    balancers: Callable[[str], Mapping[str, ProbeState]] = no_endpoint
     # Called with each judgement of each turn.
     judged: Callable[[Judged], None] = nobody_listens
     # Shared by all: who has to let whom go first.

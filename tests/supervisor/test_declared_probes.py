@@ -73,7 +73,7 @@ async def watched(estate: Estate) -> AsyncIterator[tuple[DeclaredProbes, asyncio
 
     scheduler = Scheduler(clock, "ops1", seen)
     watching = Watching(scheduler, ProbeFactory(estate, clock, base.secrets), {})
-    watching.watch_declared(declared)
+    watching.watch_declared(declared.watches())
     try:
         yield declared, news
     finally:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from config.base import Flag
 from config.durations import Seconds
-from config.endpoints import DnsEndpoint
+from config.endpoints import DnsEndpoint, endpoint_of
 from model.errors import NameServerError, RunbookError
 from model.execution import Precheck, Reconciled, StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
@@ -200,7 +200,7 @@ class Update(Action):
 
     def _endpoint(self, ctx: StepContext) -> DnsEndpoint:
         """Raises RunbookError where nothing says which name."""
-        own = getattr(ctx.service, "endpoint", None)
+        own = endpoint_of(ctx.service)
         found = self.given.endpoint or (own if isinstance(own, DnsEndpoint) else None)
         if found is None:
             raise RunbookError(

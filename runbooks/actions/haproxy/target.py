@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from config.endpoints import ControlSocket, HaproxyEndpoint
+from config.endpoints import ControlSocket, HaproxyEndpoint, endpoint_of
 from model.errors import RunbookError
 from runbooks.actions.base import ActionOptions, StepContext
 from runbooks.actions.haproxy.balancer import Balancer
@@ -44,14 +44,14 @@ class ServerOptions(BackendOptions):
         return self
 
 
-def endpoint_of(ctx: StepContext) -> HaproxyEndpoint | None:
-    endpoint = getattr(ctx.service, "endpoint", None)
+def haproxy_of(ctx: StepContext) -> HaproxyEndpoint | None:
+    endpoint = endpoint_of(ctx.service)
     return endpoint if isinstance(endpoint, HaproxyEndpoint) else None
 
 
 def balancers(ctx: StepContext, options: BackendOptions) -> list[Balancer]:
     """Raises RunbookError where neither the options nor the estate name any."""
-    endpoint = endpoint_of(ctx)
+    endpoint = haproxy_of(ctx)
     sockets, backend = options.sockets, options.backend
     if not sockets:
         if endpoint is None:
@@ -74,7 +74,7 @@ def server_of_member(ctx: StepContext, member: str) -> str:
             f"{member!r} is no member of {ctx.service.name}",
             hint=f"its members are {', '.join(ctx.service.members)}",
         )
-    endpoint = endpoint_of(ctx)
+    endpoint = haproxy_of(ctx)
     return endpoint.server_of(member) if endpoint is not None else member
 
 

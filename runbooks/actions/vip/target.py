@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from config.endpoints import VipEndpoint
+from config.endpoints import VipEndpoint, endpoint_of
 from model.errors import RunbookError
 from runbooks.actions.base import ActionOptions, StepContext
 from runbooks.actions.nodes import NodeOptions, node_name
@@ -37,7 +37,7 @@ def address_on(ctx: StepContext, options: AddressOptions, node: str) -> NodeAddr
     """Raises RunbookError where nothing says which address, NodeAccessError where the node has no access."""
     address, interface = options.address, options.interface
     if not address:
-        endpoint = getattr(ctx.service, "endpoint", None)
+        endpoint = endpoint_of(ctx.service)
         if not isinstance(endpoint, VipEndpoint):
             raise RunbookError(
                 f"{ctx.service.name} has no endpoint of type vip",
