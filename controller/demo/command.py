@@ -16,12 +16,14 @@ from click.core import ParameterSource
 
 from controller.cli.base import command
 from controller.demo.faults import FAULTS
+from controller.demo.pool.runs import run_pool
 from controller.demo.scenario import SWITCHOVER, RunOptions, RunResult, Scenario, Tell
 from controller.demo.servers import best_server
 from controller.demo.tours import TOURS, run_tours
 from model.errors import BcmError, UsageError
 
 _FAULTS = (*FAULTS, SWITCHOVER)
+POOL = "pool"
 _REPORTS = Path("bcm-demo-reports")
 
 
@@ -33,12 +35,13 @@ _REPORTS = Path("bcm-demo-reports")
         "bcm-failover demo --fault crash --runs 10 --json",
         "bcm-failover demo --fault switchover --keep",
         "bcm-failover demo --engine redis --runs 5",
+        "bcm-failover demo --engine pool --runs 5",
         "bcm-failover demo --endpoint haproxy --runs 5",
     ),
 )
 @click.option(
     "--engine",
-    type=click.Choice(["postgresql", *TOURS]),
+    type=click.Choice(["postgresql", *TOURS, POOL]),
     default="postgresql",
     show_default=True,
     help="What the service is made of; others than postgresql have a crash, a switchover and a failback.",
@@ -84,15 +87,19 @@ def demo(
 ) -> int:
     """A service of three nodes on loopback loses its primary and is failed over, with proof.
 
+    A pool of web servers has no primary: a member is drained and put back, and another one crashes.
+
     Real servers (PostgreSQL from the wheel of the extra `demo`, or installed ones), the real daemon, and a
     client that writes all the time and counts what it was told is safe. Everything is removed at the end.
     """
     if keep and runs > 1:
         raise UsageError("--keep goes with one run", hint="leave out --runs")
-    if engine in TOURS:
+    if engine in TOURS or engine == POOL:
         _refuse_given(engine)
         _end_on_sigterm()
         tell = _tell_to(sys.stderr if as_json else sys.stdout)
+        if engine == POOL:
+            return run_pool(profile or "fast", runs, tell, keep=keep, as_json=as_json)
         return run_tours(engine, profile or "fast", runs, tell, keep=keep, as_json=as_json)
     unsupported = FAULTS[fault].unsupported() if fault in FAULTS else None
     if unsupported:
