@@ -181,7 +181,8 @@ class PoolTour:
     def _webs(self, base: Path, stack: ExitStack, *, keep: bool) -> dict[str, Web]:
         webs = {name: Web(base, name) for name in NAMES}
         for web in webs.values():
-            stack.callback(lambda web=web: None if keep else web.stop())
+            if not keep:
+                stack.callback(web.stop)
             web.start()
         self._tell(f"nginx runs on {', '.join(f'{w.name} 127.0.0.1:{w.port}' for w in webs.values())}")
         return webs
