@@ -21,6 +21,7 @@ CONTROL_FUNCTIONS = (
     "pg_promote(boolean, integer)",
     "pg_reload_conf()",
     "pg_wal_replay_resume()",
+    "pg_wal_replay_pause()",
 )
 REWIND_FUNCTIONS = (
     "pg_ls_dir(text, boolean, boolean)",

@@ -26,6 +26,8 @@ BY_ITSELF_S: Final = 25.0
 VISITS: Final = 4
 BETWEEN_VISITS_S: Final = 25.0
 _LOOK_S: Final = 0.5
+# An answer from before may come in a moment after.
+_ON_ITS_WAY_S: Final = 0.5
 # Who has answered for so long is not lost.
 _ANSWERED_S: Final = 5.0
 
@@ -238,7 +240,7 @@ def _could_have(scene: Scene, service: PostgresqlService, supervisor: Supervisor
         return False  # an administrator's stop is held; asynchronous services need a fence
     known = supervisor.knowledge.state(old.name, PG)
     heard_s = known.last_good_s if known is not None and known.last_good_s is not None else 0.0
-    if scene.controller.loop.time() - world.timeline.now_s + old.stopped_s >= heard_s:
+    if scene.controller.loop.time() - world.timeline.now_s + old.stopped_s >= heard_s - _ON_ITS_WAY_S:
         return False  # the last that was heard of it: an administrator stops it
     names = old.live.get(NAMES) or old.conf.get(NAMES, "")
     setting = parsed(names) if names else None

@@ -80,7 +80,7 @@ class Stream:
         def arrive() -> None:
             if down.standby.stream is self:
                 down.do(lambda: down.standby.received(self, branch, lsn))
-            elif self.taken:  # that receiver is long gone: a reset
+            elif self.taken or not down.standby.connecting:  # that receiver is long gone: a reset
                 self.downstream_ended(silent=False)
 
         if backlog_s > 0.001:

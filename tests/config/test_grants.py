@@ -99,6 +99,7 @@ def test_the_printed_sql_lets_each_role_do_its_work(pair: PgPair) -> None:
     with session(pair.standby, CONTROL) as control:
         control.execute("select status, slot_name from pg_stat_wal_receiver")
         control.execute("show primary_conninfo")
+        control.execute("select pg_wal_replay_pause()")
         control.execute("select pg_wal_replay_resume()")
         assert control.execute("select pg_promote(true, 20)").fetchone() == (True,)
 
