@@ -19,7 +19,7 @@ from runbooks.actions.together import on_each, reasons
 
 _POLL_S = 0.005
 _STATE = (
-    "SELECT pg_is_in_recovery(), pg_get_wal_replay_pause_state(), "
+    "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() END, "
     "(pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint, pg_last_xact_replay_timestamp()::text"
 )
 
