@@ -8,9 +8,10 @@ environment.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from config.document import Path
+from config.secrets import SecretRef
 from config.validation import dotted
 from model.errors import RunbookError
 from runbooks.actions.base import Action
@@ -20,9 +21,20 @@ from runbooks.template import templated
 
 def spliced(step: Step, kind: type[Action]) -> Iterator[tuple[Path, str]]:
     """(place in `with`, why not) of every template that stands where none may."""
-    for path in kind.literals(step.with_):
+    for path in (*kind.literals(step.with_), *_secrets(kind)):
         if templated(step.with_, path):
             yield path, "a value would be read as code, or choose what is run"
+
+
+def _secrets(kind: type[Action]) -> Iterator[Path]:
+    """Options that say where a secret is: a value there would choose which one is read, and handed on."""
+    for name, field in kind.Options.model_fields.items():
+        if _speaks_of(field.annotation, SecretRef):
+            yield (name,)
+
+
+def _speaks_of(annotation: object, wanted: type) -> bool:
+    return annotation is wanted or any(_speaks_of(part, wanted) for part in get_args(annotation))
 
 
 def refuse_spliced(step: Step, kind: type[Action], inputs: Mapping[str, Any]) -> None:

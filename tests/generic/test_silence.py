@@ -89,16 +89,38 @@ async def test_one_that_was_not_made_is_made(bench: GenericBench, alertmanager: 
 
 
 class LosesAnswers:
-    """The request arrives, and its answer does not."""
+    """The request arrives, and its answer does not; nor do the answers of so many requests after it."""
 
-    def __init__(self, http: Any) -> None:
+    def __init__(self, http: Any, then: int = 0) -> None:
         self._http = http
+        self._then = then
+        self._lost = 0
 
     async def request(self, request: HttpRequest, *, timeout_s: float) -> HttpAnswer:
         answer: HttpAnswer = await self._http.request(request, timeout_s=timeout_s)
-        if request.method == "POST":
+        if request.method == "POST" or 0 < self._lost <= self._then:
+            self._lost += 1
             raise HttpError("the connection was lost", sent=True)
         return answer
+
+
+async def test_a_second_attempt_makes_no_second_silence(
+    bench: GenericBench, alertmanager: str, label: str
+) -> None:
+    """What became of the first could not be found out either."""
+    bench.ports = replace(bench.ports, http=LosesAnswers(bench.ports.http, then=1))
+    steps = [
+        step(
+            "alertmanager.silence",
+            with_=options(alertmanager, label),
+            undo=True,
+            on_failure="undo",
+            retry={"attempts": 2},
+        )
+    ]
+    succeeded(await bench.run(steps))
+    assert bench.intents("act") == 2
+    assert len(silences(alertmanager, label)) == 1
 
 
 async def test_an_answer_that_was_lost_is_settled_by_a_look(

@@ -72,14 +72,13 @@ class Api:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         query = urlencode({"filter": f'{label}="{escaped}"'})
         answer = await self._ask("GET", f"/api/v2/silences?{query}", deadline_s)
-        return [
-            Silence(
-                str(found["id"]),
-                found.get("status", {}).get("state") in _ALIVE,
-                str(found.get("comment", "")),
-            )
-            for found in _json(answer)
-        ]
+        try:
+            return [
+                Silence(str(found["id"]), found["status"]["state"] in _ALIVE, str(found["comment"]))
+                for found in _json(answer)
+            ]
+        except (KeyError, TypeError):
+            raise UncertainError("what answered does not speak as Alertmanager does") from None
 
     async def _ask(
         self, method: str, path: str, deadline_s: float, body: Mapping[str, Any] | None = None

@@ -65,7 +65,7 @@ class Make(Action):
     Options: ClassVar[type[ActionOptions]] = SilenceOptions
     outputs: ClassVar[tuple[str, ...] | None] = ("silence", "ends_utc")
     literal: ClassVar[tuple[Path, ...]] = (
-        ("url",), ("match_regex",), ("password",), ("bearer",), ("verify",), ("ca_file",), ("duration",),
+        ("url",), ("match_regex",), ("verify",), ("ca_file",), ("duration",),
     )  # fmt: skip
 
     def __init__(self, options: SilenceOptions) -> None:

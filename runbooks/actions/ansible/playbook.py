@@ -83,7 +83,7 @@ class Playbook(Action):
         "ok", "changed_tasks", "failures", "unreachable", "hosts", "output_file", "changed",
     )  # fmt: skip
     literal: ClassVar[tuple[Path, ...]] = (
-        ("playbook",), ("inventory",), ("undo",), ("vault_password",), ("effect",), ("check",),
+        ("playbook",), ("inventory",), ("undo",), ("effect",), ("check",),
     )  # fmt: skip
     # A playbook in check mode takes seconds before its first task.
     check_limit_s: ClassVar[float] = 120.0

@@ -22,7 +22,13 @@ from probes.process_words import check_arguments, check_environment
 from probes.texts import masked
 from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.commands.printed import outputs_of, said
-from runbooks.actions.commands.words import Argument, Words, literal_places, value_as_option
+from runbooks.actions.commands.words import (
+    Argument,
+    Words,
+    literal_places,
+    literal_surroundings,
+    value_as_option,
+)
 
 _COMMANDS: Final = ("command", "effect", "undo")
 ExitCode = Annotated[int, Field(ge=0, le=255)]
@@ -107,7 +113,9 @@ class Command(Action):
 
     @classmethod
     def literals(cls, written: Mapping[str, Any]) -> Iterator[Path]:
+        yield from (("user",), ("shell",), ("changes",))
         yield from literal_places(written, _COMMANDS)
+        yield from literal_surroundings(written)
 
     @classmethod
     def intrusion(cls, written: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:

@@ -32,6 +32,12 @@ _ALL_CODE: Final = frozenset(
     }
 )  # fmt: skip
 
+_SQL_CLIENTS: Final = frozenset({"psql", "mysql", "mariadb", "redis-cli"})
+_CODE_VARIABLE: Final = re.compile(
+    r"PATH|IFS|ENV|BASH_ENV|SHELLOPTS|PS4|PROMPT_COMMAND|EDITOR|VISUAL|PAGER|NODE_OPTIONS|JAVA_TOOL_OPTIONS"
+    r"|(LD|DYLD|PYTHON|PERL|RUBY|GIT)_?[A-Z0-9_]*"
+)
+
 
 def _as_text(value: object) -> object:
     """A number that a template gives is meant as its digits."""
@@ -70,6 +76,28 @@ def value_as_option(name: str, written: object, words: object) -> str | None:
     return None
 
 
+def literal_surroundings(written: Mapping[str, Any]) -> Iterator[Path]:
+    """The standard input of a program that reads code there, and variables that make programs run code."""
+    command = written.get("command")
+    words = [word for word in command if isinstance(word, str)] if isinstance(command, list | tuple) else []
+    if _reads_code_from_input(words) and written.get("shell") is not True:
+        yield ("stdin",)
+    env = written.get("env")
+    if not isinstance(env, Mapping):
+        yield ("env",)
+        return
+    for name in env:
+        if isinstance(name, str) and _CODE_VARIABLE.fullmatch(name):
+            yield ("env", name)
+
+
+def _reads_code_from_input(words: Sequence[str]) -> bool:
+    name = _plain_name(words[0]) if words else ""
+    if name not in _CODE_AFTER or any(_is_code_option(words[0], word) for word in words[1:]):
+        return False
+    return name in _SQL_CLIENTS or all(word.startswith("-") for word in words[1:])
+
+
 def literal_places(written: Mapping[str, Any], names: Sequence[str]) -> Iterator[Path]:
     for name in names:
         if name in written:
@@ -80,12 +108,16 @@ def _program(words: Sequence[object]) -> str:
     return PurePosixPath(words[0]).name if words and isinstance(words[0], str) else ""
 
 
+def _plain_name(program: str) -> str:
+    """Without a version: `python3.11` is `python`."""
+    return re.sub(r"[\d.]+$", "", PurePosixPath(program).name)
+
+
 def _is_code_option(program: object, option: object) -> bool:
     """`bash`, `-euc`: is the word after the option code to the program?"""
     if not isinstance(program, str) or not isinstance(option, str):
         return False
-    name = re.sub(r"[\d.]+$", "", PurePosixPath(program).name)
-    letters = _CODE_AFTER.get(name, "")
+    letters = _CODE_AFTER.get(_plain_name(program), "")
     if option.startswith("--"):
         return bool(letters) and option in ("--command", "--execute", "--eval")
     return option.startswith("-") and any(letter in option[1:] for letter in letters)

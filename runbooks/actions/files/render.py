@@ -90,6 +90,9 @@ class Render(Action):
     kept in the same directory, as `.NAME.EXE-….before`, until the next execution writes the file. A file that
     is as it should be is left alone.
 
+    A value makes no line of its own; what the file's reader makes of it within the line is not known here. So
+    no file that is read as code (a script, a crontab) should have one in it.
+
     The directory is followed to where it really is before anything is written: links that lead out of what is
     allowed are refused, and so is a file that is a link itself.
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from model.errors import RunbookError
 from model.ports import SqlError, SqlSession
@@ -27,6 +27,7 @@ def _parameter(value: object) -> object:
     return value
 
 
+DatabaseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.$-]{1,63}$")]
 Parameters = tuple[Annotated[Any, AfterValidator(_parameter)], ...]
 
 
@@ -34,7 +35,7 @@ class SqlOptions(ActionOptions):
     """Where, and as whom."""
 
     member: str = Field("", description="The member; without it whoever takes writes, through the endpoint.")
-    database: str = Field("postgres", description="Name of the database.")
+    database: DatabaseName = Field("postgres", description="Name of the database.")
 
 
 Role = Literal["monitor", "control"]

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from config.document import Path
 from config.durations import Seconds
 from model.execution import Precheck, Reconciled, StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
@@ -37,6 +38,7 @@ class UnitChange(Action):
 
     Options: ClassVar[type[ActionOptions]] = ChangeOptions
     outputs: ClassVar[tuple[str, ...] | None] = ("active_state", "sub_state", "changed")
+    literal: ClassVar[tuple[Path, ...]] = (("user",), ("manager",))
     verb: ClassVar[Verb]
 
     def __init__(self, options: ChangeOptions) -> None:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from config.document import Path
 from model.execution import Precheck, Reconciled, StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.systemd.unit import Unit, UnitOptions, looked, precheck
@@ -30,6 +31,7 @@ class IsActive(Action):
     Options: ClassVar[type[ActionOptions]] = IsActiveOptions
     changing: ClassVar[bool] = False
     outputs: ClassVar[tuple[str, ...] | None] = ("active_state", "sub_state")
+    literal: ClassVar[tuple[Path, ...]] = (("manager",),)
 
     def __init__(self, options: IsActiveOptions) -> None:
         super().__init__(options)

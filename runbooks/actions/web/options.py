@@ -171,8 +171,7 @@ def literal_places(written: Mapping[str, Any]) -> Iterator[Path]:
     yield from (
         (name,)
         for name in (
-            "url", "scheme", "port", "method", "request_body", "body_matches", "secret_headers", "password",
-            "bearer", "verify", "ca_file",
+            "url", "scheme", "port", "method", "request_body", "body_matches", "verify", "ca_file",
         )
     )  # fmt: skip
     for part in ("effect", "undo"):

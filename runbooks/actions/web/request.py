@@ -220,7 +220,10 @@ def _of_member(ctx: StepContext, target: Target) -> str:
     if port is None:
         raise RunbookError(f"the member {member.name} has no port", hint="give `port`")
     host = f"[{member.host}]" if ":" in member.host else member.host
-    return f"{target.scheme}://{host}:{port}/"
+    url = f"{target.scheme}://{host}:{port}/"
+    if urlsplit(url).hostname != member.host.lower():
+        raise RunbookError(f"the address of {member.name} is no host: {member.host!r}")
+    return url
 
 
 def _encoded(body: Body | None) -> tuple[bytes, str]:
