@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Self, cast
+from typing import Annotated, Any, ClassVar, Final, Self, cast
 
 import dns.name
 import dns.tsig
@@ -13,15 +13,23 @@ from pydantic import Field, model_validator
 
 from config.base import Flag
 from config.durations import Seconds
-from config.endpoints import DnsEndpoint, endpoint_of
+from config.endpoints import DnsEndpoint
 from model.errors import NameServerError, RunbookError
 from model.execution import Precheck, Reconciled, StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
+from runbooks.actions.dns.target import dns_endpoint
 from runbooks.actions.dns.zone import Answer, RefusedError, ZoneName, ordered
 
 _POLL_S: Final = 0.1
 _BEFORE: Final = "dns.update:before"
 _PRECHECK_S: Final = 3.0
+
+
+class Was(ActionOptions):
+    """What a name was."""
+
+    addresses: tuple[str, ...]
+    ttl_s: Annotated[int, Field(ge=0)]
 
 
 class UpdateOptions(ActionOptions):
@@ -34,6 +42,11 @@ class UpdateOptions(ActionOptions):
         False,
         description="Wait so long after it as resolvers may keep the old answer; the step's time-out must "
         "be longer.",
+    )
+    was: Was | None = Field(
+        None,
+        description="The output of a `dns.find` before it: what an undo goes back to, also where the process "
+        "that changed it died before it could record that.",
     )
     ttl: Seconds | None = Field(None, ge=1, description="How long resolvers may keep it; the endpoint's.")
 
@@ -131,6 +144,8 @@ class Update(Action):
     async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
         at = self._endpoint(ctx)
         before = ctx.output(ctx.step).get("before") or ctx.resources.get(f"{_BEFORE}:{at.name}")
+        if not before and self.given.was is not None:
+            before = self.given.was.model_dump(mode="json")
         name = self._name(ctx, self._key(ctx))
         try:
             if not before:
@@ -200,14 +215,7 @@ class Update(Action):
 
     def _endpoint(self, ctx: StepContext) -> DnsEndpoint:
         """Raises RunbookError where nothing says which name."""
-        own = endpoint_of(ctx.service)
-        found = self.given.endpoint or (own if isinstance(own, DnsEndpoint) else None)
-        if found is None:
-            raise RunbookError(
-                f"{ctx.service.name} has no endpoint of type dns",
-                hint="give `endpoint`, or declare it in the estate",
-            )
-        return found
+        return dns_endpoint(ctx, self.given.endpoint)
 
     def _addresses(self, ctx: StepContext) -> tuple[str, ...]:
         """Raises RunbookError for what is no IP address: a name could mean another host tomorrow."""

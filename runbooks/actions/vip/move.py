@@ -20,6 +20,11 @@ class MoveOptions(AddressOptions):
     away: tuple[str, ...] | None = Field(
         None, description="Members whose nodes let go of it first; all others, if not given."
     )
+    was: tuple[str, ...] = Field(
+        (),
+        description="`nodes` of a `vip.find` before it: what an undo goes back to, also where the process "
+        "that moved it died before it could record that.",
+    )
 
 
 class Move(Action):
@@ -85,7 +90,7 @@ class Move(Action):
         return Reconciled.not_done(f"{target.node} {'has it, told or not' if has else 'has it not'}")
 
     async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
-        was_on = ctx.output(ctx.step).get("was_on")
+        was_on = ctx.output(ctx.step).get("was_on") or list(self.given.was)
         target = self._target(ctx)
         if was_on == [target.node]:
             return StepResult.ok(f"{target.node} had it before")
