@@ -28,8 +28,8 @@ _PRECHECK_S: Final = 3.0
 class Was(ActionOptions):
     """What a name was."""
 
-    addresses: tuple[str, ...]
-    ttl_s: Annotated[int, Field(ge=0)]
+    addresses: tuple[str, ...] = Field(description="Its addresses.")
+    ttl_s: Annotated[int, Field(ge=0)] = Field(description="How long resolvers might keep them.")
 
 
 class UpdateOptions(ActionOptions):
