@@ -216,6 +216,25 @@ async def test_one_that_hangs_and_can_not_be_stopped_is_not_fenced(servers: Serv
         assert (result.outcome, result.output["old_primary"]) == (StepState.FAILED, "unreachable")
 
 
+async def test_a_primary_that_answers_before_the_promotion_is_not_dead(
+    made: RedisBench, servers: Servers
+) -> None:
+    result = await made.run("fence", fence(alive="refuse"))
+    assert (result.outcome, "not dead" in result.detail) == (StepState.FAILED, True)
+    assert servers.refusal("r1", "SET", "a", "1") == "", "nothing was changed"
+    made.ctx.vars["overrides"] = ["S6"]
+    assert (await made.ok("fence", fence(alive="refuse"))).output["old_primary"] == "read_only"
+
+
+async def test_replicas_are_not_given_back_to_a_primary_that_came_back_empty(
+    made: RedisBench, servers: Servers
+) -> None:
+    await made.ok("detach", detach())
+    servers.ask("r1", "FLUSHALL")
+    assert (await made.undo(detach())).outcome is StepState.UNKNOWN
+    assert [servers.ask(n, "GET", "kept") for n in ("r2", "r3")] == ["1", "1"]
+
+
 async def test_a_controller_that_lost_the_lead_fences_nobody(made: RedisBench, servers: Servers) -> None:
     made.lease.is_held = False
     assert (await made.run("fence", fence())).outcome is StepState.FAILED

@@ -40,7 +40,7 @@ def redis_estate(
                 "engine": "redis",
                 "mode": mode,
                 "importance": "high",
-                "objectives": {"rto": "5s", "rpo": "1s", "mtpd": "1h"},
+                "objectives": {"rto": "5s", "rpo": "5s", "mtpd": "1h"},
                 "profile": profile,
                 "no_return": "0s",
                 "redis": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from controller.demo.tour import Happening, HappeningResult, follow, result_of
 from model.errors import BcmError
 
 CRASH = "crash failover"
+HANG = "hang failover"
 SWITCHOVER = "planned switchover"
 FAILBACK = "failback"
 _WRITES_BEFORE = 200
@@ -32,7 +34,7 @@ class RedisTour:
     @property
     def allows_loss(self) -> frozenset[str]:
         """Redis acknowledges before any replica has a write."""
-        return frozenset({CRASH})
+        return frozenset({CRASH, HANG})
 
     def run(self, *, keep: bool = False) -> list[HappeningResult]:
         """Raises BcmError if the product did not do what it must."""
@@ -50,6 +52,8 @@ class RedisTour:
             happenings = (
                 Happening(CRASH, partial(self._kill, cluster), partial(self._start_again, cluster)),
                 Happening(SWITCHOVER, partial(self._switch, cluster, daemon, home=False)),
+                Happening(FAILBACK, partial(self._switch, cluster, daemon, home=True)),
+                Happening(HANG, partial(self._hang, cluster), partial(self._start_again, cluster)),
                 Happening(FAILBACK, partial(self._switch, cluster, daemon, home=True)),
             )
             results = [self._measured(cluster, daemon, client, one) for one in happenings]
@@ -79,12 +83,19 @@ class RedisTour:
         return result_of(daemon.state_dir, happening, events, verdict)
 
     def _kill(self, cluster: RedisCluster) -> int:
+        return self._send(cluster, signal.SIGKILL, "is killed")
+
+    def _hang(self, cluster: RedisCluster) -> int:
+        """It keeps its connections, and answers nothing; the product kills it on its node."""
+        return self._send(cluster, signal.SIGSTOP, "stands still (SIGSTOP)")
+
+    def _send(self, cluster: RedisCluster, number: signal.Signals, what: str) -> int:
         primary = cluster.primary()
         if primary is None:
             raise BcmError("there is no primary, or there are two")
         at_ns = time.monotonic_ns()
-        primary.kill()
-        self.tell(f"{primary.name}, the primary, is killed")
+        primary.kill(number)
+        self.tell(f"{primary.name}, the primary, {what}")
         return at_ns
 
     def _start_again(self, cluster: RedisCluster) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from model.errors import RunbookError
 from model.execution import Precheck, Reconciled, StepResult
 from runbooks.actions.base import Action, StepContext
 from runbooks.actions.inputs import members_in, variable
 from runbooks.actions.redis.asking import service_of, tell, within_reach
-from runbooks.actions.redis.state import address_of, read_state
+from runbooks.actions.redis.state import address_of, is_empty, read_state
 from runbooks.actions.together import on_each, reasons
 
 # Port 1 of the host itself: refused at once, so that no time-out is waited for.
@@ -64,12 +65,16 @@ class Detach(Action):
         return Reconciled.not_done(f"nobody is detached{reasons(others)}")
 
     async def undo(self, ctx: StepContext, deadline_s: float) -> StepResult:
-        """Whoever follows nobody follows the primary again."""
+        """Whoever follows nobody follows the primary again, unless that has come back with nothing."""
         host, port = address_of(service_of(ctx), variable(ctx, "primary"))
+        empty = await is_empty(ctx, variable(ctx, "primary"), deadline_s)
 
         async def attach(member: str) -> bool:
-            if not (await read_state(ctx, member, deadline_s)).follows(*NOWHERE):
+            state = await read_state(ctx, member, deadline_s)
+            if not state.follows(*NOWHERE):
                 return False
+            if empty and state.keys:
+                raise RunbookError(f"the primary holds no key, it holds {state.keys}: it would be emptied")
             await tell(ctx, member, ("REPLICAOF", host, str(port)), deadline_s=deadline_s)
             return (await read_state(ctx, member, deadline_s)).follows(host, port)
 

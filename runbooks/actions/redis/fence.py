@@ -17,7 +17,7 @@ from model.errors import BcmError
 from model.execution import Precheck, Reconciled, StepResult
 from model.ports import NoAnswerError
 from runbooks.actions.base import Action, ActionOptions, StepContext
-from runbooks.actions.inputs import OVERRIDE_FENCE, overridden, variable
+from runbooks.actions.inputs import OVERRIDE_ANSWERS, OVERRIDE_FENCE, overridden, variable
 from runbooks.actions.redis.asking import member_of, shown
 from runbooks.actions.redis.closing import close, commands, open_again, refuses_writes
 from runbooks.actions.redis.server import Server
@@ -25,17 +25,20 @@ from runbooks.actions.redis.state import read_state
 
 _AGAIN_S: Final = 0.02
 _LOOK_S: Final = 0.25  # of one attempt; a living server answers within a round trip
+# One that the look before found silent is silent the second time.
 _SILENT_TWICE: Final = 2
 
 
 class FenceOptions(ActionOptions):
     """member: whom; the variable `primary`, if not given. must: `closed`: one of the three above. `stopped`:
     its process is gone from its node, or it is a replica by now; and where its node can't be reached it is
-    watched for as long as the step may take, and closed whenever it answers. settle_ms: so long nobody must
-    listen before it is gone."""
+    watched for as long as the step may take, and closed whenever it answers. alive: what an answer of a
+    primary means: `close` it, or `refuse`: it is not dead, and the step fails (unless S6 is overridden).
+    settle_ms: so long nobody must listen before it is gone."""
 
     member: str | None = None
     must: Literal["closed", "stopped"] = "closed"
+    alive: Literal["close", "refuse"] = "close"
     settle_ms: int = Field(100, ge=0, le=600_000)
 
 
@@ -47,6 +50,7 @@ class _Seen:
     refused_since_s: float | None = None
     silent: int = 0
     replica: bool = False
+    alive: bool = False
 
 
 class Fence(Action):
@@ -92,14 +96,14 @@ class Fence(Action):
         ]
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
-        clock, seen = ctx.ports.clock, _Seen()
+        clock, seen = ctx.ports.clock, _Seen(silent=int(ctx.output("last_look").get("answer") == "silent"))
         member = self._member(ctx)
         while True:
             if not ctx.ports.lease.held():
                 seen.how = "this controller does not lead any more"
                 break
             await self._by_session(ctx, member, seen, deadline_s)
-            if self._is_enough(seen):
+            if seen.alive or self._is_enough(seen):
                 break
             if (seen.silent >= _SILENT_TWICE or self._options.must == "stopped") and await _by_node(
                 ctx, member, seen, deadline_s
@@ -142,6 +146,9 @@ class Fence(Action):
         end_s = min(deadline_s, now_s + _LOOK_S)
         try:
             seen.replica = not (await read_state(ctx, member, end_s)).primary
+            if not seen.replica and self._not_dead(ctx):
+                seen.state, seen.how, seen.alive = "unreachable", "it answers, so it is not dead", True
+                return
             if not seen.replica:
                 seen.ended += await close(ctx, member, end_s)
             said = await refuses_writes(ctx, member, end_s)
@@ -162,6 +169,9 @@ class Fence(Action):
             else:
                 seen.state, seen.how = "unreachable", "it answers, and is not seen to refuse writes"
 
+    def _not_dead(self, ctx: StepContext) -> bool:
+        return self._options.alive == "refuse" and not overridden(ctx, OVERRIDE_ANSWERS)
+
     def _is_enough(self, seen: _Seen) -> bool:
         if seen.state == "read_only":
             return self._options.must == "closed" or seen.replica
@@ -173,7 +183,7 @@ class Fence(Action):
         good = seen.state == "stopped" or (self._options.must == "closed" and seen.state != "unreachable")
         if good or (seen.replica and seen.state == "read_only"):
             return StepResult.ok(text, **output)
-        if overridden(ctx, OVERRIDE_FENCE):
+        if overridden(ctx, OVERRIDE_FENCE) and not seen.alive:
             return StepResult.ok(f"{text}; rule {OVERRIDE_FENCE} is overridden", **output)
         return StepResult.failed(f"not fenced: {text}", **output)
 

@@ -15,7 +15,7 @@ from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.inputs import OVERRIDE_PROOF, overridden
 from runbooks.actions.redis.asking import member_of, service_of, tell
 from runbooks.actions.redis.choosing import shown_candidate
-from runbooks.actions.redis.state import address_of, read_state
+from runbooks.actions.redis.state import address_of, is_empty, read_state
 from runbooks.actions.together import on_each, reasons
 
 _AGAIN_S: Final = 0.02
@@ -35,6 +35,7 @@ class Follow(Action):
 
     name: ClassVar[str] = "redis.follow"
     Options: ClassVar[type[ActionOptions]] = FollowOptions
+    tells_progress: ClassVar[bool] = True
     outputs: ClassVar[tuple[str, ...] | None] = ("attached", "left_out", "streaming")
 
     def __init__(self, options: FollowOptions) -> None:
@@ -54,12 +55,12 @@ class Follow(Action):
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         to, members = self._to(ctx), self._members(ctx)
         host, port = address_of(service_of(ctx), to)
-        keys = await self._keys_of(ctx, to, deadline_s)
+        empty = await is_empty(ctx, to, deadline_s)
 
         async def follow(member: str) -> bool:
             state = await read_state(ctx, member, deadline_s)
             if not state.follows(host, port):
-                if keys == 0 and state.keys > 0 and not overridden(ctx, OVERRIDE_PROOF):
+                if empty and state.keys > 0 and not overridden(ctx, OVERRIDE_PROOF):
                     raise RunbookError(
                         f"{to} holds nothing and {member} {state.keys} keys: it would be emptied"
                     )
@@ -99,6 +100,7 @@ class Follow(Action):
                 text = str(error)
             else:
                 text = "is being given its data" if state.syncing else f"link up: {state.link_up}"
+                ctx.moved(state.received)
                 if state.follows(*upstream) and (state.link_up or self._options.attached != "required"):
                     return state.link_up
             if text != told:
@@ -107,13 +109,6 @@ class Follow(Action):
             if ctx.ports.clock.monotonic_s() + _AGAIN_S >= deadline_s:
                 raise RunbookError(f"it does not hear its primary in time ({text})")
             await ctx.ports.clock.sleep(_AGAIN_S)
-
-    async def _keys_of(self, ctx: StepContext, to: str, deadline_s: float) -> int | None:
-        """None where it does not tell: then nothing follows from it."""
-        try:
-            return (await read_state(ctx, to, deadline_s)).keys
-        except NoAnswerError:
-            return None
 
     def _result(self, to: str, done: dict[str, bool], failed: dict[str, str]) -> StepResult:
         streaming = bool(done) and all(done.values()) and not failed

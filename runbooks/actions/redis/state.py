@@ -17,7 +17,8 @@ INFO = (("INFO", "replication"), ("INFO", "persistence"), ("INFO", "keyspace"))
 class RedisState:
     """One reading. replid: of the history that it has; offset: how far it has it, in bytes of the stream.
     upstream: host and port that a replica follows. link_up: it hears it. syncing: it is being given another
-    copy, and has none meanwhile. keys: how many it holds."""
+    copy, and has none meanwhile. received: so much of that came in, in bytes, or was loaded. keys: how many
+    it holds."""
 
     member: str
     primary: bool
@@ -28,6 +29,7 @@ class RedisState:
     syncing: bool
     loading: bool
     keys: int
+    received: int = 0
 
     def follows(self, host: str, port: int) -> bool:
         return not self.primary and self.upstream == (host, port)
@@ -57,13 +59,26 @@ async def read_state(ctx: StepContext, member: str, deadline_s: float) -> RedisS
         syncing=facts.get("syncing") is True,
         loading=facts.get("loading") is True,
         keys=_keys(info),
+        received=sum(_number(info.get(key)) for key in ("master_sync_read_bytes", "loading_loaded_bytes")),
     )
+
+
+async def is_empty(ctx: StepContext, member: str, deadline_s: float) -> bool:
+    """It answers, and holds no key. What does not answer is not known to be empty."""
+    try:
+        return (await read_state(ctx, member, deadline_s)).keys == 0
+    except NoAnswerError:
+        return False
 
 
 def address_of(service: RedisService, member: str) -> tuple[str, int]:
     """As its replicas are told it."""
     found = service.members[member]
     return found.host, found.port
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else 0
 
 
 def _keys(info: dict[str, str]) -> int:
