@@ -180,6 +180,9 @@ class DaemonControl:
     def incident_plan(self, incident: str) -> Json:
         return self._incidents.plan(incident)
 
+    def site_plan(self, site: str, *, back: bool, caller: Caller) -> Json:
+        return self._incidents.site_plan(site, back=back, person=caller.person)
+
     async def merge_incidents(self, incident: str, *, part: str, reason: str, caller: Caller) -> Json:
         return await self._incidents.merge(incident, part, reason, caller.person)
 

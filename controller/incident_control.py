@@ -60,6 +60,11 @@ class IncidentControl:
     async def declare(self, wish: Declaring, *, dry_run: bool) -> Json:
         return await self._requests().declare(wish, self._estate(), leads=self._leads(), dry_run=dry_run)
 
+    def site_plan(self, site: str, *, back: bool, person: str) -> Json:
+        """Of planned work at a site. Raises UsageError."""
+        plan = self._requests().moves(self._estate(), site, back=back, person=person)
+        return {"site": site, "direction": "return" if back else "leave", **plan.to_json()}
+
     def plan(self, incident: str) -> Json:
         """The site plan and how far it has come. Raises UsageError for an incident that nobody declared."""
         declaration = self._desk.declarations.known.get(incident)

@@ -188,6 +188,9 @@ class FakeControl:
     def incident_plan(self, incident: str) -> Any:
         return self._answer("incident_plan", incident=incident)
 
+    def site_plan(self, site: str, *, back: bool, caller: Caller) -> Any:
+        return self._answer("site_plan", site=site, back=back, caller=caller)
+
     async def merge_incidents(self, incident: str, *, part: str, reason: str, caller: Caller) -> Any:
         return self._answer("merge_incidents", incident=incident, part=part, reason=reason, caller=caller)
 

@@ -152,6 +152,11 @@ class Control(Protocol):
         """`controller.disaster.progress.Progress.to_json()`. Raises UsageError where nobody declared it."""
         ...
 
+    def site_plan(self, site: str, *, back: bool, caller: Caller) -> Json:
+        """Planned work: who leaves the site, or comes back to it: `SitePlan.to_json()` with `site` and
+        `direction`. Raises UsageError."""
+        ...
+
     async def merge_incidents(self, incident: str, *, part: str, reason: str, caller: Caller) -> Json:
         """`part` becomes a part of `incident`. Raises UsageError where that can't be."""
         ...

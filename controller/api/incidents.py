@@ -1,4 +1,5 @@
-"""`/v1/incidents…`: what a person does to open incidents, and how far a site plan has come."""
+"""`/v1/incidents…`: what a person does to open incidents, and how far a site plan has come; `/v1/sites…`: the
+plan of planned work."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from controller.api import bodies
 from controller.api.answers import answer
 from controller.api.bodies import read_body
 from controller.api.control import Caller, Control
+from model.errors import UsageError
 
 
 class IncidentApi:
@@ -27,6 +29,7 @@ class IncidentApi:
             web.post(f"{incident}/close", self.close),
             web.post("/v1/incidents", self.declare),
             web.get(f"{incident}/plan", self.plan),
+            web.get("/v1/sites/{site}/plan", self.site_plan),
             web.post(f"{incident}/merge", self.merge),
             web.post(f"{incident}/split", self.split),
         ]
@@ -66,6 +69,15 @@ class IncidentApi:
             caller=caller,
         )
         return answer("Declaration", declared)
+
+    async def site_plan(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        direction = request.query.get("direction", "leave")
+        if direction not in ("leave", "return"):
+            raise UsageError(f"no direction {direction!r}", hint="`leave` or `return`")
+        site = request.match_info["site"]
+        plan = self._control.site_plan(site, back=direction == "return", caller=caller)
+        return answer("SitePlan", plan)
 
     async def plan(self, request: web.Request) -> web.Response:
         return answer("SitePlan", self._control.incident_plan(request.match_info["incident"]))

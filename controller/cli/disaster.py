@@ -149,9 +149,8 @@ def _print_declared(settings: Settings, body: Mapping[str, Any]) -> None:
     click.echo(clean(f"what follows: {body['proposal']}: {body['advice']}"))
     for execution in body.get("running", []):
         click.echo(clean(f"goes on to its end: bcm-failover execution show {execution}"))
-    rows = [{**step, "state": _obstacles(step), "why": ""} for step in body["plan"]["steps"]]
-    _print_steps(settings, rows, "AS THINGS ARE")
-    _print_rest(body["plan"])
+    print_steps(settings, body["plan"]["steps"])
+    print_rest(body["plan"])
     if incident:
         click.echo(clean(f"follow it: bcm-failover incident plan {incident}"))
 
@@ -174,7 +173,13 @@ def print_plan(settings: Settings, body: Mapping[str, Any]) -> None:
             click.echo(clean(f"{step['service']}: bcm-failover approve {step['approval']}"))
     for service in body.get("split_off", []):
         click.echo(clean(f"{service}: split off; it is in its own mode again"))
-    _print_rest(body)
+    print_rest(body)
+
+
+def print_steps(settings: Settings, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Of a plan that nobody carries out yet: what stands in the way as things are."""
+    rows = [{**step, "state": _obstacles(step), "why": ""} for step in steps]
+    _print_steps(settings, rows, "AS THINGS ARE")
 
 
 def _print_steps(settings: Settings, steps: Sequence[Mapping[str, Any]], state: str) -> None:
@@ -203,7 +208,8 @@ def _print_steps(settings: Settings, steps: Sequence[Mapping[str, Any]], state: 
     console(settings).print(table)
 
 
-def _print_rest(plan_: Mapping[str, Any]) -> None:
+def print_rest(plan_: Mapping[str, Any]) -> None:
+    """Who stays and why, and how long it takes."""
     for staying in plan_.get("staying", []):
         click.echo(clean(f"{staying['service']} stays: {staying['reason']}"))
     if plan_.get("steps"):

@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "switchover": (f"{_HERE}.switch:switchover", "Move the primary, with both sides alive."),
     "drain": (f"{_HERE}.pool:drain", "Take a member of a pool out of use."),
     "restore": (f"{_HERE}.pool:restore", "Put a member of a pool back."),
+    "site": (f"{_HERE}.site:site", "Move every service away from a site, or back."),
     "failover": (f"{_HERE}.switch:failover", "Replace a lost primary."),
     "pause": (f"{_HERE}.hands:pause", "Keep hands off a service for a while."),
     "resume": (f"{_HERE}.hands:resume", "End a pause."),

@@ -14,6 +14,7 @@ from controller.disaster.outlook import frozen, known_service, leaving
 from controller.executions import Execution, fold_executions
 from controller.incident_requests import require_office
 from controller.levels import level_of
+from controller.site_moves import planned_moves
 from controller.site_plan import SitePlan, make_site_plan
 from controller.supervisor.desk import Signer, close_record
 from controller.supervisor.supervisor import Supervisor
@@ -133,6 +134,11 @@ class DisasterRequests:
         runs = self._past_runs()
         known = [known_service(s, away[name], runs, wish.person) for name, s in concerned.items()]
         return make_site_plan(known, {name: s.depends_on for name, s in estate.services.items()})
+
+    def moves(self, estate: Estate, site: str, *, back: bool, person: str) -> SitePlan:
+        """Of planned work, without a declaration. Raises UsageError."""
+        runs = self._past_runs()
+        return planned_moves(estate, self._supervisors, site, runs, back=back, person=person)
 
     def _past_runs(self) -> tuple[Execution, ...]:
         events = self._journal.events(types=(ev.EXECUTION_OPENED, ev.EXECUTION_CLOSED))
