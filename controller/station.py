@@ -154,7 +154,7 @@ class Station:
         self._keeper: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
         self._secrets = SecretStore()
-        self._here = LocalAccess("this host")
+        self._here = LocalAccess("", where="this host")
         self.inbox = Inbox(loaded.estate, clock, self._alert_changed)
         self.journal.listen(lambda _event: self.trouble.over())
         self._bind(loaded)

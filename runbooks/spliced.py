@@ -8,6 +8,7 @@ environment.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, get_args
 
 from config.document import Path
@@ -26,11 +27,11 @@ def spliced(step: Step, kind: type[Action]) -> Iterator[tuple[Path, str]]:
             yield path, "a value would be read as code, or choose what is run"
 
 
-def _secrets(kind: type[Action]) -> Iterator[Path]:
+@cache
+def _secrets(kind: type[Action]) -> tuple[Path, ...]:
     """Options that say where a secret is: a value there would choose which one is read, and handed on."""
-    for name, field in kind.Options.model_fields.items():
-        if _speaks_of(field.annotation, SecretRef):
-            yield (name,)
+    fields = kind.Options.model_fields.items()
+    return tuple((name,) for name, field in fields if _speaks_of(field.annotation, SecretRef))
 
 
 def _speaks_of(annotation: object, wanted: type) -> bool:

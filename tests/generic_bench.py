@@ -62,7 +62,7 @@ class GenericBench:
         secrets = SecretStore()
         self.nodes = NodeAccesses(self.estate, secrets)
         self.journal = self.store.open()
-        self.here = LocalAccess("this host")
+        self.here = LocalAccess("", where="this host")
         self.ports = ActionPorts(
             clock=self.clock,
             journal=self.journal,

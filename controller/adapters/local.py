@@ -37,9 +37,10 @@ _GRACE_S = 0.5
 class LocalAccess:
     """model.ports.NodeAccess for the host that this runs on."""
 
-    def __init__(self, node: str) -> None:
-        self._node = node
-        self._threads = DaemonThreads(f"node {node}", MOST_AT_ONCE)
+    def __init__(self, node: str, *, where: str = "") -> None:
+        """where: for messages, if it is no node of the estate that is meant."""
+        self._where = where or f"node {node}"
+        self._threads = DaemonThreads(self._where, MOST_AT_ONCE)
         self._commands: set[_Command] = set()
 
     async def run(
@@ -53,7 +54,7 @@ class LocalAccess:
     ) -> CommandResult:
         """exit_code None after a time-out: then the command and its children are killed. `env` is added to a
         clean environment. Raises NodeAccessError if it can't be started."""
-        command = _Command(self._node, argv, user, stdin=stdin, env=env, timeout_s=timeout_s)
+        command = _Command(self._where, argv, user, stdin=stdin, env=env, timeout_s=timeout_s)
         self._commands.add(command)
         try:
             result = self._threads.start(command.run)
@@ -82,7 +83,7 @@ class _Command:
 
     def __init__(
         self,
-        node: str,
+        where: str,
         argv: Sequence[str],
         user: str | None,
         *,
@@ -90,7 +91,7 @@ class _Command:
         env: Mapping[str, str] | None,
         timeout_s: float,
     ) -> None:
-        self._where = f"node {node}"
+        self._where = where
         self._argv = list(argv)
         self._env = dict(ENVIRONMENT)
         self._switch: dict[str, Any] = {}

@@ -22,6 +22,8 @@ class SshRunOptions(NodeOptions, CommandOptions):
 class SshRun(Command):
     """Runs a program on a node, as the login of its access or as `user` by sudo.
 
+    Commands and `env` show in the node's list of processes; a secret goes in by `secret_stdin`.
+
     Every argument is quoted for the node's shell, so that it reaches the program as it is. It succeeds with
     an expected exit code and, where `effect` is given, once the effect is seen.
 
