@@ -20,10 +20,10 @@ class MemberView:
     """One member: what the estate says of it and what the probes say (`probes`: by type).
 
     site_role: of its site; '' reads as the member's own role. mendable: its node can be reached by node
-    access, so that this product can bring it back by itself. own: of the probe of its engine (`pg` in what is
-    of PostgreSQL alone); facts: of that one's last good reading, empty if there was none;
-    claimed_role: what they say that it is, None where they don't. They are looked at hundreds of times in a
-    judgement.
+    access, so that this product can bring it back by itself. startable: its server is a unit there. own: of
+    the probe of its engine (`pg` in what is of PostgreSQL alone); facts: of that one's last good reading,
+    empty if there was none; claimed_role: what they say that it is, None where they don't. They are looked at
+    hundreds of times in a judgement.
     """
 
     name: str
@@ -42,6 +42,7 @@ class MemberView:
     streams_elsewhere: bool = False
     site_role: str = ""
     mendable: bool = True
+    startable: bool = False
     engine: Engine = POSTGRESQL
     own: ProbeState = field(init=False, repr=False, compare=False)
     pg: ProbeState = field(init=False, repr=False, compare=False)

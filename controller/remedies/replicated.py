@@ -32,5 +32,6 @@ def streams(view: ServiceView, member: MemberView) -> bool:
 
 
 def _can_be_spoken_to(member: MemberView) -> bool:
-    """A server that is down is started through its node, where the engine has that; else it has to answer."""
-    return member.engine.through_node or member.fresh
+    """A server that is down is started on its node, where the engine or the estate has that; else it has to
+    answer."""
+    return member.engine.through_node or member.fresh or member.startable

@@ -259,6 +259,7 @@ class Knowledge:
             streams_elsewhere=elsewhere,
             site_role=self.estate.sites[node.site].role.value,
             mendable=bool(self.engine.runbooks) and not (self.engine.through_node and node.access == "none"),
+            startable=node.access != "none" and getattr(member, "control", "").startswith("systemd:"),
             engine=self.engine,
         )
         return view

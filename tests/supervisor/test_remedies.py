@@ -58,6 +58,13 @@ def test_a_server_that_only_a_session_can_mend_is_left_alone_until_it_answers() 
         assert found == (() if waits else (Wayward("db1"),))
 
 
+def test_a_server_that_is_a_unit_is_started_and_brought_back() -> None:
+    by_session = replace(MARIADB, through_node=False)
+    gone = replace(_member("db1", Health.DOWN, engine=by_session), startable=True)
+    view = replace(_pool("up"), engine=by_session, primary="db2", members=[gone])
+    assert replicated.wayward(view, _healthy(), ("db1",)) == (Wayward("db1"),)
+
+
 class _NoStore:
     """As much of an estate and a service as mending asks for."""
 

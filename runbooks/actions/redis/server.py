@@ -32,6 +32,13 @@ class Server:
     def shown(self) -> str:
         return self._node.describe(self._stop_argv("PID"), user=self._user)
 
+    def start_shown(self) -> str:
+        """Raises NodeAccessError for one that only whoever runs it can start."""
+        if self._kind != "systemd":
+            what, where = f"{self._member.name} is no unit", f"node {self._member.node}"
+            raise NodeAccessError(what, where=where, hint="control: systemd:UNIT")
+        return self._node.describe(["systemctl", "start", self._target])
+
     async def stop(self, deadline_s: float) -> str:
         """Until no process is there; how it went, for people. Raises NodeAccessError."""
         if self._kind == "systemd":
