@@ -229,11 +229,15 @@ def can_confirm(server: Postgres, for_s: float | None = None) -> bool:
     if not setting.synchronous:
         return True
     wanted = {n.lower() for n in setting.names}
+    senders = [s for s in server.senders if s.application_name.lower() in wanted]
+    if for_s is not None and setting.method == "FIRST":
+        # A commit waits for the first of those that are connected, as long as the server believes in them.
+        order = [n.lower() for n in setting.names]
+        senders = sorted(senders, key=lambda s: order.index(s.application_name.lower()))[: setting.k]
     alive = [
         s
-        for s in server.senders
-        if s.application_name.lower() in wanted
-        and s.downstream.standby.stream is s
+        for s in senders
+        if s.downstream.standby.stream is s
         and s.downstream.running
         and s.downstream.host.up
         and (for_s is None or answers(s.downstream, server.host.name, for_s))

@@ -62,7 +62,7 @@ class JournalAudit:
                 self._opened(service, event)
             case ev.STEP_INTENT if running is not None:
                 running.steps[data["step"]] = (data["action"], data["inputs"].get("member"))
-                if data["action"] == "postgresql.promote":
+                if data["action"] == "postgresql.promote" and data["attempt"] == 1:
                     self._world.audit.intended_s[service] = self._world.timeline.now_s
             case ev.STEP_RESULT if running is not None:
                 self._step_ended(service, running, data)
