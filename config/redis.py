@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from config.base import EstateModel, Flag, Name, Port
 from config.durations import PositiveSeconds
+from config.endpoints import MovedEndpoint
 from config.members import ReplicatedMember
 from config.secrets import SecretRef
 from config.services import Service
@@ -110,6 +111,10 @@ class RedisService(Service):
         "none",
         description="sentinel: Redis Sentinel fails the service over; this product asks it for switches, and "
         "does none itself. Another manager that is found stops every act (S14).",
+    )
+    endpoint: MovedEndpoint | None = Field(
+        None,
+        description="How clients are led to the primary: type haproxy, vip or dns; if none, they find it.",
     )
     redis: RedisSettings = Field(RedisSettings(), description="Settings of the engine.")
     members: Mapping[Name, RedisMember] = Field(

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from config.endpoints import DsnEndpoint
 from config.observers import Observer
 from config.postgresql import PostgresqlMember, PostgresqlService
-from config.schema import Estate, ServiceMode
+from config.schema import Estate, Service, ServiceMode
 from model.errors import UsageError
 
 MODELLED: Final = "postgresql"
@@ -86,6 +87,7 @@ def _service(
         "members": members,
         "depends_on": tuple(name for name in service.depends_on if name in known),
         "mode": ServiceMode(mode) if mode is not None else service.mode,
+        "endpoint": DsnEndpoint() if _led(service) else service.endpoint,
     }
     return service.model_copy(update=update)
 
@@ -94,6 +96,10 @@ def _member(member: PostgresqlMember, *, alone: bool) -> PostgresqlMember:
     """Started and stopped by a unit of its own, or by pg_ctl; slots are not modelled."""
     kept = alone and member.control_kind == "systemd"
     return member.model_copy(update={"slot": None, "control": member.control if kept else "pg_ctl"})
+
+
+def _led(service: Service) -> bool:
+    return isinstance(service, PostgresqlService) and not isinstance(service.endpoint, DsnEndpoint)
 
 
 def _notes(
@@ -106,6 +112,9 @@ def _notes(
     if estate.other_observers:
         others = ", ".join(estate.other_observers)
         yield f"what the other observers ({others}) see is taken to come here: this version does not carry it"
+    led = [s.name for s in estate.services.values() if _led(s)]
+    if led:
+        yield f"the clients of {', '.join(led)} are taken to know every host: what leads them is not modelled"
     if estate.probes:
         yield f"the declared probes ({', '.join(estate.probes)}) are not modelled"
     if targets:

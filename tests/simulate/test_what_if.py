@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from config.endpoints import HaproxyEndpoint
 from config.redis import RedisService
 from config.schema import Estate
 from controller import estate_file
@@ -256,3 +257,13 @@ def test_without_an_estate_it_asks_for_one(
     monkeypatch.setattr("controller.cli.settings.DEFAULT_CONFIG", Path("/nowhere/estate.yaml"))
     assert main(["simulate", "--what", "site:dc1 down"]) == 2
     assert "-c estate.yaml" in capsys.readouterr().err
+
+
+def test_clients_that_are_led_by_a_load_balancer_are_taken_to_know_every_host() -> None:
+    estate = loaded()
+    orders = estate.service("orders")
+    behind = HaproxyEndpoint(type="haproxy", host="lb", port=5000, sockets=("/run/a",), backend="pg")
+    led = orders.model_copy(update={"endpoint": behind})
+    own = own_estate(estate.model_copy(update={"services": {"orders": led}}))
+    assert own.estate.service("orders").endpoint.type == "dsn"  # type: ignore[attr-defined]
+    assert any("the clients of orders are taken to know every host" in note for note in own.notes)
