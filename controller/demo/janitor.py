@@ -25,6 +25,8 @@ _OURS = (
     "postgres",
     "pg_",
     "redis-server",
+    "haproxy",
+    "nginx",
     "python",
     "bcm-failover",
     "cp",
@@ -123,7 +125,11 @@ class Janitor:
     def _end(self) -> None:
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
-        self._process.wait(timeout=CLEAN_TIMEOUT_S + 5)
+        try:
+            self._process.wait(timeout=CLEAN_TIMEOUT_S + 5)
+        except subprocess.TimeoutExpired:  # a machine that is busy: whoever waits goes on with it
+            self._process.kill()
+            self._process.wait()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from contextlib import suppress
@@ -19,8 +18,9 @@ START_TIMEOUT_S = 10.0
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") or "/usr/sbin/nginx"
 
 # `/slow` sends its answer at some bytes a second: a request that is under way for as long as somebody looks.
+# One process: whoever kills it has killed the server.
 _CONFIG = """daemon off;
-worker_processes 1;
+master_process off;
 pid {root}/nginx.pid;
 error_log {root}/error.log warn;
 {user}
@@ -80,10 +80,9 @@ class Web:
             raise BcmError(f"nginx did not start: {said}")
 
     def kill(self) -> None:
-        """All of its processes at once, as a crash does it."""
+        """As a crash does it. Idempotent."""
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             self._process = None
 
