@@ -38,7 +38,9 @@ How an action behaves in a runbook:
   run again at any time.
 - **Effect.** After a death, and after every outcome that is not known, the action looks at its own effect: it
   is there, it is not there, or that can't be seen. Where an option says how the effect is seen, it is worth
-  giving: without it an interrupted step stays unknown, and a person must look.
+  giving: without it an interrupted step stays unknown, and a person must look. A step whose effect is there
+  before it acts does nothing, and one that may have been done already is not done again while its effect
+  can't be seen.
 - **Again.** Where the effect is not there, a step that may be run again is. The others stay unknown.
 - **Undo.** With `undo: true` of the step, what it did is taken back when the execution is undone.
 

@@ -185,3 +185,16 @@ async def test_the_plan_shows_statement_parameters_and_role(bench_of_notes: Gene
     [row] = (await bench_of_notes.plan(at_once("sql.execute", **insert()), word="a")).rows
     assert row.commands[0] == "INSERT INTO notes VALUES ($1::int, $2) [1, 'a']"
     assert row.where.startswith("pg1 as ")
+
+
+async def test_what_may_have_been_done_is_not_done_again_while_its_effect_can_not_be_seen(
+    bench_of_notes: GenericBench, calm: Cluster
+) -> None:
+    statement = "INSERT INTO notes SELECT count(*) + 1, $1 FROM notes"
+    options = insert(statement=statement, params=["a"], effect="SELECT nothing", effect_params=[])
+    await bench_of_notes.dies_before_the_result(
+        [step("sql.execute", with_=options, point_of_no_return=True, on_failure="continue")], word="a"
+    )
+    await bench_of_notes.resume()
+    assert notes(calm) == [(1, "a")]
+    assert bench_of_notes.last_result("act")["outcome"] == "unknown"

@@ -351,3 +351,30 @@ async def test_a_node_without_access_is_a_failure_that_names_it(tmp_path: Path) 
     assert bench.outcome("act") is StepState.FAILED
     assert "no access to this node is configured" in result.reason
     await bench.close()
+
+
+async def test_what_may_have_been_done_is_not_done_again_while_its_effect_can_not_be_seen(
+    either: Either, tmp_path: Path
+) -> None:
+    """The look says no before the step; then it can't tell any more."""
+    action, bench, where = either
+    done, asked = tmp_path / "done", tmp_path / "asked"
+    look = '[ -e "$1" ] && exit 2; touch "$1"; exit 1'
+    options = {
+        "command": ["/bin/sh", "-c", 'echo x >> "$1"; exec sleep 60', "sh", str(done)],
+        "effect": ["/bin/sh", "-c", look, "sh", str(asked)],
+    }
+    steps = [
+        step(
+            action,
+            timeout="1500ms",
+            with_={**options, **where},
+            point_of_no_return=True,
+            retry={"attempts": 3},
+            on_failure="continue",
+        )
+    ]
+    await bench.run(steps)
+    assert bench.outcome("act") is StepState.UNKNOWN
+    assert done.read_text() == "x\n"
+    assert bench.intents("act") == 3

@@ -295,3 +295,22 @@ def test_options_that_can_not_be_meant_are_findings(bench: GenericBench) -> None
             map(str, lint(bench.made(at_once("http.request", **options), {}), bench.estate, SERVICE))
         )
         assert why in found, (options, found)
+
+
+async def test_what_may_have_been_done_is_not_done_again_while_its_effect_can_not_be_seen(
+    bench: GenericBench, server: ItemServer
+) -> None:
+    server.answer = 502
+    effect = {"url": f"http://127.0.0.1:{free_port()}/"}
+    steps = [
+        step(
+            "http.request",
+            with_=post(server, effect=effect),
+            point_of_no_return=True,
+            retry={"attempts": 3},
+            on_failure="continue",
+        )
+    ]
+    await bench.run(steps)
+    assert bench.last_result("act")["outcome"] == "unknown"
+    assert server.changes() == ["POST /items/a"]

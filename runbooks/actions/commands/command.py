@@ -29,6 +29,7 @@ from runbooks.actions.commands.words import (
     literal_surroundings,
     value_as_option,
 )
+from runbooks.actions.repeats import before_acting
 
 _COMMANDS: Final = ("command", "effect", "undo")
 ExitCode = Annotated[int, Field(ge=0, le=255)]
@@ -133,8 +134,10 @@ class Command(Action):
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         if self._given.effect:
             before = await self._effect(ctx, deadline_s)
-            if before.effect is Effect.DONE:
-                return StepResult.ok("its effect is there already; it is not run", changed=False)
+            settled = before_acting(ctx, before, "its effect is there already; it is not run")
+            # Once more is better than not at all for a fence: what it takes away is to be gone.
+            if settled is not None and not (self.fences and before.effect is Effect.UNKNOWN):
+                return settled
             if ctx.ports.clock.monotonic_s() >= deadline_s:
                 return StepResult.failed(f"it was not run, the time was up: {before.detail}", changed=False)
         try:

@@ -12,6 +12,7 @@ from model.errors import RunbookError
 from model.execution import Effect, Reconciled, StepResult
 from model.ports import SqlError
 from runbooks.actions.base import Action, ActionOptions, StepContext
+from runbooks.actions.repeats import before_acting
 from runbooks.actions.sql.statement import ROLE, Parameters, Role, SqlOptions, place, session, shown, why
 
 
@@ -72,8 +73,11 @@ class Execute(Action):
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         given = self._options
-        if given.effect and (await self._effect(ctx, deadline_s)).effect is Effect.DONE:
-            return StepResult.ok("its effect is there already; it is not run", changed=False)
+        if given.effect:
+            before = await self._effect(ctx, deadline_s)
+            settled = before_acting(ctx, before, "its effect is there already; it is not run")
+            if settled is not None:
+                return settled
         try:
             async with session(ctx, given, given.role, deadline_s) as (member, opened):
                 rows = await opened.query(given.statement, given.params, timeout_s=ctx.left_s(deadline_s))

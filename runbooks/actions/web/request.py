@@ -20,6 +20,7 @@ from probes.json_path import NotThereError, find, parse_path
 from probes.texts import MASK, masked
 from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.commands.printed import brief
+from runbooks.actions.repeats import before_acting
 from runbooks.actions.web.options import (
     READING,
     REPEATABLE,
@@ -88,8 +89,11 @@ class Request(Action):
 
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         given = self._options
-        if given.effect is not None and (await self._effect(ctx, deadline_s)).effect is Effect.DONE:
-            return StepResult.ok("its effect is there already; nothing is sent", changed=False)
+        if given.effect is not None:
+            before = await self._effect(ctx, deadline_s)
+            settled = before_acting(ctx, before, "its effect is there already; nothing is sent")
+            if settled is not None and not (given.method in REPEATABLE and before.effect is Effect.UNKNOWN):
+                return settled
         try:
             answer, secrets = await self._send(ctx, given.method, _url(ctx, given), given, deadline_s)
         except HttpError as error:
