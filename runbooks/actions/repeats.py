@@ -13,13 +13,16 @@ def is_repeat(ctx: StepContext) -> bool:
     return sum(1 for event in intents if event.data.get("step") == ctx.step) > 1
 
 
-def before_acting(ctx: StepContext, seen: Reconciled, done: str) -> StepResult | None:
+def before_acting(
+    ctx: StepContext, seen: Reconciled, done: str, *, harmless: bool = False
+) -> StepResult | None:
     """The result of a step that is not to act after this look at its effect; None: go on.
 
-    What may be run again where its effect is not there may not be where that is not known.
+    What may be run again where its effect is not there may not be where that is not known, unless a second
+    time does no harm.
     """
     if seen.effect is Effect.DONE:
         return StepResult.ok(done, changed=False)
-    if seen.effect is Effect.UNKNOWN and is_repeat(ctx):
+    if seen.effect is Effect.UNKNOWN and not harmless and is_repeat(ctx):
         return StepResult.unknown(f"it is not done again, an attempt before may have done it: {seen.detail}")
     return None

@@ -134,9 +134,11 @@ class Command(Action):
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         if self._given.effect:
             before = await self._effect(ctx, deadline_s)
-            settled = before_acting(ctx, before, "its effect is there already; it is not run")
-            # Once more is better than not at all for a fence: what it takes away is to be gone.
-            if settled is not None and not (self.fences and before.effect is Effect.UNKNOWN):
+            # A fence once more is better than none.
+            settled = before_acting(
+                ctx, before, "its effect is there already; it is not run", harmless=self.fences
+            )
+            if settled is not None:
                 return settled
             if ctx.ports.clock.monotonic_s() >= deadline_s:
                 return StepResult.failed(f"it was not run, the time was up: {before.detail}", changed=False)

@@ -91,8 +91,13 @@ class Request(Action):
         given = self._options
         if given.effect is not None:
             before = await self._effect(ctx, deadline_s)
-            settled = before_acting(ctx, before, "its effect is there already; nothing is sent")
-            if settled is not None and not (given.method in REPEATABLE and before.effect is Effect.UNKNOWN):
+            settled = before_acting(
+                ctx,
+                before,
+                "its effect is there already; nothing is sent",
+                harmless=given.method in REPEATABLE,
+            )
+            if settled is not None:
                 return settled
         try:
             answer, secrets = await self._send(ctx, given.method, _url(ctx, given), given, deadline_s)
