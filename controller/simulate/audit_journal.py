@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from controller.simulate.audit import answers, can_confirm
-from controller.simulate.postgres import CONNINFO, READ_ONLY, Postgres
+from controller.simulate.postgres import CONNINFO, READ_ONLY, Postgres, Process
 from model import events as ev
 from model.events import Event
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SECRET: Final = "Kp7-secret-of-the-simulation"  # noqa: S105 - made to be looked for
 # A verification that began so long ago had all the time that it needs, if everything worked.
 _VERIFY_S: Final = 10.0
+# A fence's last look is so old at most when its result is written down.
+_SEEN_S: Final = 1.0
 _MOVES: Final = frozenset({"failover", "switchover", "failback"})
 
 
@@ -69,6 +71,7 @@ class JournalAudit:
             case ev.EXECUTION_CLOSED:
                 if running is not None and running.id == event.execution:
                     self._closed(service, running, data["state"])
+                    self._world.audit.closed_s[service] = self._world.timeline.now_s
                     del self._open[service]
             case ev.SERVICE_BLOCKED:
                 self._blocked.add(service)
@@ -160,7 +163,10 @@ class JournalAudit:
     def _fenced(self, old: Postgres) -> None:
         if old.branch.system != self._world.system_of(old.service):
             return  # its disk was replaced meanwhile: no old primary of this service any more
-        if old.running and old.host.up and not old.in_recovery and old.live.get(READ_ONLY) != "on":
+        up_s = self._world.timeline.now_s - old.started_s if old.process is Process.UP else 0.0
+        if up_s < _SEEN_S:
+            return  # whoever looked at it saw that it was stopped
+        if old.host.up and not old.in_recovery and old.live.get(READ_ONLY) != "on":
             self._broken("P8", f"{old.name} is said to be fenced, and takes writes")
 
     def _unverified(self, service: str, running: _Execution) -> None:

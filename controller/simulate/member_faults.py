@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from controller.simulate.audit import answers
 from controller.simulate.network import Heal
 from controller.simulate.network_faults import host_down
 from controller.simulate.postgres import CONNINFO, DISK_S, NAMES, ROOMY_BYTES, Postgres, Process
@@ -12,6 +13,9 @@ from controller.simulate.wal import FULL_BYTES, Branch
 if TYPE_CHECKING:
     from controller.simulate.faults import FaultEvent
     from controller.simulate.scene import Scene
+
+# Between two readings of the primary's settings, at the longest.
+_READ_S: Final = 1.5
 
 
 def crash(scene: Scene, target: str, _event: FaultEvent) -> Heal | None:
@@ -154,12 +158,27 @@ def loosened(scene: Scene, target: str, _event: FaultEvent) -> Heal | None:
         return None
     server.conf[NAMES] = before.replace("ANY 2", "ANY 1")
     server.reload()
+    scene.world.audit.loosened.add(server.service)
+    _once_it_can_be_read(scene, server, 60)
 
     def heal() -> None:
         server.conf[NAMES] = before
         server.reload()
 
     return heal
+
+
+def _once_it_can_be_read(scene: Scene, server: Postgres, tries: int) -> None:
+    """Whoever could have read the setting by now is to know it (P2)."""
+    world = scene.world
+
+    def look() -> None:
+        if answers(server, scene.controller.host.name, _READ_S):
+            world.audit.loosened.discard(server.service)
+        elif tries > 0:
+            _once_it_can_be_read(scene, server, tries - 1)
+
+    world.timeline.after(_READ_S, look)
 
 
 def promoted_outside(scene: Scene, target: str, _event: FaultEvent) -> Heal | None:
@@ -224,4 +243,6 @@ def standby_astray(scene: Scene, target: str, _event: FaultEvent) -> Heal | None
     if server.in_recovery and server.running:
         server.conf[CONNINFO] = ""
         server.reload()
+        # From here on it is that person's doing, whoever had detached it before.
+        scene.world.audit.detached.pop((server.service, server.name), None)
     return None
