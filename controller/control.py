@@ -145,6 +145,9 @@ class DaemonControl:
     async def pause_execution(self, execution: str, *, reason: str, caller: Caller) -> Json:
         return await self._executions.pause(execution, reason, caller.person)
 
+    async def reconcile_execution(self, execution: str) -> Json:
+        return await self._executions.reconcile(execution)
+
     async def say_of_step(
         self,
         execution: str,

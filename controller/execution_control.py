@@ -39,6 +39,18 @@ class ExecutionControl:
         rests = await supervisor.runs.steer(execution).pause(reason, person)
         return {**self._told(supervisor, execution, "pausing"), "rests": rests}
 
+    async def reconcile(self, execution: str) -> Json:
+        """What the steps without a recorded outcome have left behind; changes nothing."""
+        for supervisor in self._supervisors.values():
+            if supervisor.executor.knows(supervisor.service, execution):
+                found = await supervisor.executor.reconcile(execution)
+                return {
+                    "service": supervisor.service.name,
+                    "execution": execution,
+                    "items": [one.to_json() for one in found],
+                }
+        raise UsageError(f"no execution {execution!r}", hint="`bcm-failover execution list`")
+
     async def say(
         self, execution: str, step: str, word: Word, *, kind: QuestionKind | None, reason: str, person: str
     ) -> Json:

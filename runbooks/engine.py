@@ -26,6 +26,7 @@ from runbooks.names import STEPS
 from runbooks.planner import Plan
 from runbooks.progress import OnProgress, Progress
 from runbooks.questions import Questions
+from runbooks.reconcile import Found, look
 from runbooks.recorded import RecordedExecution
 from runbooks.resume import go_on, statuses
 from runbooks.run import Run
@@ -134,6 +135,11 @@ class Engine:
         """
         if recorded.closed is not None:
             raise UsageError(f"{recorded.id} is closed: it ended {recorded.closed.value}")
+        run = self._make(self._reopened(recorded), recorded)
+        return await self._drive(run, lambda: go_on(run, recorded, reason))
+
+    def _reopened(self, recorded: RecordedExecution) -> Opened:
+        """Raises RunbookError."""
         runbook = _journaled_runbook(recorded)
         if recorded.service not in self.estate.services:
             raise RunbookError(
@@ -143,8 +149,23 @@ class Engine:
         plan = Plan(
             runbook, self.estate, self.estate.services[recorded.service], recorded.vars, recorded.mode
         )
-        run = self._make(Opened(recorded.id, plan, recorded.incident, recorded.actor), recorded)
-        return await self._drive(run, lambda: go_on(run, recorded, reason))
+        return Opened(recorded.id, plan, recorded.incident, recorded.actor)
+
+    async def reconcile(self, recorded: RecordedExecution) -> list[Found]:
+        """What the checks of its open steps see now; nothing is changed or journaled.
+
+        Raises UsageError while this engine is running it, RunbookError as `resume`.
+        """
+        if recorded.id in self.running.values():
+            raise UsageError(
+                f"{recorded.id} is running: what is open is at work",
+                hint=f"`bcm-failover execution show {recorded.id}`",
+            )
+        run = self._make(self._reopened(recorded), recorded)
+        try:
+            return await look(run, recorded)
+        finally:
+            await _close_resources(run.state.context.stack)
 
     async def request_abort(self, execution: str, *, reason: str, actor: str) -> None:
         """See `Steering.abort`; raises UsageError if this engine is not running it."""

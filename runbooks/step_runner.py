@@ -52,7 +52,7 @@ class StepRunner:
         """A person wants it to be tried again. An effect that is there by now is not made twice."""
         if status.state is StepState.UNKNOWN and status.changing:
             self._run.require_lease()
-            seen = await self._check(status, bind_inputs(status.step, status.inputs).action)
+            seen = await self.check(status)
             if seen.effect is Effect.DONE:
                 result = StepResult(StepState.SUCCEEDED, seen.detail, seen.output)
                 self._end(status, result, took_ns=None, reason="reconciled")
@@ -212,22 +212,19 @@ class StepRunner:
         if not status.changing:
             return "its result was not recorded"
         self._run.require_lease()
-        seen = await self._check(status, bind_inputs(status.step, status.inputs).action)
-        left = f"attempt {status.attempts} left no result"
-        if seen.effect is Effect.DONE:
-            result = StepResult(StepState.SUCCEEDED, seen.detail, seen.output)
-        elif seen.effect is Effect.NOT_DONE and status.repeatable:
-            return f"{left}, and its effect is not there: {seen.detail}"
-        elif status.step.on_failure is OnFailure.CONTINUE and status.repeatable:
-            return f"{left}, and its effect can't be seen: {seen.detail}"
-        elif seen.effect is Effect.NOT_DONE:
-            result = StepResult.unknown(
-                f"{left}; its effect is not there, and it can't be repeated: {seen.detail}"
-            )
-        else:
-            result = StepResult.unknown(f"{left}, and its effect can't be seen: {seen.detail}")
-        self._end(status, result, took_ns=None, reason="reconciled")
+        settled = settle_unrecorded(status, await self.check(status))
+        if isinstance(settled, str):
+            return settled
+        self._end(status, settled, took_ns=None, reason="reconciled")
         return None
+
+    async def check(self, status: StepStatus) -> Reconciled:
+        """What the step's own check finds of the effect of its last attempt. Changes nothing."""
+        try:
+            action = bind_inputs(status.step, status.inputs).action
+        except BcmError as error:
+            return Reconciled.unknown(f"the check of its effect can't be made: {error.what}")
+        return await self._check(status, action)
 
     async def _check(self, status: StepStatus, action: Action) -> Reconciled:
         context = self._run.context_for(status)
@@ -251,6 +248,21 @@ class StepRunner:
         mark = status.step.mark
         if mark is not None and status.state is StepState.SUCCEEDED and self._run.marks.missing(mark):
             self._run.marks.write(mark, self._run.now_ns(), "written when the execution was resumed")
+
+
+def settle_unrecorded(status: StepStatus, seen: Reconciled) -> StepResult | str:
+    """What becomes of an attempt whose result was not recorded, by what its check sees: a result, or why it
+    runs again."""
+    left = f"attempt {status.attempts} left no result"
+    if seen.effect is Effect.DONE:
+        return StepResult(StepState.SUCCEEDED, seen.detail, seen.output)
+    if seen.effect is Effect.NOT_DONE and status.repeatable:
+        return f"{left}, and its effect is not there: {seen.detail}"
+    if status.step.on_failure is OnFailure.CONTINUE and status.repeatable:
+        return f"{left}, and its effect can't be seen: {seen.detail}"
+    if seen.effect is Effect.NOT_DONE:
+        return StepResult.unknown(f"{left}; its effect is not there, and it can't be repeated: {seen.detail}")
+    return StepResult.unknown(f"{left}, and its effect can't be seen: {seen.detail}")
 
 
 def _result_of(ended: Ended[StepResult], status: StepStatus) -> StepResult:

@@ -150,6 +150,9 @@ class FakeControl:
     async def pause_execution(self, execution: str, *, reason: str, caller: Caller) -> Any:
         return self._answer("pause_execution", execution=execution, reason=reason, caller=caller)
 
+    async def reconcile_execution(self, execution: str) -> Any:
+        return self._answer("reconcile_execution", execution=execution)
+
     async def say_of_step(
         self, execution: str, step: str, *, word: Any, kind: Any, reason: str, caller: Caller
     ) -> Any:

@@ -107,6 +107,10 @@ class Control(Protocol):
         """{"service", "execution", "state": "pausing", "rests": where, in words}"""
         ...
 
+    async def reconcile_execution(self, execution: str) -> Json:
+        """{"service", "execution", "items": [`runbooks.reconcile.Found.to_json()`]}; changes nothing."""
+        ...
+
     async def say_of_step(
         self,
         execution: str,

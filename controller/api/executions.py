@@ -28,6 +28,7 @@ class ExecutionApi:
             web.post(f"{execution}/abort", self.abort),
             web.post(f"{execution}/pause", self.pause),
             web.post(f"{execution}/steps/{{step}}", self.say),
+            web.get(f"{execution}/reconcile", self.reconcile),
         ]
 
     async def resume(self, request: web.Request) -> web.Response:
@@ -68,6 +69,10 @@ class ExecutionApi:
             caller=caller,
         )
         return answer("Done", said)
+
+    async def reconcile(self, request: web.Request) -> web.Response:
+        execution = request.match_info["execution"]
+        return answer("Reconciliation", await self._control.reconcile_execution(execution))
 
     async def _open(self, request: web.Request) -> str:
         """Raises UsageError for one that is closed, UnknownNameError for one that there is not."""

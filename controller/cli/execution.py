@@ -88,6 +88,21 @@ def resume(execution_id: str, reason: str, wait: bool) -> int:
     return follow_started(settings, client, {"execution": execution_id, **started}, wait=wait)
 
 
+@command("reconcile", examples=("bcm-failover execution reconcile EXE-13",))
+@_EXECUTION
+def reconcile(execution_id: str) -> int:
+    """Look at what the steps without a recorded outcome have left behind.
+
+    Each step's own check says done, not done or unknown, and what a resumption would make of it. Changes
+    nothing. Exit code 4 if one can't be seen.
+    """
+    settings = current_settings()
+    body = Client.of(settings).get("executions", execution_id, "reconcile")
+    emit(settings, body, lambda found: _print_found(settings, found))
+    unseen = any(item["effect"] == "unknown" for item in body["items"])
+    return ExitCode.UNKNOWN if unseen else ExitCode.OK
+
+
 @command("abort", examples=('bcm-failover execution abort EXE-13 --reason "wrong member"',))
 @_EXECUTION
 @click.option("--reason", required=True, help="Why; lands in the evidence.")
@@ -109,7 +124,7 @@ def abort(execution_id: str, reason: str, wait: bool) -> int:
     return ExitCode.OK if state == "undone" else code
 
 
-for _one in (list_, show, resume, abort, *people.COMMANDS):
+for _one in (list_, show, resume, abort, reconcile, *people.COMMANDS):
     execution.add_command(_one)
 
 
@@ -145,6 +160,20 @@ def _print_list(settings: Settings, body: Mapping[str, Any]) -> None:
             clean(row["incident"] or "-"),
         )
     console(settings).print(table)
+
+
+def _print_found(settings: Settings, body: Mapping[str, Any]) -> None:
+    from rich.text import Text
+
+    out = console(settings)
+    if not body["items"]:
+        out.print(Text(clean(f"{body['execution']}: every step's outcome is recorded")))
+    for item in body["items"]:
+        word = {"done": "pass", "not_done": "fail"}.get(item["effect"], "unknown")
+        said = item["effect"].replace("_", " ")
+        head = f"{item['step']} ({item['action']}, attempt {item['attempt']}): {said}: {item['detail']}"
+        out.print(Text(clean(head), style=style_of(word)), soft_wrap=True)
+        out.print(Text(clean(f"    recorded: {item['left']}; a resumption: {item['would']}")), soft_wrap=True)
 
 
 def _print(settings: Settings, body: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from runbooks.actions.base import ActionPorts
 from runbooks.engine import Engine, ExecutionResult, Opened
 from runbooks.library import load_runbook
 from runbooks.planner import Plan, make_plan
+from runbooks.reconcile import Found
 from runbooks.recorded import recorded_from_events
 from runbooks.schema import Runbook
 
@@ -140,6 +141,16 @@ class Executor:
         """One that a dead process left open (S5)."""
         recorded = recorded_from_events(self._journal.events(execution=execution), execution)
         return await self.engine.resume(recorded, reason=reason)
+
+    def knows(self, service: Service, execution: str) -> bool:
+        """It is one of this service's."""
+        opened = self._journal.events(types=(ev.EXECUTION_OPENED,), execution=execution)
+        return any(event.service == service.name for event in opened)
+
+    async def reconcile(self, execution: str) -> list[Found]:
+        """What the checks of its open steps see. Raises UsageError, RunbookError."""
+        recorded = recorded_from_events(self._journal.events(execution=execution), execution)
+        return await self.engine.reconcile(recorded)
 
     # --- settling
 
