@@ -130,7 +130,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Execution:
     """One run of a plan. `state` is of ExecutionState's values; `closed` None while it is open. pause_reason:
-    of a pause that was asked for and is not over."""
+    of a pause that was asked for and is not over. continues: the one that was handed over to it."""
 
     id: str
     service: str | None
@@ -152,6 +152,7 @@ class Execution:
     abort_reason: str | None = None
     pause_reason: str | None = None
     rto_ms: int | None = None
+    continues: str | None = None
 
     @property
     def took(self) -> Span:
@@ -225,6 +226,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "resumed": list(execution.resumed),
         "abort_requested": execution.abort_reason,
         "pause": execution.pause_reason,
+        "continues": execution.continues,
         "steps": [_step_json(step, execution.opened) for step in execution.steps],
     }
 
@@ -305,6 +307,7 @@ def _fold(execution_id: str, records: Sequence[Event], takeover_seq: int) -> Exe
         abort_reason=abort_reason,
         pause_reason=pause_reason,
         rto_ms=fields.integer(data, "rto_ms"),
+        continues=fields.optional_text(data, "continues"),
     )
 
 

@@ -60,7 +60,7 @@ RPO_VERDICT: Final = "rpo.verdict"  # RpoVerdict.to_json()
 
 # --- executions
 # {runbook, kind, digest, definition (the whole runbook), plan, mode, trigger (automatic|manual), vars,
-# steps: [{id, action, budget_ms}], expected_ms, rto_ms}
+# steps: [{id, action, budget_ms}], expected_ms, rto_ms, continues: the one that was handed over to it}
 EXECUTION_OPENED: Final = "execution.opened"
 STEP_INTENT: Final = "step.intent"  # {step, action, attempt, changing, commands, inputs, why}
 STEP_RESULT: Final = "step.result"  # {step, outcome, output, detail, took_ns, reason, attempt}

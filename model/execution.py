@@ -30,6 +30,7 @@ class ExecutionState(StrEnum):
     ASKING = "asking"  # a step waits for people
     SUCCEEDED = "succeeded"
     UNDONE = "undone"  # tentative steps were taken back; nothing is changed
+    HANDED_OVER = "handed_over"  # the old primary was lost: another execution goes on from where this stands
     FAILED = "failed"  # stopped at a step; the report says which
     UNKNOWN = "unknown"  # a step's effect can't be seen: a person must look
 

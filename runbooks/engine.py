@@ -87,8 +87,10 @@ class Engine:
         actor: str,
         trigger: str,
         expected_ms: int | None = None,
+        continues: str | None = None,
     ) -> Opened:
-        """Journals the execution with the whole runbook; nothing is changed yet.
+        """Journals the execution with the whole runbook; nothing is changed yet. continues: the execution
+        that was handed over to it.
 
         Raises HeldError if one is running for the service, UsageError for a dry run, JournalError and
         LeadershipLostError.
@@ -111,6 +113,7 @@ class Engine:
                 "steps": [_planned(step) for step in runbook.steps],
                 "expected_ms": expected_ms,
                 "rto_ms": round(plan.service.objectives.rto * 1000),
+                **({} if continues is None else {"continues": continues}),
             },
             service=plan.service.name,
             incident=incident,

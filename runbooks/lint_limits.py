@@ -25,6 +25,12 @@ def _without_effect(step: Step, kind: type[Action] | None) -> Iterator[tuple[str
     """(option, why, how to mend it)."""
     if step.answer_within is not None and step.on_failure is not OnFailure.ASK:
         yield "answer_within", f"on_failure is {step.on_failure.value}", "`on_failure: ask`, or leave it out"
+    if step.on_failure is OnFailure.HAND_OVER and kind is not None and not kind.tells_loss:
+        yield (
+            "on_failure",
+            f"{step.action} does not see whether the old primary is lost",
+            "`on_failure: undo`",
+        )
     longest_s = step.longest_s
     if step.budget is not None and step.budget >= longest_s:
         whole = format_duration(longest_s)

@@ -19,6 +19,8 @@ from runbooks.spliced import spliced
 from runbooks.template import TemplateFaultError, constant, templated
 from runbooks.values import type_problem
 
+_TAKES_BACK: Final = frozenset({OnFailure.UNDO, OnFailure.HAND_OVER})
+
 
 def unknown_action(subject: Subject) -> Iterator[Finding]:
     for index, step in enumerate(subject.steps):
@@ -120,7 +122,7 @@ def _without_effect(
         yield from _parallel_without_effect(subject, index, step)
     if step.undo and past:
         yield "undo", "nothing is taken back from the point of no return on", "leave it out"
-    if step.on_failure is OnFailure.UNDO and (past or step.point_of_no_return):
+    if step.on_failure in _TAKES_BACK and (past or step.point_of_no_return):
         yield "on_failure", "nothing is taken back from the point of no return on", "stop, ask or continue"
     if kind is None:
         return

@@ -3,6 +3,7 @@
 forward ──► every step ended well ──────────────────────────► succeeded
    │
    ├─ a step failed, `undo`, or an abort, before the point of no return ──► undone
+   ├─ a step saw that the old primary is lost, `hand_over` ───────────────► handed over
    ├─ a step failed, `stop` or `ask`; or past the point of no return ─────► failed, or unknown where a
    │                                                                        change can't be seen
    ├─ the journal fails, before the point of no return ──► undone, without the journal (S4)
@@ -26,6 +27,8 @@ from runbooks.schema import OnFailure, Step
 from runbooks.step_runner import StepRunner
 from runbooks.undo import Undone, undo_all
 
+# What a step's output says, besides what it names, where it saw that the old primary is gone for good.
+LOST: Final = "lost"
 _CANCELLED_S: Final = 2.0  # for tasks to let go after a cancellation; they have no right to more
 
 
@@ -143,7 +146,10 @@ class Run:
         reason = f"step {status.step.id} {status.state.value}: {status.detail}"
         # What is to happen at a point of no return is said for the time after it.
         not_begun = status.step.point_of_no_return and not self.state.past_no_return
-        if status.step.on_failure is OnFailure.UNDO or not_begun:
+        lost = status.output.get(LOST) is True
+        if status.step.on_failure is OnFailure.HAND_OVER and lost and not not_begun:
+            return await self._hand_over(reason, status)
+        if status.step.on_failure in (OnFailure.UNDO, OnFailure.HAND_OVER) or not_begun:
             return await self._back(reason, status)
         return await self._halt(reason, status)
 
@@ -172,6 +178,12 @@ class Run:
             return Ending(state, f"{reason}; NOT taken back: {left}", step, asks=True)
         standing = f"; left as they are: {', '.join(undone.standing)}" if undone.standing else ""
         return Ending(ExecutionState.UNDONE, f"{reason}{standing}", step)
+
+    async def _hand_over(self, reason: str, status: StepStatus) -> Ending:
+        """Nothing is taken back: there is nobody any more to whom it could be given back."""
+        self.state.halting.set()
+        await self._look_beside(wait=True)
+        return Ending(ExecutionState.HANDED_OVER, reason, status.step.id)
 
     async def _halt(self, reason: str, status: StepStatus | None) -> Ending:
         """Steps beside end first: a fence goes on even if the promotion failed."""

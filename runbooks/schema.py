@@ -56,13 +56,15 @@ class OnFailure(StrEnum):
 
     stop: nothing more is done. undo: what was done so far is taken back; past the point of no return it is
     a stop. ask: a person is asked how to go on (`answer_within`); without an answer it is a stop. continue:
-    the next step follows.
+    the next step follows. hand_over: where the step saw that the old primary is lost, what was done stays,
+    and the controller goes on with a failover from there; else an undo.
     """
 
     STOP = "stop"
     UNDO = "undo"
     ASK = "ask"
     CONTINUE = "continue"
+    HAND_OVER = "hand_over"
 
 
 class Retry(_Model):

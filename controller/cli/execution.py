@@ -189,6 +189,8 @@ def _print(settings: Settings, body: Mapping[str, Any]) -> None:
         out.print(
             Text(clean(clock_line(clock)), style="bold red" if clock["left_s"] < 0 else ""), soft_wrap=True
         )
+    if body.get("continues"):
+        out.print(Text(clean(f"goes on with what {body['continues']} began")), soft_wrap=True)
     for text in body.get("resumed", []):
         out.print(Text(clean(f"resumed: {text}")), soft_wrap=True)
     if body.get("abort_requested"):

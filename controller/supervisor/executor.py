@@ -42,7 +42,8 @@ _EXECUTION_TYPES = (ev.EXECUTION_OPENED, ev.STEP_INTENT, ev.STEP_RESULT, ev.EXEC
 class Order:
     """One run that somebody wants. `member`: the one that is to be brought back, for a rejoin. own: what only
     the runbooks of its engine know (`Remedy.variables`). not_asked: members that a person must be asked for
-    first (S9, `no_return`). returning: those that lost the role a short while ago."""
+    first (S9, `no_return`). returning: those that lost the role a short while ago. continues: the
+    execution that was handed over to it."""
 
     service: Service
     runbook: str
@@ -56,6 +57,7 @@ class Order:
     member: str | None = None
     not_asked: tuple[str, ...] = ()
     returning: tuple[str, ...] = ()
+    continues: str | None = None
 
     def vars(self, epoch: int) -> dict[str, Any]:
         """The variables that the shipped runbooks know; each takes those that it declares."""
@@ -130,7 +132,11 @@ class Executor:
     async def open(self, order: Order) -> Opened:
         """Journal the execution; nothing is changed yet. Raises HeldError if one is running."""
         return await self.engine.open(
-            self.plan(order), incident=order.incident, actor=order.actor, trigger=order.trigger
+            self.plan(order),
+            incident=order.incident,
+            actor=order.actor,
+            trigger=order.trigger,
+            continues=order.continues,
         )
 
     async def execute(self, opened: Opened) -> ExecutionResult:
@@ -287,6 +293,9 @@ def _told(run: Execution, kind: str) -> Outcome:
             return Outcome(
                 run.state, tried=tried, page=f"{what} was taken back: {run.reason}", severity=severity
             )
+        case ExecutionState.HANDED_OVER.value:
+            page = f"{what} found the old primary lost and is to go on as a failover: {run.reason}"
+            return Outcome(run.state, tried=tried, page=page, severity="page")
         case _:
             return Outcome(
                 run.state,

@@ -10,7 +10,7 @@ from controller import fields
 from controller.approval_rules import DAEMON, ApprovalState, Standing
 from controller.supervisor.approval_records import Approval
 from controller.supervisor.consent import Question
-from controller.supervisor.executor import SWITCHOVER, Order
+from controller.supervisor.executor import FAILBACK, SWITCHOVER, Order
 from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import APPROVED, FAILOVER
 from controller.supervisor.pages import Told, to_answer
@@ -272,6 +272,8 @@ class Requests:
         if state is not None:
             await supervisor.approvals.use(supervisor.ledger.approvals[state.id], order.incident, state)
         execution = await supervisor.launch(order)
+        if order.runbook in _planned_switches(supervisor):
+            supervisor.going_on.launched(execution, wish)
         return {
             "service": self._supervisor.service.name,
             "execution": execution,
@@ -279,6 +281,11 @@ class Requests:
             "state": "running",
             "approval": None if state is None else state.id,
         }
+
+
+def _planned_switches(supervisor: Supervisor) -> tuple[str, ...]:
+    runbooks = supervisor.knowledge.engine.runbooks
+    return tuple(runbooks[kind] for kind in (SWITCHOVER, FAILBACK) if kind in runbooks)
 
 
 def _refuse(gate: GateResult | None) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.schema import Estate, Service
+from controller.approval_rules import DAEMON
 from controller.levels import scope_of
 from controller.order import stage_of
 from controller.remedies.remedy import Known
@@ -23,6 +24,7 @@ from controller.supervisor.desk import IncidentDesk
 from controller.supervisor.escalation import Escalation
 from controller.supervisor.executor import Executor, Order
 from controller.supervisor.frozen import frozen_facts
+from controller.supervisor.going_on import GoingOn
 from controller.supervisor.judgement import (
     Case,
     Judged,
@@ -87,6 +89,7 @@ class Supervisor:
             tell=self._page,
         )
         self._acting = Acting(self, world)
+        self.going_on = GoingOn(self)
         self._primacy = Primacy(self, world)
         self._notes = Notes(self.knowledge, self.append, world.marks_every_s)
         self._escalation = Escalation(estate.levels, service.importance, self.append, self._page)
@@ -306,6 +309,8 @@ class Supervisor:
             return
         if self.ledger.seq != seq:  # what was just taken down is part of what is judged
             judged = self._judge()
+        if await self.going_on.turn(judged):
+            return
         await self._acting.decide(judged)
         if not self.busy:
             await self._acting.mend(judged)
@@ -370,6 +375,9 @@ class Supervisor:
         if outcome.primary is not None:
             await self._primacy.set(outcome.primary, f"promoted by {execution}", outcome.timeline)
         self._acting.ended(outcome)
+        aborts = self._world.journal.events(types=(ev.ABORT_REQUESTED,), execution=execution)
+        called_off = any(event.actor != DAEMON for event in aborts)
+        self.going_on.ended(execution, outcome, self.now_s(), called_off=called_off)
         told = self.mending.ended(outcome, self._world.clock.monotonic_s())
         if outcome.page is not None and told:
             self._page(Told(outcome.severity, outcome.page))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from controller.approval_rules import ApprovalState, Standing
 from controller.decide import decide
 from controller.order import FIRST
 from controller.remedies.table import REMEDIES
 from controller.supervisor.judgement import Judged, Surroundings, decision_input, redundancy_missing
-from controller.supervisor.supervisor import Supervisor
 from model.decision import Decision, GateResult
 from model.health import Health
+
+if TYPE_CHECKING:
+    from controller.supervisor.supervisor import Supervisor
 
 # Gates that no override opens: two executions at once, or a controller that does not lead, are two masters.
 _NEVER_OVERRIDDEN = frozenset({"leadership", "execution"})

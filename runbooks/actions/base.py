@@ -149,8 +149,9 @@ class Action(abc.ABC):
     For the linter: fences: its success proves that the old primary can acknowledge nothing any more (S2).
     promotes: it makes a member the primary. delegates: it asks another manager of the service, which fences
     and promotes by itself (S14). needs_primary: it can't succeed while the old primary or its site is gone
-    (S10). tells_progress: it calls `ctx.moved` while it works. asks: it waits for people. outputs: keys that
-    `StepResult.output` may hold; None: not declared, so not checked.
+    (S10). tells_progress: it calls `ctx.moved` while it works. asks: it waits for people. tells_loss: its
+    output says `lost: true` where it saw that the old primary is gone (`on_failure: hand_over`). outputs: keys
+    that `StepResult.output` may hold; None: not declared, so not checked.
     """
 
     API_VERSION: ClassVar[int] = API_VERSION
@@ -165,6 +166,7 @@ class Action(abc.ABC):
     needs_primary: ClassVar[bool] = False
     tells_progress: ClassVar[bool] = False
     asks: ClassVar[bool] = False
+    tells_loss: ClassVar[bool] = False
     outputs: ClassVar[tuple[str, ...] | None] = None
     # The engine's limit for `check`; a step whose own time-out is shorter has less.
     check_limit_s: ClassVar[float] = 5.0

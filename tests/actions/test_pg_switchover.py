@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from model.execution import Effect, ExecutionState, StepState
 from runbooks.actions.base import ActionOptions
 from runbooks.actions.postgresql.prove import Prove, ProveOptions
 from runbooks.actions.postgresql.quiesce import Quiesce
+from runbooks.actions.postgresql.server import Server
 from tests.actions.conftest import BenchFactory
 
 pytestmark = pytest.mark.postgres
@@ -112,3 +114,47 @@ async def test_a_switch_does_not_begin_without_node_access_or_with_a_lagging_can
     assert held.state is ExecutionState.UNDONE, held
     assert "replay is paused" in held.reason
     assert calm.current_primary() is calm.node("pg1")
+
+
+async def test_a_primary_that_dies_while_it_is_shut_down_is_handed_over_to_a_failover_that_loses_nothing(
+    small: Callable[[int], Cluster], bench: BenchFactory, client: Callable[[Cluster], ClientProcess],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Nothing is given back to a primary that is gone; the candidate keeps the names that it was given."""
+    cluster = small(18)
+    made, writer = bench(cluster), client(cluster)
+    pid = int((cluster.node("pg1").data_dir / "postmaster.pid").read_text().split()[0])
+    monkeypatch.setattr(Server, "stop_command", lambda _self, _mode: ["kill", "-9", str(pid)])
+    switch = await made.runbook("postgresql-switchover", candidate="pg2")
+    assert (switch.state, switch.step) == (ExecutionState.HANDED_OVER, "quiesce"), switch
+    assert switch.outputs["quiesce"] == {"lost": True}
+    assert made.sql_of("pg2", "SHOW synchronous_standby_names") != ""
+    monkeypatch.undo()
+    failover = await made.runbook("postgresql-failover", candidate="pg2")
+    assert failover.state is ExecutionState.SUCCEEDED, failover
+    assert cluster.current_primary() is cluster.node("pg2")
+    writer.wait_writes(50)
+    verdict = judge(writer.stop(), cluster.node("pg2").dsn("app"))
+    assert verdict.lost == 0
+
+
+async def test_a_primary_that_does_not_stop_in_time_is_not_lost(
+    calm: Cluster, bench: BenchFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(calm)
+    await made.lock(required=("pg1",))
+    monkeypatch.setattr(Server, "stop_command", lambda _self, _mode: ["true"])
+    result = await made.run("quiesce", Quiesce(ActionOptions()), timeout_s=0.5)
+    assert (result.outcome, dict(result.output)) == (StepState.FAILED, {})
+
+
+async def test_a_node_that_can_not_be_reached_is_lost_only_if_its_server_answers_nobody(
+    calm: Cluster, bench: BenchFactory
+) -> None:
+    made = bench(calm)
+    await made.lock(required=("pg1",))
+    made.no_access.add("node1")
+    for answered_s, lost in ((None, {}), (float("inf"), {}), (0.0, {"lost": True})):
+        made.ctx.ports = replace(made.ctx.ports, answered_s=lambda _s, _m, at=answered_s: at)
+        result = await made.run("quiesce", Quiesce(ActionOptions()))
+        assert (result.outcome, dict(result.output)) == (StepState.FAILED, lost)

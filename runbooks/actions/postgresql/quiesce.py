@@ -25,12 +25,14 @@ _READY_POLL_S: Final = 0.02
 
 
 class Quiesce(Action):
-    """Output: `old_primary` (stopped), `final_lsn` (where its last record begins, in bytes), `timeline`."""
+    """Output: `old_primary` (stopped), `final_lsn` (where its last record begins, in bytes), `timeline`; of one
+    that died meanwhile, `lost`."""
 
     name: ClassVar[str] = "postgresql.quiesce"
     fences: ClassVar[bool] = True
     needs_primary: ClassVar[bool] = True
-    outputs: ClassVar[tuple[str, ...] | None] = ("old_primary", "final_lsn", "timeline")
+    tells_loss: ClassVar[bool] = True
+    outputs: ClassVar[tuple[str, ...] | None] = ("old_primary", "final_lsn", "timeline", "lost")
 
     def describe(self, ctx: StepContext) -> list[str]:
         server = self._server(ctx)
@@ -64,21 +66,25 @@ class Quiesce(Action):
     async def run(self, ctx: StepContext, deadline_s: float) -> StepResult:
         primary = variable(ctx, "primary")
         clock = ctx.ports.clock
+        began_s = clock.monotonic_s()
         try:
             server = self._server(ctx)
-            async with locks_of(ctx).session(primary, deadline_s) as locked:
-                if (await locked.query("SELECT pg_is_in_recovery()"))[0][0]:
-                    return StepResult.failed(f"{primary} is not the primary")
+            try:
+                async with locks_of(ctx).session(primary, deadline_s) as locked:
+                    if (await locked.query("SELECT pg_is_in_recovery()"))[0][0]:
+                        return StepResult.failed(f"{primary} is not the primary")
+            except SqlError as error:
+                why = f"{primary} can't be asked: {explain(error)}"
+                return StepResult.failed(why, **await _lost(ctx, server, began_s))
             if not await server.stopped_by("fast", max(deadline_s - clock.monotonic_s(), 0.05)):
                 return StepResult.failed(f"{primary} has not stopped in time")
             data = await server.control_data()
         except BcmError as error:
-            return StepResult.failed(str(error))
-        except SqlError as error:
-            return StepResult.failed(f"{primary} can't be asked: {explain(error)}")
+            return StepResult.failed(str(error), **_silent(ctx, primary, began_s))
         if data is None or not data.shut_down:
             state = data.state if data else "not readable"
-            return StepResult.failed(f"{primary} did not shut down cleanly: its control file says {state!r}")
+            why = f"{primary} did not shut down cleanly: its control file says {state!r}"
+            return StepResult.failed(why, **_if(data is not None))
         return StepResult.ok(
             f"{primary} is shut down, its last record begins at {format_lsn(data.checkpoint_lsn)}",
             old_primary="stopped",
@@ -125,6 +131,28 @@ class Quiesce(Action):
 
     def _server(self, ctx: StepContext) -> Server:
         return Server(ctx, member_named(ctx, variable(ctx, "primary")))
+
+
+def _if(lost: bool) -> dict[str, bool]:
+    return {"lost": True} if lost else {}
+
+
+async def _lost(ctx: StepContext, server: Server, began_s: float) -> dict[str, bool]:
+    """Of one that does not answer: its processes are gone, and not by a shutdown. It may still be that its
+    manager starts it again: whoever goes on looks once more before anything is promoted."""
+    try:
+        if await server.processes():
+            return {}
+        data = await server.control_data()
+    except BcmError:
+        return _silent(ctx, server.member.name, began_s)
+    return _if(data is not None and not data.shut_down)
+
+
+def _silent(ctx: StepContext, primary: str, began_s: float) -> dict[str, bool]:
+    """Its node can't be reached; has its server answered no probe since this step began either?"""
+    answered_s = ctx.ports.answered_s(ctx.service.name, primary)
+    return _if(answered_s is not None and answered_s < began_s)
 
 
 async def _takes_writes(ctx: StepContext, member: str, deadline_s: float) -> bool:
