@@ -167,6 +167,8 @@ class Command:
             self._world.audit.node_change(self._node, "kill -9")
             server.crash()
             self._done(0)
+        elif verb == "io":
+            self._done(0)  # nothing here moves bytes: how far a program is can't be seen
         elif verb == "wait":
             if len(more) > 1 and not self._ask(more[1:]):
                 self._done(4)

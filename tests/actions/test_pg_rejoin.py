@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 from collections.abc import Callable
@@ -16,9 +17,11 @@ from controller.demo.guard import GuardWatch
 from controller.demo.verdict import judge, read_log
 from model.errors import NodeAccessError
 from model.execution import ExecutionState, StepState
+from runbooks.actions.postgresql import moving
+from runbooks.actions.postgresql.base_backup import BaseBackup
 from runbooks.actions.postgresql.fence import Fence, FenceOptions
 from runbooks.actions.postgresql.lock import Lock, LockOptions
-from runbooks.actions.postgresql.rejoining import RejoinOptions
+from runbooks.actions.postgresql.rejoining import RejoinOptions, passfile_env
 from runbooks.actions.postgresql.rewind import Rewind
 from runbooks.actions.postgresql.server import Server
 from runbooks.actions.postgresql.start import Start
@@ -243,3 +246,43 @@ async def test_a_stopped_member_is_never_started_as_a_primary(calm: Cluster, ben
     signal_file.touch()
     shutil.chown(signal_file, node.account.uid, node.account.gid)
     node.start()
+
+
+async def test_how_far_a_base_backup_is_can_be_told_while_it_works(
+    calm: Cluster, bench: BenchFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow one (limited to 32 kB/s) that moves all the time; its measure grows, and only its own counts."""
+    made = bench(calm)
+    server = Server(made.ctx, made.ctx.pg.members["pg2"])
+    backup = BaseBackup(RejoinOptions(member="pg2", primary="pg1"))
+    argv = [*backup._command(made.ctx, server), "--max-rate=32k"]
+    told: list[int] = []
+    monkeypatch.setattr(moving, "_LOOK_EVERY_S", 0.2)
+    made.ctx.moved = told.append
+    working = asyncio.create_task(
+        moving.while_moving(
+            made.ctx, server, "pg_basebackup", server.run(argv, timeout_s=60, env=passfile_env(server.member))
+        )
+    )
+    async with asyncio.timeout(20):
+        while len(set(told)) < 3:
+            await asyncio.sleep(0.05)
+    assert sorted(told) == told
+    assert await Server(made.ctx, made.ctx.pg.members["pg3"]).bytes_moved("pg_basebackup") is None
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    await server.run(["rm", "-rf", f"{server.member.data_dir}.bcm-new"])
+
+
+async def test_what_is_out_of_sight_does_not_stand_still(
+    calm: Cluster, bench: BenchFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(calm)
+    server = Server(made.ctx, made.ctx.pg.members["pg2"])
+    told: list[int] = []
+    monkeypatch.setattr(moving, "_LOOK_EVERY_S", 0.05)
+    made.ctx.moved = told.append
+    await moving.while_moving(made.ctx, server, "pg_rewind", server.run(["sleep", "0.6"]))
+    assert len(told) > 1
+    assert len(set(told)) == len(told)

@@ -11,6 +11,7 @@ from config.schema import PostgresqlMember
 from model.errors import BcmError, NodeAccessError
 from model.execution import Reconciled, StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
+from runbooks.actions.postgresql.moving import while_moving
 from runbooks.actions.postgresql.rejoining import (
     RejoinOptions,
     lineage_of,
@@ -38,6 +39,7 @@ class BaseBackup(Action):
 
     name: ClassVar[str] = "postgresql.base_backup"
     Options: ClassVar[type[ActionOptions]] = RejoinOptions
+    tells_progress: ClassVar[bool] = True
     outputs: ClassVar[tuple[str, ...] | None] = ("old_copy",)
 
     def __init__(self, options: RejoinOptions) -> None:
@@ -67,11 +69,12 @@ class BaseBackup(Action):
             await _refuse_tablespaces(server)
             data = str(server.member.data_dir)
             await _make_way(server, data)
-            result = await server.run(
+            work = server.run(
                 self._command(ctx, server),
                 timeout_s=max(deadline_s - clock.monotonic_s(), 1.0),
                 env=passfile_env(server.member),
             )
+            result = await while_moving(ctx, server, "pg_basebackup", work)
             if not result.ok:
                 said = " | ".join(result.stderr.strip().splitlines()[-3:]) or "it did not end in time"
                 await server.run(["rm", "-rf", f"{data}{_NEW}"], timeout_s=60.0)

@@ -11,6 +11,7 @@ from typing import ClassVar
 from model.errors import BcmError
 from model.execution import Reconciled, StepResult
 from runbooks.actions.base import Action, ActionOptions, StepContext
+from runbooks.actions.postgresql.moving import while_moving
 from runbooks.actions.postgresql.rejoining import (
     STANDBY_SIGNAL,
     RejoinOptions,
@@ -30,6 +31,7 @@ class Rewind(Action):
 
     name: ClassVar[str] = "postgresql.rewind"
     Options: ClassVar[type[ActionOptions]] = RejoinOptions
+    tells_progress: ClassVar[bool] = True
     outputs: ClassVar[tuple[str, ...] | None] = ("rewound", "said")
 
     def __init__(self, options: RejoinOptions) -> None:
@@ -59,11 +61,12 @@ class Rewind(Action):
             await server.remove(STANDBY_SIGNAL)
             try:
                 await _finish_recovery(server, max(deadline_s - clock.monotonic_s(), 1.0))
-                result = await server.run(
+                work = server.run(
                     self._command(ctx, server),
                     timeout_s=max(deadline_s - clock.monotonic_s(), 1.0),
                     env=passfile_env(server.member),
                 )
+                result = await while_moving(ctx, server, "pg_rewind", work)
             finally:
                 # Whatever came of it: whoever starts this member by hand must not get a second primary.
                 await server.write_text(STANDBY_SIGNAL, "")

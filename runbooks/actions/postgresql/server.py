@@ -17,7 +17,7 @@ from model.ports import CommandResult
 from runbooks.actions.base import StepContext
 
 # Fixed text; what differs comes as positional arguments: DATA_DIR VERB [TRIES [COMMAND…]]. `list` gives one
-# line a process: PID STATE.
+# line a process: PID STATE; `io PROGRAM` what a program that works on the directory has read and written.
 _SCRIPT: Final = r"""
 dir=$(readlink -f "$1") || exit 0
 list() (
@@ -43,6 +43,11 @@ case $2 in
       [ "$n" -gt 0 ] || exit 3
       sleep 0.01
     done ;;
+  io)
+    for p in /proc/[0-9]*; do
+      read -r name < "$p/comm" || continue
+      [ "$name" = "$3" ] && grep -qaF -- "$1" "$p/cmdline" && cat "$p/io"
+    done 2> /dev/null ;;
   absent)
     n=$3
     while [ "$n" -gt 0 ]; do
@@ -146,6 +151,14 @@ class Server:
         """Ask for a stop and wait until no process holds the data directory; one command on the node."""
         command = self.stop_command(mode)
         return await self.wait_gone(timeout_s, *command, user=self._manager_user())
+
+    async def bytes_moved(self, program: str) -> int | None:
+        """What a program that works on the data directory has read and written so far. None: that can't be
+        seen."""
+        told = await self._script("io", program)
+        counts = [line.split() for line in told.stdout.splitlines()]
+        moved = [int(words[1]) for words in counts if words[:1] in (["rchar:"], ["wchar:"])]
+        return sum(moved) if moved else None
 
     async def wait_gone(self, timeout_s: float, *command: str, user: str | None = None) -> bool:
         """Until no process holds the data directory. Waits on the node, after `command` if there is one."""
