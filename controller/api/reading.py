@@ -15,6 +15,7 @@ from controller.adapters.instant import host_now
 from controller.api.answers import UnknownNameError, answer, answer_list
 from controller.api.feed import JournalFeed
 from controller.execution_clock import execution_now
+from controller.execution_log import execution_log
 from controller.executions import EXECUTION_TYPES, list_executions
 from controller.incidents import list_incidents, show_incident
 from controller.past import past_explanation
@@ -22,6 +23,7 @@ from controller.report import report_json, report_markdown
 from controller.report.words import LANGUAGES
 from model import events as ev
 from model.errors import UsageError
+from model.events import Event
 from model.execution import ExecutionState
 
 # A reader that asks for more looks again: no request holds a connection for ever.
@@ -45,6 +47,7 @@ class Reading:
             web.get("/v1/past/{service}", self.past),
             web.get("/v1/executions", self.executions),
             web.get("/v1/executions/{execution}", self.execution),
+            web.get("/v1/executions/{execution}/log", self.execution_log),
             web.get("/v1/events", self.events),
         ]
 
@@ -104,6 +107,11 @@ class Reading:
             body = await self._execution(execution)
         return answer("Execution", body)
 
+    async def execution_log(self, request: web.Request) -> web.Response:
+        execution = request.match_info["execution"]
+        events = await self._events_of(execution)
+        return answer("ExecutionLog", execution_log(events, execution).to_json())
+
     async def events(self, request: web.Request) -> web.Response:
         """Records after `since`; with `wait_s` it waits for the first one. `last_seq` goes into the next
         request's `since`."""
@@ -119,6 +127,12 @@ class Reading:
         )
 
     async def _execution(self, execution: str) -> dict[str, Any]:
+        events = await self._events_of(execution)
+        last_seq = max(event.seq for event in events if event.execution == execution)
+        return {**execution_now(events, execution, host_now()), "last_seq": last_seq}
+
+    async def _events_of(self, execution: str) -> list[Event]:
+        """Its own, those of its incident, and what tells whether its open intents are lost."""
         own = await self._feed.read(execution=execution)
         if not own:
             raise UnknownNameError(
@@ -128,8 +142,7 @@ class Reading:
         takeovers = await self._feed.read(since_seq=own[0].seq, types=_TAKEOVERS)
         incident = await self._feed.read(incident=own[0].incident) if own[0].incident else ()
         together = {event.seq: event for event in (*own, *takeovers, *incident)}
-        events = [together[seq] for seq in sorted(together)]
-        return {**execution_now(events, execution, host_now()), "last_seq": own[-1].seq}
+        return [together[seq] for seq in sorted(together)]
 
     async def refuse_if_closed(self, execution: str) -> None:
         """For requests that only an open execution can follow. Raises UsageError."""

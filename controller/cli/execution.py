@@ -73,6 +73,41 @@ def show(execution_id: str, wait: bool) -> int:
     return ExitCode.OK
 
 
+@command(
+    "log",
+    examples=(
+        "bcm-failover execution log EXE-13",
+        "bcm-failover execution log EXE-13 --format md > exe-13.md",
+        "bcm-failover execution log EXE-13 --format jsonl | jq 'select(.outcome == \"failed\")'",
+    ),
+)
+@_EXECUTION
+@click.option(
+    "--format", "format_", type=click.Choice(["text", "jsonl", "md"]), default="text", show_default=True
+)
+def log(execution_id: str, format_: str) -> int:
+    """Print everything that the journal holds of an execution.
+
+    Every step with who and when (on the wall, and from T0), its commands and resolved inputs with secrets
+    masked, its output, outcome, and time against its budget. Long texts are cut; the step names the file that
+    has them whole, where there is one.
+    """
+    from controller.execution_log import as_jsonl, as_markdown, as_text, execution_log
+
+    settings = current_settings()
+    body = daemon_or_store(
+        settings,
+        lambda: Client.of(settings).get("executions", execution_id, "log"),
+        lambda events: {"kind": "ExecutionLog", **execution_log(events, execution_id).to_json()},
+    )
+    if settings.structured:
+        emit(settings, body, lambda _body: None)
+        return ExitCode.OK
+    for line in {"text": as_text, "jsonl": as_jsonl, "md": as_markdown}[format_](body):
+        click.echo(line if format_ == "jsonl" else clean(line))
+    return ExitCode.OK
+
+
 @command("resume", examples=("bcm-failover execution resume EXE-13",))
 @_EXECUTION
 @click.option("--reason", default="", help="Why; lands in the evidence.")
@@ -124,7 +159,7 @@ def abort(execution_id: str, reason: str, wait: bool) -> int:
     return ExitCode.OK if state == "undone" else code
 
 
-for _one in (list_, show, resume, abort, reconcile, *people.COMMANDS):
+for _one in (list_, show, log, resume, abort, reconcile, *people.COMMANDS):
     execution.add_command(_one)
 
 
