@@ -1,7 +1,7 @@
-"""The log of one execution: every step with who, when, what it was given, what came of it, and its time. Pure.
+"""The log of one execution: every step with who, when, what it was given, what came of it. Pure.
 
-One entry per record of the journal, in its order. Times are told twice: on the wall, and from T0 (the last good
-observation; of a planned switch from when writes were stopped; else from the execution's beginning).
+One entry per record of the journal, in its order. Times are told twice: on the wall, and from T0 (the last
+good observation; of a planned switch from when writes were stopped; else from the execution's beginning).
 """
 
 from __future__ import annotations

@@ -83,7 +83,12 @@ def show(execution_id: str, wait: bool) -> int:
 )
 @_EXECUTION
 @click.option(
-    "--format", "format_", type=click.Choice(["text", "jsonl", "md"]), default="text", show_default=True
+    "--format",
+    "format_",
+    type=click.Choice(["text", "jsonl", "md"]),
+    default="text",
+    show_default=True,
+    help="text: for a terminal; jsonl: one object a record; md: a page for the review.",
 )
 def log(execution_id: str, format_: str) -> int:
     """Print everything that the journal holds of an execution.

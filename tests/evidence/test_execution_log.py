@@ -1,4 +1,4 @@
-"""The log of an execution: every record with who, when from T0, inputs without secrets, and time against budget."""
+"""The log of an execution: every record with who, when from T0, without secrets, and with its budget."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ S = 1_000_000_000
 def event(seq: int, at_s: float, type_: str, data: dict[str, object], actor: str = "daemon") -> Event:
     return Event(
         seq, 1, "w", "boot", int(at_s * S), f"2026-11-25T12:00:{at_s:09.6f}Z", None, type_, 1, "orders",
-        "INC-1", None if type_ in (ev.INCIDENT_OPENED,) else "EXE-2", actor, data, GENESIS_HASH, GENESIS_HASH,
+        "INC-1", None if type_ == ev.INCIDENT_OPENED else "EXE-2", actor, data, GENESIS_HASH, GENESIS_HASH,
     )  # fmt: skip
 
 
@@ -29,7 +29,10 @@ EVENTS = [
         {
             "runbook": "drain", "kind": "other", "digest": "sha256:d", "mode": "real", "trigger": "manual",
             "vars": {"api_token": "hunter2", "to": "pg2"},
-            "steps": [{"id": "call", "action": "http.request", "budget_ms": 500}, {"id": "ok", "action": "approval"}],
+            "steps": [
+                {"id": "call", "action": "http.request", "budget_ms": 500},
+                {"id": "ok", "action": "approval"},
+            ],
         },
         "li.wei",
     ),
@@ -49,7 +52,7 @@ EVENTS = [
     ),
     event(
         5, 13, ev.STEP_ASKED,
-        {"step": "ok", "attempt": 1, "kind": "approval", "text": "go | on", "expires_wall_ns": 0, "words": []},
+        {"step": "ok", "attempt": 1, "kind": "approval", "text": "go | on", "expires_wall_ns": 0},
     ),
     event(6, 14, ev.STEP_ANSWERED, {"step": "ok", "word": "yes", "reason": "seen\nit"}, "wang"),
     event(7, 15, ev.EXECUTION_CLOSED, {"state": "succeeded", "reason": "done"}),
@@ -69,9 +72,8 @@ def test_every_record_says_who_and_when_on_the_wall_and_from_t0() -> None:
 def test_a_step_that_took_longer_than_its_budget_says_by_how_much() -> None:
     ended = execution_log(EVENTS, "EXE-2").entries[2]
     assert (ended.took_s, ended.budget_s, ended.over_budget_s) == (1.0, 0.5, 0.5)
-    assert any(
-        "(1.000 s of 0.5 s, 0.5 s over)" in line for line in as_text(execution_log(EVENTS, "EXE-2").to_json())
-    )
+    lines = as_text(execution_log(EVENTS, "EXE-2").to_json())
+    assert any("(1.000 s of 0.5 s, 0.5 s over)" in line for line in lines)
 
 
 @pytest.mark.parametrize("render", [as_text, as_jsonl, as_markdown])
