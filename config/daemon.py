@@ -77,6 +77,11 @@ class DaemonSettings(EstateModel):
         description="Directories under which runbooks may write files (`file.render`), on this host and on "
         "nodes. Without any, none is written.",
     )
+    runbook_dirs: tuple[AbsolutePath, ...] = Field(
+        (),
+        description="Directories with runbooks of your own (NAME.yaml). One that is called like a shipped "
+        "one takes its place; `bcm-failover runbook new` makes a copy to edit.",
+    )
     failover_budget: FailoverBudget = Field(
         FailoverBudget(), description="Limit of automatic failovers across the estate (S1)."
     )

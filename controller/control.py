@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from controller.execution_control import ExecutionControl
 from controller.incident_control import IncidentControl
 from controller.signals import Signals
 from controller.status import approval_status, disaster_status, explanation, incident_status, service_status
+from controller.supervisor.executor import MOVES
 from controller.supervisor.requests import Requests, check_member
 from controller.supervisor.supervisor import Supervisor
 from controller.supervisor.switch_gates import Wish
@@ -206,13 +207,29 @@ class DaemonControl:
     def last_inspection(self) -> Json | None:
         return self._signals.inspections.last()
 
-    async def plan(self, service: str, runbook: str, to: str | None) -> Json:
+    async def plan(self, service: str, runbook: str, to: str | None, given: Mapping[str, Any]) -> Json:
         supervisor = self._supervisor(service)
-        check_member(supervisor, to)
+        if to is not None:
+            check_member(supervisor, to)
         order = supervisor.order(runbook, candidate=to, trigger="manual", actor="plan")
-        if runbook.endswith("-rejoin"):
+        if supervisor.executor.kind_of(runbook) not in MOVES:
             order = replace(order, candidate=None, member=to or next(iter(supervisor.ledger.retired), None))
+        order = replace(order, given=given)
         return await Requests(supervisor).plan(order, supervisor.judge_now().decision.gates)
+
+    async def run_runbook(
+        self,
+        service: str,
+        runbook: str,
+        *,
+        to: str | None,
+        given: Mapping[str, Any],
+        reason: str,
+        dry_run: bool,
+        caller: Caller,
+    ) -> Json:
+        wish = Wish(to, caller.person, reason=reason, runbook=runbook, given=given)
+        return await Requests(self._supervisor(service)).run(wish, dry_run=dry_run)
 
     def _asked(self, approval: str) -> Requests:
         for supervisor in self._supervisors.values():

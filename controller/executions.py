@@ -231,11 +231,15 @@ def execution_json(execution: Execution) -> dict[str, Any]:
     }
 
 
-def expected_durations(events: Sequence[Event], runbook: str) -> dict[str, Durations]:
-    """Past durations of each step of a runbook that succeeded, dry runs left out: what a plan expects."""
+def expected_durations(
+    events: Sequence[Event], runbook: str, *, mode: str | None = None
+) -> dict[str, Durations]:
+    """Past durations of each step of a runbook that succeeded: what a plan expects. mode: only those of
+    executions in this mode, since a drill is not the real thing; None: all but dry runs."""
     taken: dict[str, list[int]] = {}
     for execution in fold_executions(events).values():
-        if execution.runbook != runbook or execution.mode == "dry-run":
+        other = execution.mode != mode if mode is not None else execution.mode == "dry-run"
+        if execution.runbook != runbook or other:
             continue
         for step in execution.steps:
             if step.state == StepState.SUCCEEDED.value and step.took_ns is not None:

@@ -165,8 +165,8 @@ class Station:
 
     def start(self) -> None:
         """Needs a running loop."""
-        self.executor.warm_up()
         self.pager.start()
+        self._warm_up()
         self._watch_all()
         self.inbox.start()
         self._keeper = asyncio.create_task(self._keep(), name="keeper")
@@ -219,7 +219,13 @@ class Station:
         await self._watching.unwatch_declared()
         await self._nodes.aclose()
         self._bind(loaded)
-        self.executor.warm_up()
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """A runbook that can't be run is told now, and not in an outage."""
+        for problem in self.executor.warm_up():
+            log.error("a runbook can't be used", problem=problem)
+            self.pager.page("page", "a runbook can't be used: what it is for will be held", problem)
 
     async def stop(self) -> None:
         """Let what runs come to its end, then end everything. The store stays open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -87,6 +88,17 @@ def runbook_text(name: str, extra_dirs: Sequence[Path] = ()) -> str:
             return path.read_text(encoding="utf-8")
     load_runbook(name)
     return _shipped()[name]
+
+
+def copy_of(name: str, new_name: str, extra_dirs: Sequence[Path] = ()) -> str:
+    """The text of a runbook under another name, or the same; comments stay. Raises RunbookError."""
+    text = runbook_text(name, extra_dirs)
+    if new_name == name:
+        return text
+    copied, found = re.subn(rf"(?m)^name:\s*{re.escape(name)}\s*$", f"name: {new_name}", text, count=1)
+    if not found:
+        raise RunbookError(f"{name} does not say its name on a line of its own", hint="copy it by hand")
+    return copied
 
 
 def list_runbooks(extra_dirs: Sequence[Path] = ()) -> list[Listed]:

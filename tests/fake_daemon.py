@@ -214,8 +214,11 @@ class FakeControl:
     def last_inspection(self) -> Any:
         return self._answer("last_inspection")
 
-    async def plan(self, service: str, runbook: str, to: str | None) -> Any:
-        return self._answer("plan", service=service, runbook=runbook, to=to)
+    async def plan(self, service: str, runbook: str, to: str | None, given: Mapping[str, Any]) -> Any:
+        return self._answer("plan", service=service, runbook=runbook, to=to, given=given)
+
+    async def run_runbook(self, service: str, runbook: str, **more: Any) -> Any:
+        return self._answer("run_runbook", service=service, runbook=runbook, **more)
 
 
 class FakeJournal:

@@ -55,6 +55,7 @@ class AdminApi:
             web.post(f"{service}/pause", self.pause),
             web.post(f"{service}/resume", self.resume),
             web.post(f"{service}/acknowledge", self.acknowledge),
+            web.post(f"{service}/run", self.run),
             web.post("/v1/approvals/{approval}", self.approve),
             web.post("/v1/approvals/{approval}/reject", self.reject),
             web.post("/v1/plan", self.plan),
@@ -107,6 +108,21 @@ class AdminApi:
         )
         return answer("Plan" if body.dry_run else "Started", result)
 
+    async def run(self, request: web.Request) -> web.Response:
+        service, caller = self._service(request), self._caller(request)
+        body = await read_body(request, bodies.RunBody)
+        self._check_member(service, body.to)
+        result = await self._control.run_runbook(
+            service.name,
+            body.runbook,
+            to=body.to,
+            given=body.vars,
+            reason=body.reason,
+            dry_run=body.dry_run,
+            caller=caller,
+        )
+        return answer("Plan" if body.dry_run else "Started", result)
+
     async def pause(self, request: web.Request) -> web.Response:
         service, caller = self._service(request), self._caller(request)
         body = await read_body(request, bodies.PauseBody)
@@ -142,7 +158,7 @@ class AdminApi:
         body = await read_body(request, bodies.PlanBody)
         service = self._known_service(body.service)
         self._check_member(service, body.to)
-        return answer("Plan", await self._control.plan(service.name, body.runbook, body.to))
+        return answer("Plan", await self._control.plan(service.name, body.runbook, body.to, body.vars))
 
     async def run_probe(self, request: web.Request) -> web.Response:
         body = await read_body(request, bodies.RunProbeBody)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -82,6 +82,15 @@ class PlanBody(Body):
     service: NameText
     runbook: NameText
     to: NameText | None = None
+    vars: dict[str, Any] = {}  # judged by the runbook's own declarations
+
+
+class RunBody(Body):
+    runbook: NameText
+    to: NameText | None = None
+    vars: dict[str, Any] = {}
+    reason: str = Field("", max_length=2000)
+    dry_run: bool = False
 
 
 class ReportedBody(Body):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -186,8 +186,23 @@ class Control(Protocol):
         """As `inspect`; one of an earlier process as {"recorded": {at, counts, findings, …}}."""
         ...
 
-    async def plan(self, service: str, runbook: str, to: str | None) -> Json:
-        """What it would do: `runbooks.plan_view.PlanView.to_json()` with `gates` and `stopped_by`."""
+    async def plan(self, service: str, runbook: str, to: str | None, given: Mapping[str, Any]) -> Json:
+        """What it would do: `runbooks.plan_view.PlanView.to_json()` with `gates` and `stopped_by`. given:
+        variables by name."""
+        ...
+
+    async def run_runbook(
+        self,
+        service: str,
+        runbook: str,
+        *,
+        to: str | None,
+        given: Mapping[str, Any],
+        reason: str,
+        dry_run: bool,
+        caller: Caller,
+    ) -> Json:
+        """Any runbook by its name; as `switchover`."""
         ...
 
 

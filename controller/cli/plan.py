@@ -26,6 +26,7 @@ def print_plan(settings: Settings, plan: Mapping[str, Any]) -> None:
         line(f"  with {chosen}")
     for number, step in enumerate(plan.get("steps", []), 1):
         _print_step(line, number, step)
+    _print_checks(settings, plan)
     line(_expected(plan))
     for gate in plan.get("gates", []):
         print_gate(line, gate)
@@ -64,16 +65,31 @@ def _print_step(line: Any, number: int, step: Mapping[str, Any]) -> None:
         line(f"      $ {text}")
     if not step.get("commands") and step.get("decided_by"):
         line(f"      settled by the step {', '.join(step['decided_by'])}")
-    for check in step.get("prechecks", []):
-        _print_check(line, check)
+    expected = step.get("expected_p95_ms")
+    if expected is not None:
+        usual, samples = seconds(step["expected_p50_ms"] / 1000), step.get("samples")
+        line(f"      takes {usual}, 95 of 100 within {seconds(expected / 1000)} ({samples} times so far)")
 
 
-def _print_check(line: Any, check: Mapping[str, Any]) -> None:
-    word = {True: "pass", False: "fail"}.get(check.get("ok"), "unknown")  # type: ignore[arg-type]
-    line(f"    {mark_of(word)} {check.get('what')}: {check.get('result')}", style_of(word))
-    if word != "pass":
-        line(f"        how: {check.get('how')}; why: {check.get('why')}")
-        line(f"        what to do: {check.get('if_failed')}")
+def _print_checks(settings: Settings, plan: Mapping[str, Any]) -> None:
+    """What was looked at just now: what, how, result and why it matters, what to do if it fails."""
+    rows = [(s.get("step"), check) for s in plan.get("steps", []) for check in s.get("prechecks", [])]
+    if not rows:
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_lines=False)
+    for heading in ("STEP", "WHAT", "HOW", "RESULT, AND WHY IT MATTERS", "IF IT FAILS"):
+        table.add_column(heading, overflow="fold")
+    for step, check in rows:
+        word = {True: "pass", False: "fail"}.get(check.get("ok"), "unknown")
+        result = Text(clean(f"{mark_of(word)} {check.get('result')}"), style=style_of(word))
+        result.append(clean(f"; {check.get('why')}"), style="")
+        cells = (str(step), check.get("what"), check.get("how"), result, check.get("if_failed"))
+        table.add_row(*(c if isinstance(c, Text) else clean(c) for c in cells))
+    console(settings).print(table)
 
 
 def _expected(plan: Mapping[str, Any]) -> str:

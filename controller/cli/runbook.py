@@ -13,10 +13,20 @@ from controller.cli.base import BcmGroup, command
 from controller.cli.check import finding_json
 from controller.cli.client import Client
 from controller.cli.exits import ExitCode
+from controller.cli.follow import follow_started
 from controller.cli.plan import exit_code_of_plan, print_plan
 from controller.cli.settings import Settings, current_settings
+from controller.cli.switch import WAIT
 from controller.cli.terminal import clean, console, emit
-from model.errors import UsageError
+from model.errors import BcmError, UsageError
+
+_TO = click.option(
+    "--to", "to", metavar="MEMBER", shell_complete=completing.members,
+    help="Who becomes primary; of other runbooks the member that it is about.",
+)  # fmt: skip
+_VAR = click.option(
+    "--var", "var", metavar="NAME=VALUE", multiple=True, help="A variable of the runbook; values as in YAML."
+)
 
 
 @click.group(
@@ -25,7 +35,10 @@ from model.errors import UsageError
     examples=("bcm-failover runbook list", "bcm-failover runbook plan orders postgresql-failover"),
 )
 def runbook() -> None:
-    """Runbooks: list, show, lint, plan."""
+    """Runbooks: list, show, lint, plan, run, and copies to edit.
+
+    Your own, in the directories that the estate names (`daemon.runbook_dirs`), come before the shipped ones.
+    """
 
 
 @command("list", examples=("bcm-failover runbook list", "bcm-failover runbook list -o json"))
@@ -34,7 +47,7 @@ def list_() -> int:
     from runbooks.library import list_runbooks
 
     settings = current_settings()
-    items = [listed.to_json() for listed in list_runbooks()]
+    items = [listed.to_json() for listed in list_runbooks(settings.runbook_dirs)]
     emit(settings, {"kind": "RunbookList", "items": items}, lambda body: _print_list(settings, body))
     return ExitCode.FAILED if any(item["problem"] for item in items) else ExitCode.OK
 
@@ -46,8 +59,9 @@ def show(name: str) -> int:
     from runbooks.library import load_runbook, runbook_text
 
     settings = current_settings()
-    text = runbook_text(name)
-    body = {"kind": "Runbook", "name": name, "digest": load_runbook(name).digest, "text": text}
+    dirs = settings.runbook_dirs
+    text = runbook_text(name, dirs)
+    body = {"kind": "Runbook", "name": name, "digest": load_runbook(name, dirs).digest, "text": text}
     emit(settings, body, lambda _body: click.echo(text, nl=False))
     return ExitCode.OK
 
@@ -61,17 +75,111 @@ def show(name: str) -> int:
 )
 @click.argument("service", shell_complete=completing.services)
 @click.argument("runbook_name", metavar="RUNBOOK")
-@click.option("--to", "to", metavar="MEMBER", shell_complete=completing.members, help="Who becomes primary.")
-def plan(service: str, runbook_name: str, to: str | None) -> int:
+@_TO
+@_VAR
+def plan(service: str, runbook_name: str, to: str | None, var: tuple[str, ...]) -> int:
     """Print what RUNBOOK would do to SERVICE now.
 
     Every resolved command, each precheck with its live result, the time that past executions let expect,
     and the gates. Changes nothing. Exit code 3 if a gate would hold it, 1 if a precheck fails.
     """
     settings = current_settings()
-    body = Client.of(settings).post("plan", body={"service": service, "runbook": runbook_name, "to": to})
+    asked = {"service": service, "runbook": runbook_name, "to": to, "vars": variables(var)}
+    body = Client.of(settings).post("plan", body=asked)
     emit(settings, body, lambda found: print_plan(settings, found))
     return exit_code_of_plan(body)
+
+
+@command(
+    "run",
+    examples=(
+        "bcm-failover runbook run orders postgresql-failback --to pg1 --dry-run",
+        "bcm-failover runbook run orders move-storage --var array=a7 --reason CHG-1234",
+    ),
+)
+@click.argument("service", shell_complete=completing.services)
+@click.argument("runbook_name", metavar="RUNBOOK")
+@_TO
+@_VAR
+@click.option("--reason", default="", help="Why; lands in the evidence.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and the gates; change nothing.")
+@WAIT
+def run(
+    *,
+    service: str,
+    runbook_name: str,
+    to: str | None,
+    var: tuple[str, ...],
+    reason: str,
+    dry_run: bool,
+    wait: bool,
+) -> int:
+    """Run RUNBOOK for SERVICE.
+
+    One that moves the primary passes the gates of its kind, as `failover` and `switchover` do. Every other
+    one needs that nothing else is executed for the service. It is linted first, and four eyes hold for all.
+    """
+    settings = current_settings()
+    client = Client.of(settings)
+    body = {
+        "runbook": runbook_name, "to": to, "vars": variables(var), "reason": reason, "dry_run": dry_run,
+    }  # fmt: skip
+    answer = client.post("services", service, "run", body=body)
+    if not dry_run:
+        return follow_started(settings, client, answer, wait)
+    emit(settings, answer, lambda found: print_plan(settings, found))
+    return exit_code_of_plan(answer)
+
+
+@command(
+    "new",
+    examples=(
+        "bcm-failover runbook new --from postgresql-failover",
+        "bcm-failover runbook new orders-failover --from postgresql-failover --dir .",
+    ),
+)
+@click.argument("name", required=False)
+@click.option("--from", "from_", required=True, metavar="NAME", help="The runbook to copy.")
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    help="Where to; by default the first of the estate's `daemon.runbook_dirs`.",
+)
+def new(name: str | None, from_: str, directory: Path | None) -> int:
+    """Copy a runbook to edit.
+
+    Without NAME the copy is called like the original and, in one of the estate's directories, takes its place
+    from the next reload on. Nothing is overwritten.
+    """
+    from runbooks.library import copy_of, load_runbook_file
+
+    settings = current_settings()
+    dirs = settings.runbook_dirs
+    target = directory or next(iter(dirs), None)
+    if target is None:
+        raise UsageError(
+            "nobody says where the copy is to stand",
+            hint="--dir DIR, or `daemon: {runbook_dirs: [DIR]}` in the estate (-c)",
+        )
+    called = name or from_
+    text, path = copy_of(from_, called, dirs), target / f"{called}.yaml"
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"can't write the copy: {error.strerror}", where=str(path)) from error
+    body = {"kind": "RunbookCopy", "path": str(path), "digest": load_runbook_file(path).digest}
+
+    def told(_body: Mapping[str, Any]) -> None:
+        click.echo(clean(f"{path} is a copy of {from_}"))
+        click.echo(clean(f"edit it, then: bcm-failover runbook lint {path}; bcm-failover reload"))
+        if target not in dirs:
+            click.echo(clean(f"to use it, name {target} in `daemon.runbook_dirs` of the estate"))
+
+    emit(settings, body, told)
+    return ExitCode.OK
 
 
 @command(
@@ -100,10 +208,28 @@ def lint(runbook_name: str, service: str | None, strict: bool) -> int:
     return ExitCode.FAILED if wrong else ExitCode.OK
 
 
-runbook.add_command(list_)
-runbook.add_command(show)
-runbook.add_command(lint)
-runbook.add_command(plan)
+for _one in (list_, show, lint, plan, run, new):
+    runbook.add_command(_one)
+
+
+def variables(given: tuple[str, ...]) -> dict[str, Any]:
+    """`name=value`; a value is read as YAML, so that numbers, lists and true are what they look like. Raises
+    UsageError."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{one!r} is no variable", hint="write --var name=value")
+        if name in found:
+            raise UsageError(f"the variable {name!r} is given twice")
+        try:
+            found[name] = yaml.safe_load(text) if text else ""
+        except yaml.YAMLError as error:
+            hint = "quote it: 'name=\"a: b\"'"
+            raise UsageError(f"the value of {name!r} can't be read", hint=hint) from error
+    return found
 
 
 def _findings(settings: Settings, name: str, service: str | None) -> list[Any]:
@@ -121,10 +247,25 @@ def _findings(settings: Settings, name: str, service: str | None) -> list[Any]:
             raise UsageError(f"no service {service!r} in {settings.config_path}", hint=f"services: {known}")
     try:
         file = Path(name)
-        found = load_runbook_file(file) if file.suffix == ".yaml" else load_runbook(name)
+        own = file.suffix == ".yaml"
+        found = load_runbook_file(file) if own else load_runbook(name, settings.runbook_dirs)
     except RunbookFileError as error:
         return list(error.findings)
-    return list(lint_runbook(found, estate, service))
+    return list(lint_runbook(found, estate, service, expected=_past(settings, found.name, service)))
+
+
+def _past(settings: Settings, runbook: str, service: str | None) -> Mapping[str, Any]:
+    """How long its steps took for a service, by this host's journal; nothing where none can be read."""
+    if service is None:
+        return {}
+    from controller.executions import expected_durations
+    from controller.store.reader import read_events
+
+    try:
+        events = read_events(settings.state_path, service=service)
+    except BcmError:
+        return {}
+    return expected_durations(events, runbook, mode="real")
 
 
 def _print_findings(name: str, lines: list[str]) -> None:

@@ -43,6 +43,14 @@ class Settings:
         """For machines: json or yaml."""
         return self.output != "table"
 
+    @property
+    def runbook_dirs(self) -> tuple[Path, ...]:
+        """A person's own runbooks: as the estate of -c says, or the usual one where it is there."""
+        if self.config is None and not DEFAULT_CONFIG.is_file():
+            return ()
+        named = _daemon_value(self.config_path, "runbook_dirs")
+        return tuple(Path(d) for d in named if isinstance(d, str)) if isinstance(named, list) else ()
+
     def _from_estate(self, key: str) -> Path | None:
         return _daemon_path(self.config, key) if self.config is not None else None
 
@@ -56,6 +64,11 @@ def current_settings() -> Settings:
 
 
 def _daemon_path(config: Path, key: str) -> Path | None:
+    value = _daemon_value(config, key)
+    return Path(value) if isinstance(value, str) else None
+
+
+def _daemon_value(config: Path, key: str) -> Any:
     """Read without the estate's schema: a broken estate must not hide a running daemon. Raises UsageError."""
     import yaml
 
@@ -72,5 +85,4 @@ def _daemon_path(config: Path, key: str) -> Path | None:
             hint=f"`bcm-failover check {config}` says where; or use --socket and --state-dir",
         ) from error
     daemon = document.get("daemon") if isinstance(document, dict) else None
-    value = daemon.get(key) if isinstance(daemon, dict) else None
-    return Path(value) if isinstance(value, str) else None
+    return daemon.get(key) if isinstance(daemon, dict) else None

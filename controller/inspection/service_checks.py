@@ -15,12 +15,12 @@ from controller.readiness import Ready, readiness
 from controller.redundancy_rules import drift
 from controller.supervisor.judgement import candidates, redundancy_missing, refusals_of_act
 from controller.views import MemberView, ServiceView
-from model import events as ev
 from model.errors import RunbookError
 from model.events import Event
 from runbooks.library import RunbookFileError, load_runbook
 from runbooks.lint import lint
 from runbooks.plan_view import expected_sum_ms
+from runbooks.schema import Runbook
 
 # Those whose time is an outage, and whether what came before them counts: a planned move has no detection.
 _TIMED = (("postgresql-failover", True), ("postgresql-switchover", False))
@@ -156,7 +156,7 @@ async def runbook_lints(ground: Ground) -> AsyncIterator[Line]:
 def _lint(estate: Estate, service: Service, name: str) -> list[Line]:
     about = _about(service)
     try:
-        found = list(lint(load_runbook(name), estate, service))
+        found = list(lint(load_runbook(name, estate.daemon.runbook_dirs), estate, service))
     except RunbookFileError as error:
         found = list(error.findings)
     except RunbookError as error:
@@ -171,30 +171,28 @@ async def expected_rto(ground: Ground) -> AsyncIterator[Line]:
     for service in ground.postgresql():
         events = await ground.events_of(service)
         for name, detected in _TIMED:
-            for line in await asyncio.to_thread(_times, service, name, detected, events):
+            for line in await asyncio.to_thread(_times, ground.estate, service, (name, detected), events):
                 yield line
 
 
-def _times(service: Service, name: str, detected: bool, events: Sequence[Event]) -> list[Line]:
-    """A drill is no outage, and often quicker: each mode by itself."""
-    lines = [_expected(service, (name, mode), detected, _of_mode(events, mode)) for mode in ("real", "drill")]
+def _times(estate: Estate, service: Service, timed: tuple[str, bool], events: Sequence[Event]) -> list[Line]:
+    """A drill is no outage, and often quicker: each mode by itself. timed: a row of `_TIMED`."""
+    name, detected = timed
+    runbook = load_runbook(name, estate.daemon.runbook_dirs)
+    lines = [_expected(service, (runbook, mode), detected, events) for mode in ("real", "drill")]
     found = [line for line in lines if line is not None]
     nothing = Line(_about(service), Result.SKIPPED, f"{name} has not been run yet: nothing is measured")
     return found or [nothing]
 
 
-def _of_mode(events: Sequence[Event], mode: str) -> list[Event]:
-    opened = {e.execution: e.data.get("mode", "real") for e in events if e.type == ev.EXECUTION_OPENED}
-    return [e for e in events if e.execution is not None and opened.get(e.execution) == mode]
-
-
 def _expected(
-    service: Service, named: tuple[str, str], detected: bool, events: Sequence[Event]
+    service: Service, run: tuple[Runbook, str], detected: bool, events: Sequence[Event]
 ) -> Line | None:
-    """named: runbook and mode. None: it was never run so."""
-    (name, mode), about, rto_ms = named, _about(service), round(service.objectives.rto * 1000)
-    past = expected_durations(events, name)
-    steps_ms = expected_sum_ms(load_runbook(name), {s: d.p95_ms for s, d in past.items()})
+    """run: runbook and mode. None: it was never run so."""
+    (runbook, mode), about, rto_ms = run, _about(service), round(service.objectives.rto * 1000)
+    name = runbook.name
+    past = expected_durations(events, name, mode=mode)
+    steps_ms = expected_sum_ms(runbook, {s: d.p95_ms for s, d in past.items()})
     if steps_ms is None:
         return None
     detect_ms = round(service.detection.worst_detection_s * 1000) if detected else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from config.endpoints import endpoint_of
@@ -17,6 +17,7 @@ from controller.remedies.remedy import MENDS
 from controller.remedies.table import REMEDIES
 from controller.supervisor.ledger import FAILOVER, REJOIN, Ledger
 from controller.supervisor.mending import Outcome
+from controller.supervisor.runbook_shelf import RunbookShelf
 from model import events as ev
 from model.errors import RunbookError
 from model.events import Event
@@ -24,7 +25,6 @@ from model.execution import ExecutionState, Mode, StepState
 from model.ports import Journal
 from runbooks.actions.base import ActionPorts
 from runbooks.engine import Engine, ExecutionResult, Opened
-from runbooks.library import load_runbook
 from runbooks.planner import Plan, make_plan
 from runbooks.reconcile import Found
 from runbooks.recorded import recorded_from_events
@@ -38,12 +38,16 @@ MOVES = frozenset({FAILOVER, SWITCHOVER, FAILBACK})
 _EXECUTION_TYPES = (ev.EXECUTION_OPENED, ev.STEP_INTENT, ev.STEP_RESULT, ev.EXECUTION_CLOSED)
 
 
+# A dry run is told the times of real ones.
+_LIKE = {Mode.DRY_RUN: Mode.REAL}
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """One run that somebody wants. `member`: the one that is to be brought back, for a rejoin. own: what only
     the runbooks of its engine know (`Remedy.variables`). not_asked: members that a person must be asked for
     first (S9, `no_return`). returning: those that lost the role a short while ago. continues: the
-    execution that was handed over to it."""
+    execution that was handed over to it. given: variables that a person has set by name."""
 
     service: Service
     runbook: str
@@ -58,6 +62,7 @@ class Order:
     not_asked: tuple[str, ...] = ()
     returning: tuple[str, ...] = ()
     continues: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     def vars(self, epoch: int) -> dict[str, Any]:
         """The variables that the shipped runbooks know; each takes those that it declares."""
@@ -88,24 +93,29 @@ class Executor:
         self._ports = ports
         self._estate = estate
         self.engine = Engine(ports, estate)
-        self._runbooks: dict[str, Runbook] = {} if runbooks is None else runbooks
+        self._shelf = RunbookShelf(estate, estate.daemon.runbook_dirs, runbooks)
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> list[str]:
         """Load runbooks, actions and templates before they are needed: the first use costs half a second, and
-        the first use is in an outage."""
+        the first use is in an outage. Returns what is wrong with them, one line each."""
+        problems: list[str] = []
         for service in self._estate.services.values():
             engine, own = engine_of(service.engine, service.managed_by), endpoint.runbook_of(service)
             for name in (*engine.runbooks.values(), *([own] if own else ())):
+                try:
+                    runbook = self._shelf.ready(name, service)
+                except RunbookError as error:
+                    problems.append(str(error))
+                    continue
                 with contextlib.suppress(
                     RunbookError
                 ):  # the variables are missing, and that is not asked here
-                    make_plan(self._runbook(name), estate=self._estate, service=service, vars={})
+                    make_plan(runbook, estate=self._estate, service=service, vars={})
+        return list(dict.fromkeys(problems))
 
-    def _runbook(self, name: str) -> Runbook:
-        """As it was when it was first needed; a reload of the estate reads it anew."""
-        if name not in self._runbooks:
-            self._runbooks[name] = load_runbook(name)
-        return self._runbooks[name]
+    def kind_of(self, runbook: str) -> str:
+        """Raises RunbookError."""
+        return self._shelf.load(runbook).kind.value
 
     @property
     def _journal(self) -> Journal:
@@ -113,19 +123,20 @@ class Executor:
 
     def takes(self, runbook: str, variable: str) -> bool:
         """It declares the variable: to give one that it does not know would have no effect."""
-        return variable in self._runbook(runbook).vars
+        return variable in self._shelf.load(runbook).vars
 
     def plan(self, order: Order, mode: Mode = Mode.REAL) -> Plan:
-        """Raises RunbookError for variables that do not fit."""
-        runbook = self._runbook(order.runbook)
+        """Raises RunbookError for findings of the linter, and for variables that do not fit."""
+        runbook = self._shelf.ready(order.runbook, order.service)
         known = order.vars(self._ports.lease.epoch)
         given = {name: known[name] for name in runbook.vars if known.get(name) is not None}
+        given |= order.given
         return make_plan(runbook, estate=self._estate, service=order.service, vars=given, mode=mode)
 
     async def describe(self, order: Order, mode: Mode) -> dict[str, Any]:
         """The plan as people read it: commands, live prechecks, expected times against the RTO."""
         events = self._journal.events(types=_EXECUTION_TYPES)
-        expected = expected_durations(events, order.runbook)
+        expected = expected_durations(events, order.runbook, mode=_LIKE.get(mode, mode).value)
         plan = self.plan(order, mode)
         return (await plan.describe(self._ports, expected=expected)).to_json()
 

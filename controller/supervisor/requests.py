@@ -15,11 +15,21 @@ from controller.supervisor.judgement import Judged
 from controller.supervisor.ledger import APPROVED, FAILOVER
 from controller.supervisor.pages import Told, to_answer
 from controller.supervisor.supervisor import Supervisor
-from controller.supervisor.switch_gates import RULES, Wish, failover_decision, held_by, switchover_gates
+from controller.supervisor.switch_gates import (
+    RULES,
+    Wish,
+    failover_decision,
+    held_by,
+    run_gates,
+    switchover_gates,
+)
 from model import events as ev
 from model.decision import NO_RUNBOOKS, GateResult
 from model.errors import BcmError, HeldError, UsageError
 from model.execution import Mode
+
+# What is asked for by the name of a runbook that moves no primary.
+RUN = "run"
 
 
 def check_member(supervisor: Supervisor, to: str | None) -> None:
@@ -126,6 +136,33 @@ class Requests:
             await supervisor.append(ev.OVERRIDE_RECORDED, data, actor=wish.person)
         return await self._launch(replace(order, incident=self._incident), wish)
 
+    async def run(self, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
+        """Any runbook, by its name: one that moves the primary passes the gates of its kind. Raises as
+        `failover`."""
+        supervisor, name = self._supervisor, wish.runbook or ""
+        match supervisor.executor.kind_of(name):
+            case "failover":
+                return await self.failover(wish, dry_run=dry_run)
+            case "switchover" | "failback":
+                return await self.switchover(wish, dry_run=dry_run)
+        if dry_run:
+            return await self.plan(self._named(wish), run_gates(supervisor, wish, supervisor.surroundings()))
+        async with supervisor.turn:
+            return await self._run(wish)
+
+    async def _run(self, wish: Wish) -> dict[str, Any]:
+        supervisor = self._supervisor
+        order, gates = self._named(wish), run_gates(supervisor, wish, supervisor.surroundings())
+        _refuse(next((g for g in gates if not g.passed and not g.asks), None))
+        self._check(order)
+        if self._must_ask(gates):
+            return await self._ask(RUN, order, wish)
+        return await self._launch(order, wish)
+
+    def _named(self, wish: Wish) -> Order:
+        """`to` names the member that it is about."""
+        return replace(self._order(RUN, replace(wish, to=None)), member=wish.to)
+
     # --- four eyes
 
     async def approve(self, approval_id: str, person: str) -> dict[str, Any]:
@@ -163,7 +200,9 @@ class Requests:
         against = f", overriding {', '.join(order.overrides)}" if order.overrides else ""
         why = f": {wish.reason}" if wish.reason else ""
         question = Question(incident, order.runbook, wish.to, code, f"{kind}{to}{against}{why}")
-        asked = {"kind": kind, "overrides": list(order.overrides), "reason": wish.reason}
+        asked: dict[str, Any] = {"kind": kind, "overrides": list(order.overrides), "reason": wish.reason}
+        if wish.runbook is not None:
+            asked |= {"runbook": wish.runbook, "given": dict(wish.given)}
         state, new = await supervisor.approvals.ask_for(question, wish.person, asked)
         if new:
             summary = f"{wish.person} asks for approval: {question.what}"
@@ -177,8 +216,12 @@ class Requests:
             tuple(fields.texts(approval.wish, "overrides")),
             fields.text(approval.wish, "reason"),
             state,
+            fields.optional_text(approval.wish, "runbook"),
+            fields.mapping(approval.wish, "given"),
         )
-        begin = self._switchover if approval.wish.get("kind") == SWITCHOVER else self._failover
+        begin = {SWITCHOVER: self._switchover, RUN: self._run}.get(
+            fields.text(approval.wish, "kind"), self._failover
+        )
         try:
             return await begin(wish)
         except BcmError as error:
@@ -226,7 +269,7 @@ class Requests:
         """Raises UsageError where the engine has no runbook of that kind."""
         check_member(self._supervisor, wish.to)
         engine, service = self._supervisor.knowledge.engine, self._supervisor.service
-        if kind not in engine.runbooks:
+        if kind not in engine.runbooks and wish.runbook is None:
             known = ", ".join(engine.runbooks)
             raise UsageError(
                 f"{service.name} is made of {service.engine}: it has no {kind}", hint=f"it has: {known}"
@@ -238,15 +281,16 @@ class Requests:
             )
 
     def _order(self, kind: str, wish: Wish) -> Order:
-        runbook = self._supervisor.knowledge.engine.runbooks[kind]
+        runbook = wish.runbook or self._supervisor.knowledge.engine.runbooks[kind]
         by_plan = wish.approved is not None and wish.approved.requester == DAEMON
-        return self._supervisor.order(
+        order = self._supervisor.order(
             runbook,
             candidate=wish.to,
             trigger=APPROVED if by_plan else "manual",
             actor=wish.person,
             overrides=tuple(o.upper() for o in wish.overrides),
         )
+        return replace(order, given=wish.given)
 
     async def _open_incident(self, kind: str, wish: Wish, judged: Judged) -> None:
         """A switch by hand is an incident too: it has a clock, a verdict and a report."""
@@ -272,7 +316,7 @@ class Requests:
         if state is not None:
             await supervisor.approvals.use(supervisor.ledger.approvals[state.id], order.incident, state)
         execution = await supervisor.launch(order)
-        if order.runbook in _planned_switches(supervisor):
+        if supervisor.executor.kind_of(order.runbook) in (SWITCHOVER, FAILBACK):
             supervisor.going_on.launched(execution, wish)
         return {
             "service": self._supervisor.service.name,
@@ -281,11 +325,6 @@ class Requests:
             "state": "running",
             "approval": None if state is None else state.id,
         }
-
-
-def _planned_switches(supervisor: Supervisor) -> tuple[str, ...]:
-    runbooks = supervisor.knowledge.engine.runbooks
-    return tuple(runbooks[kind] for kind in (SWITCHOVER, FAILBACK) if kind in runbooks)
 
 
 def _refuse(gate: GateResult | None) -> None:

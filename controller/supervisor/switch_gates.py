@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from controller.approval_rules import ApprovalState, Standing
 from controller.decide import decide
@@ -27,13 +27,16 @@ _NOT_AS_PLANNED = frozenset({"SplitBrain", "PrimaryWentBack", "SwitchedOutside",
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A request for a switch: where to, by whom, and which rules are overridden for which reason. approved:
-    how others agreed to it, where they must."""
+    how others agreed to it, where they must. runbook: another one than the engine's own; given: its variables
+    that the person has set."""
 
     to: str | None
     person: str
     overrides: tuple[str, ...] = ()
     reason: str = ""
     approved: ApprovalState | None = None
+    runbook: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 def failover_decision(supervisor: Supervisor, wish: Wish, around: Surroundings) -> Decision:
@@ -89,25 +92,15 @@ def held_by(decision: Decision, overrides: Sequence[str]) -> GateResult | None:
     return None
 
 
-def switchover_gates(
-    supervisor: Supervisor, wish: Wish, around: Surroundings, judged: Judged
-) -> list[GateResult]:
-    """What a planned switchover needs: both sides alive, in step, and nobody else at work."""
-    ledger, view = supervisor.ledger, judged.view
-    primary = view.member(ledger.primary)
-    target = REMEDIES[view.engine.name].choose(judged.outlook.members, wanted=wish.to).candidate
-    standby = view.member(target)
+def run_gates(supervisor: Supervisor, wish: Wish, around: Surroundings) -> list[GateResult]:
+    """What a runbook that moves no primary needs: leadership, nobody else at work, and four eyes."""
+    return [*_free_gates(supervisor, around), others_gate(supervisor, wish)]
+
+
+def _free_gates(supervisor: Supervisor, around: Surroundings) -> list[GateResult]:
+    """This controller leads, and nobody else is at work."""
+    ledger = supervisor.ledger
     open_ = ledger.open_executions[0] if ledger.open_executions else None
-    writes = primary is not None and primary.pg.health is Health.UP
-    streams = (
-        standby is not None
-        and standby.pg.health is Health.UP
-        and standby.receives
-        and primary is not None
-        and standby.fact_int("timeline") == primary.fact_int("timeline")
-    )
-    missing = [m for m in redundancy_missing(supervisor.service, ledger, view) if target and target in m]
-    diagnosis = judged.diagnosis
     return [
         GateResult(
             "leadership",
@@ -123,6 +116,29 @@ def switchover_gates(
             "S1",
             inputs={"open": open_},
         ),
+    ]
+
+
+def switchover_gates(
+    supervisor: Supervisor, wish: Wish, around: Surroundings, judged: Judged
+) -> list[GateResult]:
+    """What a planned switchover needs: both sides alive, in step, and nobody else at work."""
+    ledger, view = supervisor.ledger, judged.view
+    primary = view.member(ledger.primary)
+    target = REMEDIES[view.engine.name].choose(judged.outlook.members, wanted=wish.to).candidate
+    standby = view.member(target)
+    writes = primary is not None and primary.pg.health is Health.UP
+    streams = (
+        standby is not None
+        and standby.pg.health is Health.UP
+        and standby.receives
+        and primary is not None
+        and standby.fact_int("timeline") == primary.fact_int("timeline")
+    )
+    missing = [m for m in redundancy_missing(supervisor.service, ledger, view) if target and target in m]
+    diagnosis = judged.diagnosis
+    return [
+        *_free_gates(supervisor, around),
         GateResult(
             "diagnosis",
             diagnosis.code not in _NOT_AS_PLANNED,
