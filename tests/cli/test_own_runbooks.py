@@ -69,7 +69,8 @@ PLAN = {
     "steps": [
         {
             "step": "look", "action": "a.b", "description": "It looks.", "where": "pg1",
-            "commands": ["SELECT 1"], "runs": "yes", "expected_p50_ms": 80, "expected_p95_ms": 120, "samples": 7,
+            "commands": ["SELECT 1"], "runs": "yes",
+            "expected_p50_ms": 80, "expected_p95_ms": 120, "samples": 7,
             "prechecks": [
                 {
                     "what": "room on the disk", "how": "df", "ok": False, "result": "2 GB are free",
