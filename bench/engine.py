@@ -1,7 +1,8 @@
 """What the engine itself costs per step: intent, result and lease check against a real store on disk.
 
 The actions do nothing, so what is left is the engine and the disk. `changing` steps wait for the disk before
-they act; readings do not.
+they act; readings do not. Side by side: what the disk takes to keep the bytes of one record, once for the
+journal and once for its anchor, with nothing else around it. That is the physical floor of a changing step.
 
     python bench/engine.py --steps 50 --runs 5
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -28,6 +30,9 @@ from runbooks.actions.base import Action, ActionPorts, StepContext
 from runbooks.engine import Engine
 from runbooks.planner import make_plan
 from runbooks.schema import Runbook
+
+RECORD_BYTES = 900  # an intent, as it stands in the store
+ANCHOR_BYTES = 120
 
 
 class Nothing(Action):
@@ -90,6 +95,19 @@ async def per_step_ms(store: SqliteStore, action: str, steps: int, runs: int) ->
     return taken
 
 
+def floor_ms(directory: Path, rounds: int) -> float:
+    """Median of two appends with fdatasync, of a record's size and of an anchor's."""
+    taken = []
+    with (directory / "a").open("ab", buffering=0) as one, (directory / "b").open("ab", buffering=0) as two:
+        for _ in range(rounds):
+            began = time.perf_counter()
+            for file, size in ((one, RECORD_BYTES), (two, ANCHOR_BYTES)):
+                file.write(b"x" * size)
+                os.fdatasync(file.fileno())
+            taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(taken)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -104,6 +122,7 @@ def main() -> None:
     registry._points = lambda: points  # noqa: SLF001
     sys.modules.setdefault(__name__, sys.modules["__main__"])
     with tempfile.TemporaryDirectory(dir=arguments.dir) as directory:
+        before_ms = floor_ms(Path(directory), arguments.steps)
         store = SqliteStore.open(Path(directory) / "state", owner="bench", clock=SystemClock())
         measured = {
             action: statistics.median(
@@ -112,6 +131,7 @@ def main() -> None:
             for action in ("bench.change", "bench.read")
         }
         store.close()
+        after_ms = floor_ms(Path(directory), arguments.steps)
     print(
         json.dumps(
             {
@@ -119,6 +139,7 @@ def main() -> None:
                 "runs": arguments.runs,
                 "median_ms_per_changing_step": round(measured["bench.change"], 3),
                 "median_ms_per_reading_step": round(measured["bench.read"], 3),
+                "floor_ms_two_syncs_before_and_after": [round(before_ms, 3), round(after_ms, 3)],
             }
         )
     )

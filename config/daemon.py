@@ -42,6 +42,18 @@ class FailoverBudget(EstateModel):
     per: PositiveSeconds = Field(3600.0, description="The window.")
 
 
+class Retention(EstateModel):
+    """How long files beside the journal are kept after what they belong to was closed. The journal's own
+    records stay for ever; that a file was deleted, and its digest, is one of them."""
+
+    outputs: PositiveSeconds | None = Field(
+        None, description="Whole outputs of steps; without a time they stay for ever."
+    )
+    facts: PositiveSeconds | None = Field(
+        None, description="Raw observations of incidents; without a time they stay for ever."
+    )
+
+
 class DaemonSettings(EstateModel):
     """Where the daemon keeps its state and how it is reached."""
 
@@ -82,6 +94,7 @@ class DaemonSettings(EstateModel):
         description="Directories with runbooks of your own (NAME.yaml). One that is called like a shipped "
         "one takes its place; `bcm-failover runbook new` makes a copy to edit.",
     )
+    retention: Retention = Field(Retention(), description="How long files beside the journal are kept.")
     failover_budget: FailoverBudget = Field(
         FailoverBudget(), description="Limit of automatic failovers across the estate (S1)."
     )

@@ -43,6 +43,7 @@ from controller.observers_inbox import ObserversInbox
 from controller.order import FailoverOrder
 from controller.probe_runs import ProbeRuns
 from controller.remedies.endpoint import misled
+from controller.retention import Keeper
 from controller.root_desk import RootDesk, RootPorts
 from controller.roots.picture import Picture
 from controller.roots.signs import signs_of
@@ -145,6 +146,13 @@ class Station:
                 boot_id=boot_id(),
             )
         )
+        self.keeper = Keeper(
+            self.journal,
+            clock,
+            state_dir=lambda: self.estate.daemon.state_dir,
+            policy=lambda: self.estate.daemon.retention,
+            leads=store.held,
+        )
         self.watchdog_s: float | None = None
         self._quiet = quiet
         self._launching = Launching()
@@ -175,6 +183,7 @@ class Station:
             self._beside.append(asyncio.create_task(self.warnings.run(), name="early-warnings"))
             self._beside.append(asyncio.create_task(self.inspections.run(), name="inspections"))
             self._beside.append(asyncio.create_task(self.disaster.run(), name="declared-disasters"))
+            self._beside.append(asyncio.create_task(self.keeper.run(), name="retention"))
 
     async def apply(self, loaded: LoadedEstate) -> None:
         """Go on with another estate; what was seen of the old one is forgotten.

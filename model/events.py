@@ -18,6 +18,10 @@ EPOCH_TAKEN: Final = "epoch.taken"  # {owner, previous_owner, reason}
 # {person, reason, sealed, digests: {file: sha256}, last_good_seq, last_good_hash, problems}
 JOURNAL_RESTARTED: Final = "journal.restarted"
 
+# Files beside the journal that their policy lets go: {kind: outputs|facts, keep_s, files: [{path, bytes,
+# sha256}]}; it is on disk before the first of them is deleted
+FILES_DELETED: Final = "files.deleted"
+
 # --- what is seen
 SERVICE_PRIMARY: Final = "service.primary"  # {member, timeline, system_identifier, why}
 SYNC_SETTING: Final = (

@@ -29,7 +29,15 @@ class NameProblem:
 
 def name_problems(runbook: Runbook) -> list[NameProblem]:
     """Every wrong template and every name that will not be there when its step begins."""
-    return [problem for index in range(len(runbook.steps)) for problem in _of_step(runbook, index)]
+    ended: dict[str, Step] = {}
+    problems: list[NameProblem] = []
+    index = 0
+    for batch in runbook.batches():
+        for step in batch:
+            problems += _of_step(runbook, ended, index, step)
+            index += 1
+        ended |= {step.id: step for step in batch if not step.beside}
+    return problems
 
 
 def depends_on(step: Step) -> tuple[str, ...]:
@@ -38,27 +46,16 @@ def depends_on(step: Step) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path[1] for path in paths if len(path) > 1 and path[0] == STEPS))
 
 
-def _of_step(runbook: Runbook, index: int) -> Iterator[NameProblem]:
-    step = runbook.steps[index]
-    before = earlier_steps(runbook, index)
+def _of_step(runbook: Runbook, ended: Mapping[str, Step], index: int, step: Step) -> Iterator[NameProblem]:
+    """ended: the steps that have ended when it begins, by id: not those of its own parallel group, and none
+    that runs beside."""
     for path, value in _templates(step.with_, ("steps", index, "with")):
-        yield from _judge(runbook, before, path, lambda value=value: list(names_in(value)))
+        yield from _judge(runbook, ended, path, lambda value=value: list(names_in(value)))
     if step.when is not None:
         expression = step.when
         yield from _judge(
-            runbook, before, ("steps", index, "when"), lambda: list(names_in_expression(expression))
+            runbook, ended, ("steps", index, "when"), lambda: list(names_in_expression(expression))
         )
-
-
-def earlier_steps(runbook: Runbook, index: int) -> list[Step]:
-    """The steps that have ended when step `index` begins: not those of its own parallel group, and none that
-    runs beside."""
-    step = runbook.steps[index]
-    return [
-        s
-        for s in runbook.steps[:index]
-        if not s.beside and (step.parallel is None or s.parallel != step.parallel)
-    ]
 
 
 def _templates(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -72,7 +69,7 @@ def _templates(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         yield path, value
 
 
-def _judge(runbook: Runbook, before: list[Step], path: Path, read: Any) -> Iterator[NameProblem]:
+def _judge(runbook: Runbook, before: Mapping[str, Step], path: Path, read: Any) -> Iterator[NameProblem]:
     try:
         names: list[tuple[str, ...]] = read()
     except TemplateFaultError as error:
@@ -84,7 +81,7 @@ def _judge(runbook: Runbook, before: list[Step], path: Path, read: Any) -> Itera
             yield NameProblem(path, *found)
 
 
-def _missing(runbook: Runbook, before: list[Step], name: tuple[str, ...]) -> tuple[str, str] | None:
+def _missing(runbook: Runbook, before: Mapping[str, Step], name: tuple[str, ...]) -> tuple[str, str] | None:
     """(what, allowed) where the name is not there."""
     root = name[0]
     if root != STEPS:
@@ -94,14 +91,14 @@ def _missing(runbook: Runbook, before: list[Step], name: tuple[str, ...]) -> tup
         return f"there is no variable {root!r}", did_you_mean(root, known) or one_of(known)
     if len(name) == 1:
         return None
-    ids = [s.id for s in before]
-    if name[1] not in ids:
+    if name[1] not in before:
+        ids = list(before)
         later = any(s.id == name[1] for s in runbook.steps)
         what = f"step {name[1]!r} has not ended before this one" if later else f"there is no step {name[1]!r}"
         return what, did_you_mean(name[1], ids) or one_of(ids)
     if len(name) == 2:
         return None
-    outputs = _outputs(next(s for s in before if s.id == name[1]))
+    outputs = _outputs(before[name[1]])
     if outputs is None or name[2] in outputs:
         return None
     return (

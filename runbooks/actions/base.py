@@ -150,8 +150,8 @@ class Action(abc.ABC):
     promotes: it makes a member the primary. delegates: it asks another manager of the service, which fences
     and promotes by itself (S14). needs_primary: it can't succeed while the old primary or its site is gone
     (S10). tells_progress: it calls `ctx.moved` while it works. asks: it waits for people. tells_loss: its
-    output says `lost: true` where it saw that the old primary is gone (`on_failure: hand_over`). outputs: keys
-    that `StepResult.output` may hold; None: not declared, so not checked.
+    output says `lost: true` where it saw that the old primary is gone (`on_failure: hand_over`). outputs:
+    keys that `StepResult.output` may hold; None: not declared, so not checked.
     """
 
     API_VERSION: ClassVar[int] = API_VERSION
