@@ -221,7 +221,6 @@ def test_a_dry_run_prints_commands_prechecks_time_and_gates(daemon: FakeDaemon, 
     for line in (
         " 1. lock: Take the locks on pg2 (can be undone)",
         "      $ SELECT pg_try_advisory_lock(…)",
-        "    pass pg2 can be reached: yes",
         " 2. promote: pg.promote (POINT OF NO RETURN)",
         "      settled by the step prove",
         "time expected: 0.300 s, 95 of 100 within 0.450 s; target (RTO) 30.0 s",
@@ -229,6 +228,7 @@ def test_a_dry_run_prints_commands_prechecks_time_and_gates(daemon: FakeDaemon, 
         "nothing stands in its way",
     ):
         assert line in said.out.splitlines()
+    assert "pg2 can be reached   SELECT 1   pass yes; w" in said.out
 
 
 def test_a_plan_that_a_gate_holds_exits_with_3(daemon: FakeDaemon, bcm: Shell) -> None:
