@@ -25,8 +25,8 @@ _READY_POLL_S: Final = 0.02
 
 
 class Quiesce(Action):
-    """Output: `old_primary` (stopped), `final_lsn` (where its last record begins, in bytes), `timeline`.
-    Of one that died instead: `lost`."""
+    """Output: `old_primary` (stopped), `final_lsn` (where its last record begins, in bytes), `timeline`;
+    `lost`, of one that died instead."""
 
     name: ClassVar[str] = "postgresql.quiesce"
     fences: ClassVar[bool] = True
