@@ -215,6 +215,8 @@ for _one in (list_, show, lint, plan, run, new):
 def variables(given: tuple[str, ...]) -> dict[str, Any]:
     """`name=value`; a value is read as YAML, so that numbers, lists and true are what they look like. Raises
     UsageError."""
+    if not given:
+        return {}
     import yaml
 
     found: dict[str, Any] = {}
