@@ -36,6 +36,9 @@ class Member(EstateModel):
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
 
+Control = Annotated[str, Field(pattern=r"^(systemd:[A-Za-z0-9@_.:\\-]+|pidfile:/[^\x00-\x1f]+)?$")]
+
+
 class ReplicatedMember(Member):
     """One server of a service in which one is primary and the others follow it."""
 
@@ -49,3 +52,18 @@ class ReplicatedMember(Member):
         if role is MemberRole.POOL:
             raise ValueError("pool is a role of engine http; here it is primary, standby or dr")
         return role
+
+
+class StoppableMember(ReplicatedMember):
+    """One server whose process can be ended on its node."""
+
+    control: Control = Field(
+        "",
+        description="How the server is stopped on its node, to fence it: systemd:UNIT or pidfile:PATH. "
+        "Without it only a server that answers, or that is gone, can be fenced.",
+    )
+    os_user: str = Field(
+        "",
+        description="Account that may stop it on the node, for pidfile; the account of the node access, "
+        "if empty.",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,9 +10,9 @@ from pydantic import Field, model_validator
 from config.base import EstateModel, Flag, Name, Port
 from config.durations import PositiveSeconds
 from config.endpoints import MovedEndpoint
-from config.members import ReplicatedMember
+from config.members import StoppableMember
 from config.secrets import SecretRef
-from config.services import Service
+from config.services import Service, with_grace
 from model.health import Profile
 
 HostPort = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$")]
@@ -85,22 +84,10 @@ class RedisSettings(EstateModel):
         return self
 
 
-class RedisMember(ReplicatedMember):
+class RedisMember(StoppableMember):
     """One server."""
 
     port: Port = Field(6379, description="Port of the server.")
-    control: Annotated[str, Field(pattern=r"^(systemd:[A-Za-z0-9@_.:\\-]+|pidfile:/[^\x00-\x1f]+)?$")] = (
-        Field(
-            "",
-            description="How the server is stopped on its node, to fence it: systemd:UNIT or pidfile:PATH. "
-            "Without it only a server that answers, or that is gone, can be fenced.",
-        )
-    )
-    os_user: str = Field(
-        "",
-        description="Account that may stop it on the node, for pidfile; the account of the node access, "
-        "if empty.",
-    )
 
 
 class RedisService(Service):
@@ -129,6 +116,4 @@ class RedisService(Service):
 
     @property
     def detection(self) -> Profile:
-        profile = super().detection
-        grace_s = self.redis.restart_grace
-        return profile if grace_s is None else replace(profile, restart_grace_s=grace_s)
+        return with_grace(super().detection, self.redis.restart_grace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Literal
 
@@ -81,6 +82,11 @@ class Service(EstateModel):
     def managed_by(self) -> str:
         """Another manager that runs it, to which this product only delegates (S14); `none` otherwise."""
         return str(getattr(self, "manager", "none"))
+
+
+def with_grace(profile: Profile, grace_s: float | None) -> Profile:
+    """The profile, with another time in which a refusal may be a restart; None: its own."""
+    return profile if grace_s is None else replace(profile, restart_grace_s=grace_s)
 
 
 class WatchedService(Service):

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from controller.detect import fold
 from controller.detect_count import fold_count
+from model.gtid import parse_gtids
 from model.health import ProbeState, Profile
 from model.observation import Failure, Observation
 from model.quorum import Proof
@@ -128,23 +129,12 @@ def _mariadb_role(facts: Facts) -> ClaimedRole | None:
             return None
 
 
-def gtids(text: str) -> dict[int, tuple[int, int]]:
-    """A GTID position of MariaDB, `0-1-120,7-2-5` → domain → (server id, sequence). Else is left out."""
-    found: dict[int, tuple[int, int]] = {}
-    for part in text.split(","):
-        numbers = part.strip().split("-")
-        if len(numbers) == 3 and all(n.isascii() and n.isdigit() for n in numbers):
-            domain, server, sequence = (int(n) for n in numbers)
-            found[domain] = (server, sequence)
-    return found
-
-
 def _mariadb_position(facts: Facts) -> int | None:
     """Of all domains together; it only has to grow."""
     sources: Any = facts.get("sources")
     received = [_text(s, "gtid_io_pos") for s in sources or () if isinstance(s, Mapping)]
     texts = [t for t in (*received, _text(facts, "gtid_current_pos")) if t]
-    return max((sum(n for _s, n in gtids(t).values()) for t in texts), default=None)
+    return max((sum(n for _s, n in parse_gtids(t).values()) for t in texts), default=None)
 
 
 # --- redis
@@ -162,7 +152,6 @@ def _redis_role(facts: Facts) -> ClaimedRole | None:
 
 # Their servers tell the lag in seconds; the early warning of it is made from bytes and canaries.
 _IN_SECONDS: Final = frozenset({"StandbyLagging"})
-_UNCOMPARED: Final = Proof(False, "what its members have can't be compared yet", 0, (), None)
 _NO_DATA: Final = Proof(True, "its members keep no data that could be lost", 0, (), None)
 _NOT_KNOWN: Final = Proof(False, "what data it keeps is not known", 0, (), None)
 
@@ -177,11 +166,13 @@ POSTGRESQL: Final = Engine(
 )  # fmt: skip
 MARIADB: Final = Engine(
     "mariadb", "mariadb", _silent_end, primaries=True,
+    runbooks=shipped("mariadb", "failover", "switchover", "rejoin", "failback"),
+    through_node=False,
     claimed_role=_mariadb_role,
     receives=lambda facts: _boolean(facts, "io_running"),
     position=_mariadb_position,
+    marker=_mariadb_position,
     own_warnings=_IN_SECONDS,
-    proof=_UNCOMPARED,
 )  # fmt: skip
 REDIS: Final = Engine(
     "redis", "redis", _silent_end, primaries=True,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from controller.engines import gtids
 from controller.findings import Finding, against, bad_for_s, supports
 from controller.views import MemberView, ServiceView
 from model.diagnosis import Stance
+from model.gtid import parse_gtids
 from model.health import Health
 from model.observation import Failure, Outcome
 
@@ -109,12 +109,14 @@ def errant_transactions(view: ServiceView, now_s: float) -> Finding | None:
     primary = view.member(view.primary)
     if primary is None or not primary.leads:
         return None
-    has = gtids(str(primary.facts.get("gtid_current_pos") or ""))
+    has = parse_gtids(str(primary.facts.get("gtid_current_pos") or ""))
     for member in view.standbys:
         own_id = member.fact_int("server_id")
         if not member.fresh or own_id is None:
             continue
-        for domain, (server, sequence) in gtids(str(member.facts.get("gtid_current_pos") or "")).items():
+        for domain, (server, sequence) in parse_gtids(
+            str(member.facts.get("gtid_current_pos") or "")
+        ).items():
             if server == own_id and sequence > has.get(domain, (0, 0))[1]:
                 text = f"{member.name} wrote {domain}-{server}-{sequence} itself; {primary.name} lacks it"
                 return Finding("ErrantTransactions", member.name, True, (supports(text, member.own, now_s),))

@@ -17,6 +17,7 @@ from controller.adapters.clock import SystemClock
 from controller.adapters.haproxy import HaproxyRuntime
 from controller.adapters.http import HttpConnections
 from controller.adapters.local import LocalAccess
+from controller.adapters.mysql import MysqlSessions
 from controller.adapters.name_servers import NameServersOverTcp
 from controller.adapters.nodes import NodeAccesses
 from controller.adapters.output_files import OutputDirectory
@@ -276,6 +277,7 @@ class Station:
             haproxy=HaproxyRuntime(),
             name_servers=NameServersOverTcp(),
             redis=RedisCommands(estate, self._secrets),
+            mysql=MysqlSessions(estate, self._secrets),
             here=self._here,
             http=HttpConnections(self.clock),
             outputs=OutputDirectory(estate.daemon.state_dir / "outputs"),

@@ -68,6 +68,14 @@ class RunbookError(BcmError):
     """A runbook or plan is not valid."""
 
 
+class DeclinedError(RunbookError):
+    """A server of MariaDB answered something else than that it did it. `code`: its own number of the error."""
+
+    def __init__(self, what: str, *, code: int = 0, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.code = code
+
+
 class UsageError(BcmError):
     """The request itself is wrong: unknown service, member, incident or option."""
 

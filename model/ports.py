@@ -239,8 +239,8 @@ class Sql(Protocol):
 
 
 class NoAnswerError(Exception):
-    """A Redis server did not answer: `refused` (nobody listens), or silent or cut. `outcome_unknown`: the
-    command was sent, and may have taken effect."""
+    """A server of Redis or MariaDB did not answer: `refused` (nobody listens), or silent or cut.
+    `outcome_unknown`: the command was sent, and may have taken effect."""
 
     def __init__(self, text: str, *, refused: bool = False, outcome_unknown: bool = False) -> None:
         super().__init__(text)
@@ -276,6 +276,37 @@ class Refused(str):
     @property
     def code(self) -> str:
         return self.partition(" ")[0]
+
+
+class MysqlSession(Protocol):
+    """One session on one server of MariaDB. Autocommit: each statement is its own transaction."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    @property
+    def connection(self) -> int:
+        """Its number at the server."""
+        ...
+
+    async def query(self, statement: str, *, timeout_s: float) -> list[dict[str, str | None]]:
+        """Rows by column name, [] if there are none. At the time-out the socket is shut, and nothing is
+        cancelled at the server: a cancelled wait for a replica reports success (P8).
+
+        Raises NoAnswerError, after which the session is closed, and DeclinedError.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Mysql(Protocol):
+    """Opens sessions on the members of a service of MariaDB."""
+
+    async def connect(self, service: str, member: str, *, role: str, timeout_s: float) -> MysqlSession:
+        """role: monitor, which looks and writes the canary, or control, which changes. Raises NoAnswerError,
+        and DeclinedError where the server lives and lets nobody in."""
+        ...
 
 
 class SqlError(Exception):

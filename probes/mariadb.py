@@ -19,7 +19,7 @@ from model.errors import BcmError
 from model.observation import Failure, Layer
 from probes.addresses import Addresses
 from probes.base import Probe, ProbeOptions, ProbePorts, Reading
-from probes.mariadb_facts import read_facts
+from probes.mariadb_facts import read_facts, read_semi_sync
 from probes.mariadb_write import CanaryRow, quoted_table
 from probes.mysql_errors import MyError, reading_of, reading_of_end
 from probes.mysql_session import MySession
@@ -70,11 +70,13 @@ class MariadbProbe(Probe):
 
     Facts: `version`, `server_id`, `uptime_s`, `read_only`, `super_read_only`, `role` (primary: it has
     replicas; replica; standalone; none where the account may not see it), `gtid_binlog_pos`,
-    `gtid_current_pos`, `gtid_slave_pos`, `threads_connected`, `threads_running`, `max_connections`,
+    `gtid_current_pos`, `gtid_slave_pos`, `gtid_binlog_state`, `gtid_domain_id`, `log_bin`,
+    `log_replica_updates`, `threads_connected`, `threads_running`, `max_connections`,
     `replicas_connected`, `semi_sync_enabled`, `semi_sync_active`, `semi_sync_clients`,
-    `semi_sync_wait_point`, `semi_sync_timeout_ms`, `semi_sync_replica`. Of a replica also `io_running`,
+    `semi_sync_wait_point`, `semi_sync_timeout_ms`, `semi_sync_wait_no_replica`, `semi_sync_replica_enabled`,
+    `semi_sync_replica`; with `write_table` also `canary_n`, the number that was written. Of a replica also `io_running`,
     `sql_running`, `seconds_behind` and `sources`, a list of {name, host, port, io_running, sql_running,
-    seconds_behind, delay_s, using_gtid, gtid_io_pos, io_error, sql_error}. With TLS: `certificate_ends_s`,
+    seconds_behind, delay_s, using_gtid, gtid_io_pos, user, io_error, sql_error}. With TLS: `certificate_ends_s`,
     seconds since 1970. What a version does not have is null.
     """
 
@@ -88,7 +90,7 @@ class MariadbProbe(Probe):
         assert isinstance(options, MariadbOptions)  # noqa: S101  # narrows the type
         self._options = options
         self._addresses = Addresses(options.host, options.port, ports.clock)
-        self._tls = _context(options, target)
+        self._tls = mysql_tls(options, target)
         self._canary = (
             CanaryRow(quoted_table(options.write_table), options.write_within, ports.clock, self._open)
             if options.write_table
@@ -129,7 +131,7 @@ class MariadbProbe(Probe):
             if self._options.read_table:
                 await session.query(f"SELECT 1 FROM {quoted_table(self._options.read_table)} LIMIT 1")
                 note("%s was read", self._options.read_table)
-            blocked = None if self._canary is None else await self._canary.write(session)
+            blocked = None if self._canary is None else await self._write(session, self._canary, facts)
         except MyError as error:
             blocked = reading_of(error)
         except BcmError as error:
@@ -137,6 +139,13 @@ class MariadbProbe(Probe):
         if blocked is not None:
             return blocked.adding(facts)
         return self._judged(facts)
+
+    async def _write(self, session: MySession, canary: CanaryRow, facts: dict[str, Any]) -> Reading | None:
+        """The state of semi-sync is that after the write, which it shows to have been waited for."""
+        blocked = await canary.write(session)
+        if blocked is None:
+            facts |= {"canary_n": canary.number, **await read_semi_sync(session)}
+        return blocked
 
     def _judged(self, facts: dict[str, Any]) -> Reading:
         role = facts["role"]
@@ -203,7 +212,7 @@ def _broken(facts: dict[str, Any]) -> str:
     return ""
 
 
-def _context(options: MariadbOptions, target: str) -> ssl.SSLContext | None:
+def mysql_tls(options: MariadbOptions, target: str) -> ssl.SSLContext | None:
     if options.tls == "disable":
         return None
     if options.tls == "prefer":

@@ -14,15 +14,24 @@ from probes.texts import one_line
 from probes.trace import note
 
 _VARIABLES = (
-    "gtid_binlog_pos", "gtid_current_pos", "gtid_slave_pos", "log_bin", "max_connections", "read_only",
-    "rpl_semi_sync_master_enabled", "rpl_semi_sync_master_timeout", "rpl_semi_sync_master_wait_point",
+    "gtid_binlog_pos", "gtid_binlog_state", "gtid_current_pos", "gtid_domain_id", "gtid_slave_pos", "log_bin",
+    "log_slave_updates", "max_connections", "read_only", "rpl_semi_sync_master_enabled",
+    "rpl_semi_sync_master_timeout", "rpl_semi_sync_master_wait_no_slave", "rpl_semi_sync_master_wait_point",
     "rpl_semi_sync_slave_enabled", "server_id", "super_read_only", "version", "wsrep_on",
 )  # fmt: skip
 _STATUS = (
     "rpl_semi_sync_master_clients", "rpl_semi_sync_master_status", "rpl_semi_sync_slave_status",
     "slaves_connected", "threads_connected", "threads_running", "uptime",
 )  # fmt: skip
-_SOURCES = "SHOW ALL SLAVES STATUS"
+
+
+def _asking(what: str, names: tuple[str, ...]) -> str:
+    return f"SHOW GLOBAL {what} WHERE Variable_name IN ({', '.join(repr(name) for name in names)})"
+
+
+ASK_VARIABLES = _asking("VARIABLES", _VARIABLES)
+ASK_STATUS = _asking("STATUS", _STATUS)
+ASK_SOURCES = "SHOW ALL SLAVES STATUS"
 # The statement is refused: the account may not look, or the server is no MariaDB and does not know it.
 _NOT_ALLOWED = frozenset({1142, 1227})
 _NOT_KNOWN = frozenset({1064})
@@ -31,16 +40,22 @@ _MOST_ERROR_CHARACTERS = 200
 
 async def read_facts(session: MySession) -> dict[str, Any]:
     """Raises MyError."""
-    variables = _by_name(await session.query(_asking("VARIABLES", _VARIABLES)))
-    status = _by_name(await session.query(_asking("STATUS", _STATUS)))
+    variables = by_name(await session.query(ASK_VARIABLES))
+    status = by_name(await session.query(ASK_STATUS))
     note("%d variables and %d figures were read", len(variables), len(status))
     return facts_of(variables, status, await _read_sources(session))
+
+
+async def read_semi_sync(session: MySession) -> dict[str, Any]:
+    """Does the primary wait for replicas now? Asked after a write: the write itself may have ended the wait.
+    Raises MyError."""
+    return _semi_sync_now(by_name(await session.query(ASK_STATUS)))
 
 
 async def _read_sources(session: MySession) -> list[Row] | None:
     """From where it replicates; None where that can't be seen. Raises MyError."""
     try:
-        rows = await session.query(_SOURCES)
+        rows = await session.query(ASK_SOURCES)
     except MyError as error:
         if error.code not in _NOT_ALLOWED | _NOT_KNOWN:
             raise
@@ -66,15 +81,20 @@ def facts_of(
         "gtid_binlog_pos": variables.get("gtid_binlog_pos"),
         "gtid_current_pos": variables.get("gtid_current_pos"),
         "gtid_slave_pos": variables.get("gtid_slave_pos"),
+        "gtid_binlog_state": variables.get("gtid_binlog_state"),
+        "gtid_domain_id": _int(variables.get("gtid_domain_id")),
+        "log_bin": _bool(variables.get("log_bin")),
+        "log_replica_updates": _bool(variables.get("log_slave_updates")),
         "threads_connected": _int(status.get("threads_connected")),
         "threads_running": _int(status.get("threads_running")),
         "max_connections": _int(variables.get("max_connections")),
         "replicas_connected": replicas,
         "semi_sync_enabled": _bool(variables.get("rpl_semi_sync_master_enabled")),
-        "semi_sync_active": _bool(status.get("rpl_semi_sync_master_status")),
-        "semi_sync_clients": _int(status.get("rpl_semi_sync_master_clients")),
+        **_semi_sync_now(status),
         "semi_sync_wait_point": variables.get("rpl_semi_sync_master_wait_point"),
         "semi_sync_timeout_ms": _int(variables.get("rpl_semi_sync_master_timeout")),
+        "semi_sync_wait_no_replica": _bool(variables.get("rpl_semi_sync_master_wait_no_slave")),
+        "semi_sync_replica_enabled": _bool(variables.get("rpl_semi_sync_slave_enabled")),
         "semi_sync_replica": _bool(status.get("rpl_semi_sync_slave_status")),
     }
     if _bool(variables.get("wsrep_on")):
@@ -100,6 +120,13 @@ def _role(sources: list[dict[str, Any]] | None, replicas: int | None) -> str | N
     return "primary" if replicas else "standalone"
 
 
+def _semi_sync_now(status: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "semi_sync_active": _bool(status.get("rpl_semi_sync_master_status")),
+        "semi_sync_clients": _int(status.get("rpl_semi_sync_master_clients")),
+    }
+
+
 def _source(row: Row) -> dict[str, Any]:
     """A source of replication. `Connecting` and `Preparing` are not running."""
     return {
@@ -112,16 +139,13 @@ def _source(row: Row) -> dict[str, Any]:
         "delay_s": _int(row.get("SQL_Delay")),
         "using_gtid": row.get("Using_Gtid"),
         "gtid_io_pos": row.get("Gtid_IO_Pos"),
+        "user": row.get("Master_User"),
         "io_error": one_line(row.get("Last_IO_Error") or "", _MOST_ERROR_CHARACTERS),
         "sql_error": one_line(row.get("Last_SQL_Error") or "", _MOST_ERROR_CHARACTERS),
     }
 
 
-def _asking(what: str, names: tuple[str, ...]) -> str:
-    return f"SHOW GLOBAL {what} WHERE Variable_name IN ({', '.join(repr(name) for name in names)})"
-
-
-def _by_name(rows: list[Row]) -> dict[str, str]:
+def by_name(rows: list[Row]) -> dict[str, str]:
     return {(row.get("Variable_name") or "").lower(): row.get("Value") or "" for row in rows}
 
 

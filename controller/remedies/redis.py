@@ -18,7 +18,6 @@ from controller.verdict import RpoVerdict
 from controller.views import MemberView, ServiceView
 from model.events import Event
 from model.lsn import Position
-from model.observation import Failure, Outcome
 from model.quorum import Choice, MemberPosition, Proof, Ranked, preference_of
 
 _ASYNCHRONOUS: Final = (
@@ -96,22 +95,7 @@ def _lsn(position: Position) -> int:
 def _fenceable(service: Service, view: ServiceView, node_access: bool) -> bool:
     """It is gone, or its node can be reached and the estate says how it is stopped there."""
     member = service.members.get(view.primary or "")
-    return _gone(view) is not None or (node_access and bool(getattr(member, "control", "")))
-
-
-def _gone(view: ServiceView) -> MemberView | None:
-    """The primary, where nobody listens any more."""
-    seen = view.member(view.primary)
-    last = None if seen is None else seen.own.last
-    if last is None or last.outcome is Outcome.SUCCEEDED or last.failure is not Failure.REFUSED:
-        return None
-    return seen
-
-
-def _acknowledged_until(view: ServiceView, now_s: float) -> float:
-    """A process that is gone has acknowledged nothing since the first attempt that failed."""
-    gone = _gone(view)
-    return now_s if gone is None or gone.own.first_bad_s is None else gone.own.first_bad_s
+    return replicated.gone_primary(view) is not None or (node_access and bool(getattr(member, "control", "")))
 
 
 def _variables(known: Known) -> Mapping[str, Any]:
@@ -151,7 +135,7 @@ REDIS: Final = Remedy(
     variables=_variables,
     verdict=_verdict,
     fenceable=_fenceable,
-    acknowledged_until=_acknowledged_until,
+    acknowledged_until=replicated.acknowledged_until,
     refusals=_refusals,
     wayward=replicated.wayward,
     mends_by_itself=_mends_by_itself,

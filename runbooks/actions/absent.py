@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.errors import BalancerError, NameServerError, NodeAccessError, RunbookError
-from model.ports import CommandResult, HttpAnswer, HttpError, HttpRequest, NoAnswerError
+from model.ports import (
+    CommandResult,
+    HttpAnswer,
+    HttpError,
+    HttpRequest,
+    MysqlSession,
+    NoAnswerError,
+)
 
 
 class AbsentHere:
@@ -75,3 +82,10 @@ class AbsentRedis:
         monitor: bool = False,
     ) -> list[Any]:
         raise NoAnswerError(f"nothing here can speak to {target} of {service}")
+
+
+class AbsentMysql:
+    """`model.ports.Mysql` where nothing speaks to MariaDB, such as in a world that has none."""
+
+    async def connect(self, service: str, member: str, *, role: str, timeout_s: float) -> MysqlSession:
+        raise NoAnswerError(f"nothing here can speak to {member} of {service}")

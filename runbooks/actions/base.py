@@ -25,6 +25,7 @@ from model.ports import (
     Http,
     Journal,
     Lease,
+    Mysql,
     NameServers,
     NodeAccess,
     OutputFiles,
@@ -37,6 +38,7 @@ from runbooks.actions.absent import (
     AbsentHaproxy,
     AbsentHere,
     AbsentHttp,
+    AbsentMysql,
     AbsentNameServers,
     AbsentRedis,
     NoOutputFiles,
@@ -83,6 +85,7 @@ class ActionPorts:
     haproxy: HaproxyApi = field(default_factory=AbsentHaproxy)
     name_servers: NameServers = field(default_factory=AbsentNameServers)
     redis: Redis = field(default_factory=AbsentRedis)
+    mysql: Mysql = field(default_factory=AbsentMysql)
     consent: Consent = field(default_factory=OneOther)
 
 

@@ -18,11 +18,12 @@ from model.execution import Precheck, Reconciled, StepResult
 from model.ports import NoAnswerError
 from runbooks.actions.base import Action, ActionOptions, StepContext
 from runbooks.actions.inputs import OVERRIDE_ANSWERS, OVERRIDE_FENCE, overridden, variable
+from runbooks.actions.process import Server
 from runbooks.actions.redis.asking import member_of, shown
 from runbooks.actions.redis.closing import close, commands, open_again, refuses_writes
-from runbooks.actions.redis.server import Server
 from runbooks.actions.redis.state import read_state
 
+_PROGRAMS: Final = frozenset({"redis-server", "valkey-server"})
 _AGAIN_S: Final = 0.02
 _LOOK_S: Final = 0.25  # of one attempt; a living server answers within a round trip
 # One that the look before found silent is silent the second time.
@@ -69,7 +70,7 @@ class Fence(Action):
         name = self._member(ctx)
         lines = [f"{name}: {shown(words)}" for words in commands()]
         try:
-            return [*lines, Server(ctx, member_of(ctx, name)).shown()]
+            return [*lines, server_of(ctx, name).shown()]
         except BcmError as error:
             return [*lines, f"no access to its process: {error.what}"]
 
@@ -80,7 +81,7 @@ class Fence(Action):
     async def precheck(self, ctx: StepContext) -> list[Precheck]:
         name = self._member(ctx)
         try:
-            stopped = await Server(ctx, member_of(ctx, name)).is_stopped()
+            stopped = await server_of(ctx, name).is_stopped()
             ok, result = True, "no process is there" if stopped else "its process is there"
         except BcmError as error:
             ok, result = False, error.what
@@ -191,10 +192,15 @@ class Fence(Action):
         return self._options.member or variable(ctx, "primary")
 
 
+def server_of(ctx: StepContext, member: str) -> Server:
+    """Raises NodeAccessError."""
+    return Server(ctx, member_of(ctx, member), _PROGRAMS)
+
+
 async def _by_node(ctx: StepContext, member: str, seen: _Seen, deadline_s: float) -> bool:
     """Stopped on its node?"""
     try:
-        how = await Server(ctx, member_of(ctx, member)).stop(deadline_s)
+        how = await server_of(ctx, member).stop(deadline_s)
     except BcmError as error:
         seen.how = f"{seen.how}; {error.what}" if error.what not in seen.how else seen.how
         return False
@@ -204,7 +210,7 @@ async def _by_node(ctx: StepContext, member: str, seen: _Seen, deadline_s: float
 
 async def _start(ctx: StepContext, member: str) -> StepResult:
     try:
-        started = await Server(ctx, member_of(ctx, member)).start()
+        started = await server_of(ctx, member).start()
     except BcmError as error:
         return StepResult.unknown(f"{member} can't be started: {error.what}")
     if started:

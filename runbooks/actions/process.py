@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from config.redis import RedisMember
+from config.members import StoppableMember
 from model.errors import NodeAccessError
 from model.ports import CommandResult
 from runbooks.actions.base import StepContext
 
 _COMMAND_S: Final = 5.0
-_NAMES: Final = frozenset({"redis-server", "valkey-server"})
 _POLL_S: Final = 0.02
 
 
 class Server:
     """One member's process. Raises NodeAccessError where there is no access, or no `control`."""
 
-    def __init__(self, ctx: StepContext, member: RedisMember) -> None:
+    def __init__(self, ctx: StepContext, member: StoppableMember, names: frozenset[str]) -> None:
+        """names: of the program, as the kernel has them; any other process under the number of the file is
+        somebody else's."""
         if not member.control:
             raise NodeAccessError(
                 f"the estate does not say how {member.name} is stopped",
@@ -27,6 +28,7 @@ class Server:
         self._node = ctx.ports.node(member.node)
         self._clock = ctx.ports.clock
         self._member = member
+        self._names = names
         self._kind, _, self._target = member.control.partition(":")
 
     def shown(self) -> str:
@@ -66,7 +68,7 @@ class Server:
             return None
         stat = (await self._run(["cat", f"/proc/{text}/stat"])).stdout
         name, state = stat[stat.find("(") + 1 : stat.rfind(")")], stat[stat.rfind(")") + 2 :][:1]
-        return int(text) if name in _NAMES and state not in ("Z", "X", "") else None
+        return int(text) if name in self._names and state not in ("Z", "X", "") else None
 
     async def is_stopped(self) -> bool:
         """Raises NodeAccessError."""
