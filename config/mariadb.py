@@ -34,7 +34,8 @@ class MariadbSettings(EstateModel):
         description="A commit waits for a replica (rpl_semi_sync, AFTER_SYNC): a new primary is told to. "
         "Without it nothing is proven after a crash.",
     )
-    # A day: whoever has to be waited for longer is known to people, and no lost primary is left alone so long.
+    # A day: whoever has to be waited for longer is known to people, and no lost primary is left alone so
+    # long.
     semi_sync_timeout: PositiveSeconds = Field(
         86400.0,
         description="rpl_semi_sync_master_timeout that a new primary is given: so long a commit waits for a "

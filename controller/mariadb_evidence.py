@@ -28,8 +28,8 @@ _ADMIN: Final = (
     "accounts with READ ONLY ADMIN write to a server that is read-only: MariaDB has no super_read_only"
 )
 _ENDED: Final = (
-    "commits whose wait for a replica was ended by an administrator (KILL, SHUTDOWN): their clients were told "
-    "that they were safe"
+    "commits whose wait for a replica was ended by an administrator (KILL, SHUTDOWN): their clients were "
+    "told that they were safe"
 )
 _RETURNS: Final = (
     "an old primary that was restarted in place before it was stopped or closed: what clients that go to it "
@@ -39,8 +39,9 @@ _RETURNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class MariadbInputs:
-    """All that the verdict rests on; None is not known. complete: the proof held when nobody had been promoted
-    yet. reached: the GTIDs from which the promoted member went on; proven: those that the proof saw on it."""
+    """All that the verdict rests on; None is not known. complete: the proof held when nobody had been
+    promoted yet. reached: the GTIDs from which the promoted member went on; proven: those that the proof saw
+    on it."""
 
     promoted: str | None
     complete: bool = False
@@ -129,9 +130,9 @@ def _doubt(inputs: MariadbInputs) -> str | None:
     goal = inputs.final_gtid if inputs.planned else inputs.proven
     if not goal or inputs.reached is None or not covers(parse_gtids(inputs.reached), parse_gtids(goal)):
         return f"{inputs.promoted} went on from {inputs.reached}, and {goal} was to be had"
-    if not inputs.planned and inputs.shown_gtid is not None:
-        if not covers(parse_gtids(inputs.reached), parse_gtids(inputs.shown_gtid)):
-            return f"{inputs.promoted} went on from {inputs.reached}; the old primary had shown {inputs.shown_gtid}"
+    if not inputs.planned and not covers(parse_gtids(inputs.reached), parse_gtids(inputs.shown_gtid or "")):
+        went = f"{inputs.promoted} went on from {inputs.reached}"
+        return f"{went}, and the old primary had shown {inputs.shown_gtid}"
     return None
 
 

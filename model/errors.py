@@ -69,7 +69,7 @@ class RunbookError(BcmError):
 
 
 class DeclinedError(RunbookError):
-    """A server of MariaDB answered something else than that it did it. `code`: its own number of the error."""
+    """A server of MariaDB answered something else than that it did it. `code`: its own of the error."""
 
     def __init__(self, what: str, *, code: int = 0, where: str = "", hint: str = "") -> None:
         super().__init__(what, where=where, hint=hint)

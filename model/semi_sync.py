@@ -1,8 +1,8 @@
-"""MariaDB's semi-synchronous replication: when does it prove that an acknowledged write is on a replica? Pure.
+"""MariaDB's semi-sync: when does it prove that an acknowledged write is on a replica? Pure.
 
 One acknowledgement by any replica is enough for the primary, so each acknowledged write is on at least one of
-those that were connected: all of them together have every one, and nobody may be missing. The primary gives up
-waiting after a time-out and goes on without any; whatever was acknowledged from then on is on nobody else.
+those that were connected: all of them together have every one, and nobody may be missing. The primary gives
+up waiting after a time-out and goes on without any; whatever was acknowledged from then on is on nobody else.
 
 A reading of the primary holds if it was taken after a write of ours that had been acknowledged: every wait
 that was going on before that write has ended by then, so no wait can time out earlier than the time-out after

@@ -74,10 +74,10 @@ class MariadbProbe(Probe):
     `log_replica_updates`, `threads_connected`, `threads_running`, `max_connections`,
     `replicas_connected`, `semi_sync_enabled`, `semi_sync_active`, `semi_sync_clients`,
     `semi_sync_wait_point`, `semi_sync_timeout_ms`, `semi_sync_wait_no_replica`, `semi_sync_replica_enabled`,
-    `semi_sync_replica`; with `write_table` also `canary_n`, the number that was written. Of a replica also `io_running`,
-    `sql_running`, `seconds_behind` and `sources`, a list of {name, host, port, io_running, sql_running,
-    seconds_behind, delay_s, using_gtid, gtid_io_pos, user, io_error, sql_error}. With TLS: `certificate_ends_s`,
-    seconds since 1970. What a version does not have is null.
+    `semi_sync_replica`; with `write_table` also `canary_n`, the number that was written. Of a replica also
+    `io_running`, `sql_running`, `seconds_behind` and `sources`, a list of {name, host, port, io_running,
+    sql_running, seconds_behind, delay_s, using_gtid, gtid_io_pos, user, io_error, sql_error}. With TLS:
+    `certificate_ends_s`, seconds since 1970. What a version does not have is null.
     """
 
     type: ClassVar[str] = "mariadb"

@@ -1,4 +1,4 @@
-"""MariaDB: the furthest replica takes over, with the proof that semi-sync gives; GTIDs for the way back. Pure."""
+"""MariaDB: the furthest replica takes over, with the proof of semi-sync; GTIDs for the way back. Pure."""
 
 from __future__ import annotations
 

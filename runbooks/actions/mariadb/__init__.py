@@ -1,1 +1,1 @@
-"""Actions of MariaDB: each looks at its own effect, and changes a member only over a session that locks it."""
+"""Actions of MariaDB: each looks at its own effect, and changes a member over a session that locks it."""

@@ -1,9 +1,9 @@
 """How a primary is closed for writes, and how that is seen: by a write that it refuses.
 
 MariaDB has no super_read_only: whoever has READ ONLY ADMIN writes to a server that is read-only. What holds
-instead: no account of an application has that right, its sessions are ended, and the account that looks, which
-has no such right either, is refused a write. Nobody who waits for a replica's acknowledgement is ended: the
-server would tell that client that its write is safe.
+instead: no account of an application has that right, its sessions are ended, and the account that looks,
+which has no such right either, is refused a write. Nobody who waits for a replica's acknowledgement is
+ended: the server would tell that client that its write is safe.
 """
 
 from __future__ import annotations

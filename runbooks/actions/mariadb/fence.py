@@ -1,9 +1,10 @@
 """mariadb.fence: the old primary can acknowledge nothing that its successor lacks, and that is seen.
 
-Gone: nobody listens where it was, asked again and again for `settle_ms`. Read-only: it answers, was closed for
-writes, its clients' sessions were ended, and a write was refused. Stopped: its process was ended on its node.
-Blocked: all of its replicas have left it, and it waits for one of them for so long that nobody will have left
-it alone until then (`model.semi_sync.HOLDS_FOR_GOOD_MS`); a server that hangs and goes on waits too.
+Gone: nobody listens where it was, asked again and again for `settle_ms`. Read-only: it answers, was closed
+for writes, its clients' sessions were ended, and a write was refused. Stopped: its process was ended on its
+node. Blocked: all of its replicas have left it, and it waits for one of them for so long that nobody will
+have left it alone until then (`model.semi_sync.HOLDS_FOR_GOOD_MS`); a server that hangs and goes on waits
+too.
 """
 
 from __future__ import annotations

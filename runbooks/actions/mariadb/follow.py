@@ -1,8 +1,8 @@
 """mariadb.follow: members are made replicas of the new primary, by GTID.
 
-Before anything follows, its binary log is compared: a member that has transactions which the primary never had
-is left as it is, read-only, and it is said which they are. With `attached: required` each must hear its primary
-in the end.
+Before anything follows, its binary log is compared: a member that has transactions which the primary never
+had is left as it is, read-only, and it is said which they are. With `attached: required` each must hear its
+primary in the end.
 """
 
 from __future__ import annotations

@@ -98,7 +98,8 @@ class Locks:
     async def session(self, member: str, deadline_s: float) -> AsyncIterator[Asking]:
         """The member's session, seen to hold its lock unbroken; one user at a time.
 
-        Raises LockError if the lock was never taken or is broken, NoAnswerError if the server does not answer.
+        Raises LockError if the lock was never taken or is broken, NoAnswerError if the server does not
+        answer.
         """
         held = self._held.get(member)
         if held is None or held.session.closed:

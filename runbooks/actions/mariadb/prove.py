@@ -1,8 +1,9 @@
 """mariadb.prove: does somebody who is left have every acknowledged write?
 
 With semi-sync each acknowledged write is on at least one replica, so the furthest of all of them has every
-one; nobody who acknowledged may be missing. Where semi-sync had fallen back to asynchronous, or may have since
-it was last seen, nothing is proven. In a planned switch the old primary is closed, and its last GTID is known.
+one; nobody who acknowledged may be missing. Where semi-sync had fallen back to asynchronous, or may have
+since it was last seen, nothing is proven. In a planned switch the old primary is closed, and its last GTID
+is known.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _AGAIN_S: Final = 0.005
 
 
 class ProveOptions(ActionOptions):
-    """basis: `lost`: of those that have dropped the old primary. `closed`: the candidate must have applied the
-    old primary's last GTID (step `quiesce`); it is waited for."""
+    """basis: `lost`: of those that have dropped the old primary. `closed`: the candidate must have applied
+    the old primary's last GTID (step `quiesce`); it is waited for."""
 
     basis: Literal["lost", "closed"] = "lost"
 
