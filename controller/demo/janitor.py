@@ -27,6 +27,7 @@ _OURS = (
     "redis-server",
     "haproxy",
     "nginx",
+    "mariadbd",
     "python",
     "bcm-failover",
     "cp",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import click
 
-from controller.demo.redis.scenario import RedisTour
+from controller.demo.mariadb.scenario import MARIADB
+from controller.demo.primary_tour import PrimaryTour
+from controller.demo.redis.scenario import REDIS
 from controller.demo.scenario import Tell
 from controller.demo.tour import HappeningResult, figures, table
 
@@ -25,7 +28,10 @@ class Tour(Protocol):
 
 
 # By engine: profile and whom to tell, to a tour.
-TOURS: Final[Mapping[str, Callable[[str, Tell], Tour]]] = {"redis": RedisTour}
+TOURS: Final[Mapping[str, Callable[[str, Tell], Tour]]] = {
+    "mariadb": partial(PrimaryTour, MARIADB),
+    "redis": partial(PrimaryTour, REDIS),
+}
 
 
 def run_tours(engine: str, profile: str, runs: int, tell: Tell, *, keep: bool, as_json: bool) -> int:

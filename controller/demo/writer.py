@@ -1,4 +1,5 @@
-"""A client that writes all the time, in a process of its own: its handle, its loop, and what is made of its log.
+"""A client that writes all the time, in a process of its own: its handle, its loop, and what is made of its
+log.
 
 It behaves as an application that knows all servers and keeps to the one that takes writes: after any error it
 closes the session and tries the servers in order, at once. The log is that of `controller.demo.client`.
@@ -10,7 +11,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,9 @@ class WriterProcess:
     """The handle of a running client. It ends when `stop` is called or this process dies. module: what runs
     `main` below."""
 
-    def __init__(self, module: str, ports: Sequence[int], log: Path) -> None:
+    def __init__(
+        self, module: str, ports: Sequence[int], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.log = log
         log.touch()
         listed = ",".join(str(port) for port in ports)
@@ -39,7 +42,7 @@ class WriterProcess:
             stdin=subprocess.PIPE,
             start_new_session=True,
             cwd=Path(__file__).resolve().parents[2],
-            env={"PATH": os.defpath},
+            env={"PATH": os.defpath, **(environment or {})},
         )
 
     def acknowledged(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.demo.redis.scenario import CRASH, FAILBACK, HANG, SWITCHOVER, RedisTour
+from controller.demo.primary_tour import CRASH, FAILBACK, HANG, SWITCHOVER, PrimaryTour
+from controller.demo.redis.scenario import REDIS
 from controller.demo.tours import good
 
 pytestmark = pytest.mark.slow
@@ -14,7 +15,7 @@ MOST_S = {CRASH: 2.0, HANG: 3.0, SWITCHOVER: 0.5, FAILBACK: 0.5}
 
 def test_redis_fails_over_is_switched_and_goes_home_with_the_verdict_that_fits() -> None:
     told: list[str] = []
-    tour = RedisTour("fast", told.append)
+    tour = PrimaryTour(REDIS, "fast", told.append)
     results = tour.run()
     assert [r.name for r in results] == [CRASH, SWITCHOVER, FAILBACK, HANG, FAILBACK]
     for result in results:

@@ -20,6 +20,7 @@ from model.errors import BcmError, DeclinedError
 from model.ports import MysqlSession
 from runbooks.actions.base import StepContext
 from runbooks.actions.mariadb.asking import ANSWER_S, Asking
+from runbooks.actions.mariadb.rights import missing_rights
 
 RESOURCE: Final = "mariadb-locks"
 NAME: Final = "bcm-failover"
@@ -55,14 +56,19 @@ class Locks:
         """Take the lock, ending the session of an older epoch.
 
         Raises LockError if a newer epoch is there, if this controller does not lead any more (looked at with
-        the lock in hand: whoever leads later ends this session first) or if the lock is not free in time;
+        the lock in hand: whoever leads later ends this session first), if the lock is not free in time, or if
+        the account may not do there what the steps after it do;
         NoAnswerError and DeclinedError if the member can't be reached.
         """
         clock = self._ports.clock
         left_s = max(deadline_s - clock.monotonic_s(), 0.001)
         session = await self._ports.mysql.connect(self._service, member, role="control", timeout_s=left_s)
         try:
-            await self._take(Asking(member, session, clock, deadline_s))
+            asking = Asking(member, session, clock, deadline_s)
+            lacks = await missing_rights(asking)
+            if lacks:
+                raise LockError(f"the account lacks {', '.join(lacks)}", where=member)
+            await self._take(asking)
             if not self._ports.lease.held():
                 raise LockError("this controller does not lead any more", where=member)
         except BaseException:
