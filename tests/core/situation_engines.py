@@ -48,12 +48,23 @@ def _mariadb(server_id: int, primary: bool) -> dict[str, Any]:
         "read_only": not primary,
         "server_id": server_id,
         "gtid_current_pos": "0-1-100",
+        "gtid_binlog_pos": "0-1-100",
+        "gtid_binlog_state": "0-1-100",
+        "gtid_domain_id": 0,
+        "log_bin": True,
+        "log_replica_updates": True,
         "threads_connected": 10,
         "max_connections": 151,
-        "semi_sync_enabled": False,
+        "semi_sync_enabled": primary,
+        "semi_sync_active": primary,
+        "semi_sync_wait_point": "AFTER_SYNC",
+        "semi_sync_wait_no_replica": True,
+        "semi_sync_timeout_ms": 86_400_000,
+        "semi_sync_clients": 1 if primary else 0,
+        "semi_sync_replica_enabled": not primary,
     }
     if primary:
-        return facts
+        return {**facts, "canary_n": 7}
     source = {
         "io_running": True,
         "sql_running": True,

@@ -21,7 +21,7 @@ ACKNOWLEDGES = "SET GLOBAL rpl_semi_sync_slave_enabled = 1"
 
 
 class SemiSyncOptions(ActionOptions):
-    """waits: false: it goes on with a single copy."""
+    """member: the primary. waits: false: it goes on with a single copy."""
 
     member: str
     waits: bool = True
