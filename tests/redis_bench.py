@@ -3,33 +3,18 @@ they need."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
-
-from action_bench import OwnLease
+from typing import Any
 
 from config.schema import Estate
-from controller.adapters.clock import SystemClock
-from controller.adapters.nodes import NodeAccesses
 from controller.adapters.redis import RedisCommands
-from controller.adapters.secrets import SecretStore
 from controller.demo.redis.resp import RedisWireError, Session
-from controller.store.sqlite import SqliteStore
-from model import events as ev
-from model.execution import ExecutionResult, ExecutionState, Reconciled, StepResult, StepState
 from model.ports import NoAnswerError
-from runbooks.actions.base import Action, ActionPorts, StepContext
-from runbooks.engine import Engine
-from runbooks.library import load_runbook
-from runbooks.planner import make_plan
-from runbooks.recorded import recorded_from_events
-from tests.memory_journal import MemoryJournal, MemoryStore, ProcessDiedError
 from tests.pg_pair import wait_for
 from tests.redis_servers import LOOPBACK, RedisServer
+from tests.step_bench import StepBench
 
 SERVICE = "cache"
 MEMBERS = ("r1", "r2", "r3")
@@ -120,7 +105,7 @@ class CuttableRedis(RedisCommands):
     silent: set[str]
     deaf: set[str]
 
-    async def ask(self, service: str, target: str, commands: Any, **kwargs: Any) -> list[Any]:  # type: ignore[override]
+    async def ask(self, service: str, target: str, commands: Any, **kwargs: Any) -> list[Any]:
         if target in self.silent:
             raise NoAnswerError("cut off by the test")
         replies = await super().ask(service, target, commands, **kwargs)
@@ -166,107 +151,23 @@ def estate_text(servers: Servers, **changes: Any) -> dict[str, Any]:
     }
 
 
-class RedisBench:
-    """One execution on three servers. `run("id", action)` keeps the output under `steps.id`."""
+class RedisBench(StepBench):
+    """One execution on three servers."""
+
+    redis: CuttableRedis
 
     def __init__(self, servers: Servers, *, actor: str = "daemon", **changes: Any) -> None:
         self.servers = servers
-        self.estate = Estate.model_validate(estate_text(servers, **changes))
-        self.service = self.estate.service(SERVICE)
-        secrets = SecretStore()
-        self.redis = CuttableRedis(self.estate, secrets)
-        self.redis.silent, self.redis.deaf = set(), set()
-        self.nodes = NodeAccesses(self.estate, secrets)
-        self.lease = OwnLease(1)
-        ports = ActionPorts(
-            clock=SystemClock(),
-            journal=None,  # type: ignore[arg-type]
-            lease=self.lease,
-            sql=None,  # type: ignore[arg-type]
-            secrets=secrets,
-            node=self.nodes.access,
-            redis=self.redis,
-        )
-        self.vars: dict[str, Any] = {
-            "service": SERVICE,
+        made = Estate.model_validate(estate := estate_text(servers, **changes))
+        variables = {
             "primary": "r1",
             "standbys": ["r2", "r3"],
-            "min_replicas": self.service.redis.min_replicas,  # type: ignore[attr-defined]
+            "min_replicas": made.service(SERVICE).redis.min_replicas,  # type: ignore[attr-defined]
         }
-        self.ctx = StepContext(
-            estate=self.estate,
-            service=self.service,
-            ports=ports,
-            execution="EXE-1",
-            incident=None,
-            actor=actor,
-            vars={**self.vars, "steps": {}},
-            stack=AsyncExitStack(),
-        )
-        self.store: SqliteStore | None = None
-
-    async def run(self, step: str, action: Action, timeout_s: float = 5.0) -> StepResult:
-        self.ctx.step = step
-        result = await action.run(self.ctx, time.monotonic() + timeout_s)
-        self.ctx.vars["steps"][step] = dict(result.output)
-        return result
-
-    async def ok(self, step: str, action: Action, timeout_s: float = 5.0) -> StepResult:
-        result = await self.run(step, action, timeout_s)
-        assert result.outcome is StepState.SUCCEEDED, f"{step}: {result}"
-        return result
-
-    async def check(self, action: Action, timeout_s: float = 2.0) -> Reconciled:
-        return await action.check(self.ctx, time.monotonic() + timeout_s)
-
-    async def undo(self, action: Action, timeout_s: float = 2.0) -> StepResult:
-        return await action.undo(self.ctx, time.monotonic() + timeout_s)
-
-    async def runbook(self, name: str, **variables: Any) -> ExecutionResult:
-        """Through the engine, with a journal on disk."""
-        if self.store is None:
-            self.store = SqliteStore.open(self.servers.root / "state", owner="test", clock=SystemClock())
-        ports = replace(self.ctx.ports, journal=self.store, lease=self.store)
-        runbook = load_runbook(name)
-        given = {n: v for n, v in {**self.vars, **variables}.items() if n in runbook.vars}
-        plan = make_plan(runbook, estate=self.estate, service=self.service, vars=given)
-        engine = Engine(ports, self.estate)
-        return await engine.run(plan, incident=None, actor=self.ctx.actor, trigger="automatic")
-
-    async def resumed(
-        self, name: str, arrange: Callable[[MemoryJournal], None], **variables: Any
-    ) -> tuple[ExecutionResult, MemoryStore] | None:
-        """Runs it in a process that dies as arranged, and resumes it in the next; None: it did not die."""
-        store, runbook = MemoryStore(), load_runbook(name)
-        given = {n: v for n, v in {**self.vars, **variables}.items() if n in runbook.vars}
-        plan = make_plan(runbook, estate=self.estate, service=self.service, vars=given)
-        dying = store.open()
-        arrange(dying)
-        ports = replace(self.ctx.ports, journal=dying, lease=dying)
-        engine = Engine(ports, self.estate)
-        try:
-            await engine.run(plan, incident=None, actor="daemon", trigger="automatic")
-        except ProcessDiedError:
-            opened = store.of(ev.EXECUTION_OPENED)
-            if not opened:
-                return ExecutionResult("", ExecutionState.UNDONE, "never opened"), store
-        else:
-            return None
-        following = store.open()
-        ports = replace(self.ctx.ports, journal=following, lease=following)
-        recorded = recorded_from_events(store.events, opened[0].execution or "")
-        if store.of(ev.EXECUTION_CLOSED):
-            return ExecutionResult("", ExecutionState(store.events[-1].data["state"]), "closed"), store
-        return await Engine(ports, self.estate).resume(recorded), store
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.ctx.stack.aclose()
-        await self.nodes.aclose()
-        if self.store is not None:
-            self.store.close()
+        super().__init__(servers.root, estate, SERVICE, variables, actor=actor)
+        self.redis = CuttableRedis(self.estate, self.secrets)
+        self.redis.silent, self.redis.deaf = set(), set()
+        self.bind(redis=self.redis)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -36,6 +37,8 @@ class MysqlSessions:
         self._estate = estate
         self._secrets = secrets
         self._addresses: dict[tuple[str, int], Addresses] = {}
+        # Reading the authorities takes longer than the login.
+        self._tls: dict[tuple[str, str], ssl.SSLContext | None] = {}
 
     async def connect(self, service: str, member: str, *, role: str, timeout_s: float) -> OpenSession:
         """See `model.ports.Mysql.connect`."""
@@ -55,15 +58,24 @@ class MysqlSessions:
         known = self._addresses.setdefault(
             (member.host, member.port), Addresses(member.host, member.port, SystemClock())
         )
-        options = MariadbOptions(host=member.host, port=member.port, user=account.user, tls=tls)
         return await MySession.open(
             await known.get(),
             account.user,
             self._password(account),
-            tls=mysql_tls(options, name),
+            tls=self._context(service, name),
             server_name=member.host,
             tls_required=tls == "require",
         )
+
+    def _context(self, service: MariadbService, name: str) -> ssl.SSLContext | None:
+        key = (service.name, name)
+        if key not in self._tls:
+            member, settings = service.members[name], service.mariadb
+            options = MariadbOptions(
+                host=member.host, port=member.port, user=settings.monitor.user, tls=settings.tls
+            )
+            self._tls[key] = mysql_tls(options, name)
+        return self._tls[key]
 
     def _service(self, name: str) -> MariadbService:
         service = self._estate.services[name]

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from model.execution import ExecutionState
-from tests.memory_journal import MemoryJournal
 from tests.redis_bench import RedisBench, Servers, three
+from tests.step_bench import die_at
 
-Arrange = Callable[[MemoryJournal], None]
 DONE, UNDONE = ExecutionState.SUCCEEDED, ExecutionState.UNDONE
 MOST_RECORDS = 60
 Shape = dict[str, tuple[str, str, str]]
@@ -21,17 +20,6 @@ Shape = dict[str, tuple[str, str, str]]
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with three(tmp_path_factory.mktemp("redis")) as made:
         yield made
-
-
-def die_at(number: int, *, written: bool) -> Arrange:
-    def arrange(journal: MemoryJournal) -> None:
-        def hook(present: int, _type: str) -> None:
-            if present == number:
-                journal.die()
-
-        setattr(journal, "after" if written else "before", hook)
-
-    return arrange
 
 
 async def every_point(

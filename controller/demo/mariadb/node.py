@@ -69,12 +69,12 @@ class MariadbNode:
         done = self._client(statements)
         if done.returncode != 0:
             raise BcmError(f"{self.name}: {done.stderr.strip()}")
-        return done.stdout.strip()
+        return done.stdout.strip("\n")
 
     def ask(self, statements: str) -> str | None:
         """None while it does not answer."""
         done = self._client(statements)
-        return done.stdout.strip() if done.returncode == 0 else None
+        return done.stdout.strip("\n") if done.returncode == 0 else None
 
     def leads(self) -> bool:
         return self.ask("SELECT @@read_only") == "0" and self.ask("SHOW SLAVE STATUS") == ""

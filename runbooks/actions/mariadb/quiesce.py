@@ -9,9 +9,10 @@ from model.execution import Reconciled, StepResult
 from model.ports import NoAnswerError
 from runbooks.actions.base import Action, StepContext
 from runbooks.actions.inputs import variable
+from runbooks.actions.mariadb.asking import Asking, looking
 from runbooks.actions.mariadb.closing import CLOSE, OPEN, close, end_clients, refuses_writes
 from runbooks.actions.mariadb.locks import changing
-from runbooks.actions.mariadb.state import read_state, state_over
+from runbooks.actions.mariadb.state import state_over
 
 _LAST: Final = "@@GLOBAL.gtid_binlog_pos"
 _AGAIN_S: Final = 0.005
@@ -43,6 +44,7 @@ class Quiesce(Action):
                     return StepResult.failed(f"{primary} is no primary")
                 sent = True
                 ended = await close(ctx, asking)
+                ended += await self._end_the_rest(ctx, asking)
             return await self._seen(ctx, deadline_s, ended)
         except NoAnswerError as error:
             made = StepResult.unknown if sent else StepResult.failed
@@ -53,7 +55,7 @@ class Quiesce(Action):
     async def check(self, ctx: StepContext, deadline_s: float) -> Reconciled:
         try:
             result = await self._seen(ctx, deadline_s, 0)
-        except NoAnswerError as error:
+        except (BcmError, NoAnswerError) as error:
             return Reconciled.unknown(str(error))
         if not result.output:
             return Reconciled.not_done(result.detail)
@@ -93,16 +95,21 @@ class Quiesce(Action):
             ended_sessions=ended,
         )
 
+    async def _end_the_rest(self, ctx: StepContext, asking: Asking) -> int:
+        """Whoever may write to a read-only server, and came back before the others had been ended."""
+        ended = 0
+        for _again in range(2):
+            before = await asking.value(_LAST)
+            await asking.clock.sleep(_AGAIN_S)
+            if await asking.value(_LAST) == before:
+                break
+            ended += await end_clients(ctx, asking)
+        return ended
+
     async def _still(self, ctx: StepContext, primary: str, deadline_s: float) -> str | None:
-        """Its last GTID, read twice alike; None: it goes on growing. Whoever may write to a read-only server,
-        and was not ended a moment ago, is ended again."""
-        before = None
-        for _attempt in range(3):
-            now = str((await read_state(ctx, primary, deadline_s)).facts.get("gtid_binlog_pos") or "")
-            if now and now == before:
-                return now
-            before = now
-            async with changing(ctx, primary, deadline_s) as asking:
-                await end_clients(ctx, asking)
-            await ctx.ports.clock.sleep(_AGAIN_S)
-        return None
+        """Its last GTID, read twice alike; None: it goes on growing."""
+        async with looking(ctx, primary, deadline_s) as asking:
+            before = await asking.value(_LAST)
+            await asking.clock.sleep(_AGAIN_S)
+            now = await asking.value(_LAST)
+        return now if now and now == before else None
