@@ -69,7 +69,7 @@ class Fence(Action):
         name = self._member(ctx)
         lines = [f"{name}: {CLOSE}; KILL CONNECTION of every client; a write is refused"]
         try:
-            return [*lines, _server(ctx, name).shown()]
+            return [*lines, server_of(ctx, name).shown()]
         except BcmError as error:
             return [*lines, f"no access to its process: {error.what}"]
 
@@ -80,7 +80,7 @@ class Fence(Action):
     async def precheck(self, ctx: StepContext) -> list[Precheck]:
         name = self._member(ctx)
         try:
-            stopped = await _server(ctx, name).is_stopped()
+            stopped = await server_of(ctx, name).is_stopped()
             ok, result = True, "no process is there" if stopped else "its process is there"
         except BcmError as error:
             ok, result = False, error.what
@@ -199,7 +199,7 @@ class Fence(Action):
         return self._options.member or variable(ctx, "primary")
 
 
-def _server(ctx: StepContext, member: str) -> Server:
+def server_of(ctx: StepContext, member: str) -> Server:
     """Raises NodeAccessError."""
     return Server(ctx, member_of(ctx, member), _PROGRAMS)
 
@@ -207,7 +207,7 @@ def _server(ctx: StepContext, member: str) -> Server:
 async def _by_node(ctx: StepContext, member: str, seen: _Seen, deadline_s: float) -> bool:
     """Stopped on its node?"""
     try:
-        how = await _server(ctx, member).stop(deadline_s)
+        how = await server_of(ctx, member).stop(deadline_s)
     except BcmError as error:
         seen.how = f"{seen.how}; {error.what}" if error.what not in seen.how else seen.how
         return False
@@ -217,7 +217,7 @@ async def _by_node(ctx: StepContext, member: str, seen: _Seen, deadline_s: float
 
 async def _start(ctx: StepContext, member: str) -> StepResult:
     try:
-        started = await _server(ctx, member).start()
+        started = await server_of(ctx, member).start()
     except BcmError as error:
         return StepResult.unknown(f"{member} can't be started: {error.what}")
     if started:

@@ -1,4 +1,4 @@
-"""mariadb.start: a server that is down is started on its node, and closed for writes with its first answer."""
+"""mariadb.start: one that is down is started on its node, and closed for writes with its first answer."""
 
 from __future__ import annotations
 
