@@ -12,7 +12,8 @@ from controller.adapters.local import LocalAccess
 from model.execution import Effect, ExecutionState, StepState
 from model.ports import CommandResult, NodeAccess
 from runbooks.actions.redis.fence import Fence, FenceOptions
-from runbooks.actions.redis.start import Start, StartOptions
+from runbooks.actions.redis.start import Start
+from runbooks.actions.starting import StartOptions
 from tests.pg_pair import wait_for
 from tests.redis_bench import RedisBench, Servers, three
 from tests.redis_servers import LOOPBACK
