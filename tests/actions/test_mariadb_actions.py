@@ -259,7 +259,7 @@ async def test_a_hung_one_is_stopped_on_its_node_or_waits_for_ever(
         assert refused.outcome is StepState.FAILED
     await made.ok("lock", lock())
     assert (await made.ok("fence", fence())).output["old_primary"] == "stopped"
-    assert not servers["m1"].running
+    wait_for(lambda: not servers["m1"].running, "the end of its process")
 
 
 async def test_one_whose_replicas_have_left_it_acknowledges_nothing(

@@ -61,7 +61,7 @@ def servers(manager: UserManager, tmp_path: Path) -> Iterator[Servers]:
         wait_for(lambda: "aof_rewrite_in_progress:0" in r1.cli("INFO", "persistence"), "its file")
         r1.kill()
         command = f"redis-server {r1.root}/redis.conf --appendonly yes"
-        manager.add(UNIT, f"[Service]\nExecStart={command}\nRestart=always\nRestartSec=0\n")
+        manager.add(UNIT, f"[Service]\nExecStart={command}\nRestart=always\nRestartSec=0\nTimeoutStopSec=3\n")
         manager.systemctl("daemon-reload")
         manager.systemctl("start", UNIT)
         for name in ("r2", "r3"):

@@ -34,7 +34,10 @@ class Watched:
             self.process = subprocess.Popen(
                 ["redis-server", str(config), "--sentinel"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_for(lambda: self.cli("SENTINEL", "REPLICAS", "shop").count("slave-repl-offset") == 2, "replicas")
+        # Listed is not enough: it promotes nobody whose link to the primary it has not seen.
+        wait_for(
+            lambda: self.cli("SENTINEL", "REPLICAS", "shop").count("master-link-status\nok") == 2, "replicas"
+        )
 
     def cli(self, *words: str) -> str:
         command = ["redis-cli", "-h", LOOPBACK, "-p", str(self.port), *words]

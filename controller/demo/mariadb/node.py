@@ -43,12 +43,13 @@ class MariadbNode:
         self.log_file = home / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
+        """more: options after the usual ones."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [PROGRAM, "--no-defaults", *_AS_ROOT, f"--datadir={self.data}", f"--socket={self.socket}",
                  f"--port={self.port}", f"--pid-file={self.pidfile}", f"--bind-address={LOOPBACK}",
-                 f"--server-id={self.name[1:]}", *_SETTINGS],
+                 f"--server-id={self.name[1:]}", *_SETTINGS, *more],
                 cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env={"PATH": os.defpath},
             )  # fmt: skip
