@@ -35,7 +35,7 @@ class Servers(MariadbCluster):
         """As at first, whatever was done to them, with one write that all have."""
         for node in self.nodes:
             if not node.running:
-                # With it a server that was killed drops what no replica had acknowledged, or refuses to start.
+                # With it one that was killed drops what no replica had acknowledged, or refuses to start.
                 node.start("--rpl-semi-sync-slave-enabled=0")
             node.sql(_EMPTY)
         first, *others = self.nodes
